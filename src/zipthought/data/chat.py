@@ -1,0 +1,56 @@
+"""The one builder of messages and prompts, for SFT, RLVR, evaluation and exports (FORMATS.md 6).
+
+A model with a chat template gets it; a model without one gets the **plain layout**:
+
+    <system>\n<prompt>\n<completion>
+
+with the tokenizer's beginning-of-sequence token before it, where there is one, and its end-of-sequence token after it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Message = dict[str, str]
+
+
+def system_message(modulus: int, surface: str) -> str:
+    """What a model is told before a problem: the modulus, and in `english` what to write."""
+    if surface == "terse":
+        return f"mod {modulus} ."
+    return (
+        f"All quantities are integers modulo {modulus}: after every operation the result is reduced to 0..{modulus - 1}. "
+        "Reason step by step and end with 'Answer: <value>.'"
+    )
+
+
+def prompt_messages(prompt: str, modulus: int, surface: str) -> list[Message]:
+    """The system and user turns."""
+    return [
+        {"role": "system", "content": system_message(modulus, surface)},
+        {"role": "user", "content": prompt},
+    ]
+
+
+def messages(prompt: str, completion: str, modulus: int, surface: str) -> list[Message]:
+    """All three turns."""
+    return [*prompt_messages(prompt, modulus, surface), {"role": "assistant", "content": completion}]
+
+
+def prompt_ids(tokenizer: Any, turns: list[Message]) -> list[int]:
+    """Token ids of the turns up to where the assistant begins."""
+    if tokenizer.chat_template:
+        return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+    text = "".join(f"{turn['content']}\n" for turn in turns)
+    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+    return bos + tokenizer(text, add_special_tokens=False).input_ids
+
+
+def completion_ids(tokenizer: Any, completion: str) -> list[int]:
+    """Token ids of the assistant's turn, the end-of-sequence token last, so that stopping is learnt.
+
+    Raises `ValueError` for a tokenizer without an end-of-sequence token.
+    """
+    if tokenizer.eos_token_id is None:
+        raise ValueError("the tokenizer has no end-of-sequence token; set one, or the model never learns to stop")
+    return [*tokenizer(completion, add_special_tokens=False).input_ids, tokenizer.eos_token_id]

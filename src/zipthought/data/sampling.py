@@ -1,0 +1,331 @@
+"""The sampler: item i of (seed, split, n_ops) is a pure function of those values.
+
+Every draw is a hash of (configuration and seed, split, index, attempt, purpose, place), computed with numpy for many
+items at once, so that an item made alone, in a batch or in another process is the same. The split of an item follows
+from its `structure` (`splits.split_of`): structures of another split are drawn again with the next attempt number.
+
+    sample(n_ops=6, seed=0)                                        # one Problem
+    sample_batch(SamplerConfig(n_ops=6), "train", range(1000))     # arrays, for speed
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+
+from ..core.arithmetic import OPERATORS, BinOp, Expr
+from ..core.problem import Problem, structure_digest
+from .splits import SPLITS, split_of
+
+MAX_ATTEMPTS = 400
+"""Draws of one item before its split counts as empty; at a 10% split, 0.9**400 is 5e-19."""
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_PURPOSES = ("start", "op", "constant", "distractor_count", "distractor", "name", "alias", "shuffle", "tree")
+N_ALIASES = 26 * 26
+
+
+@lru_cache
+def nouns() -> tuple[str, ...]:
+    """The names of quantities, plural nouns of our own choosing."""
+    return tuple(resources.files("zipthought.data").joinpath("nouns.txt").read_text("ascii").split())
+
+
+@lru_cache
+def alias_table() -> tuple[str, ...]:
+    """All pairs of upper-case letters."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return tuple(a + b for a in letters for b in letters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerConfig:
+    """What problems to draw."""
+
+    n_ops: int
+    """Operations from the start to the target, at least 1."""
+    seed: int = 0
+    """Any integer; neighbouring seeds share nothing."""
+    task: str = "chain"
+    """`chain`, or `tree` (two earlier quantities may be combined)."""
+    modulus: int = 23
+    """Residues are 0..modulus-1; at least 2."""
+    number_range: int = 5
+    """Constants are 1..number_range-1; those of `*` are 2..number_range-1."""
+    operators: str = "+-*"
+    """Which operators occur."""
+    width: int = 3
+    """Trees only: how many constants the tree starts from, 2..n_ops+1."""
+
+    def __post_init__(self) -> None:
+        if self.n_ops < 1:
+            raise ValueError(f"n_ops must be at least 1, got {self.n_ops}")
+        if self.task not in ("chain", "tree"):
+            raise ValueError(f"unknown task {self.task!r}; use chain or tree")
+        if self.modulus < 2:
+            raise ValueError(f"modulus must be at least 2, got {self.modulus}")
+        if not self.operators or set(self.operators) - set(OPERATORS) or len(set(self.operators)) < len(self.operators):
+            raise ValueError(f"operators must be some of '+-*', each once, got {self.operators!r}")
+        if self.number_range < 2:
+            raise ValueError(f"number_range must be at least 2, got {self.number_range}: no constant fits")
+        if self.number_range < 3 and "*" in self.operators:
+            raise ValueError(
+                f"number_range must be at least 3 with the operator '*' (its constants are 2..number_range-1), "
+                f"got {self.number_range}; raise it or leave '*' out of the operators"
+            )
+        if self.task == "tree" and not 2 <= self.width <= self.n_ops + 1:
+            raise ValueError(f"width must be 2..n_ops+1 ({self.n_ops + 1}), got {self.width}")
+        if self.max_names > len(nouns()):
+            raise ValueError(
+                f"n_ops={self.n_ops} can need {self.max_names} names and there are {len(nouns())}; "
+                f"use at most {(len(nouns()) - 1) // 2} operations"
+            )
+
+    @property
+    def max_distractors(self) -> int:
+        return max(2, self.n_ops)
+
+    @property
+    def n_quantities(self) -> int:
+        """Quantities that the target depends on, itself included."""
+        return self.n_ops + (1 if self.task == "chain" else self.width)
+
+    @property
+    def max_names(self) -> int:
+        return self.n_quantities + self.max_distractors
+
+    def key(self, split: str) -> np.uint64:
+        """64 bits that name (configuration, seed, split)."""
+        parts = [self.task, self.seed, split, self.n_ops, self.modulus, self.number_range, self.operators]
+        if self.task == "tree":
+            parts.append(self.width)
+        digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
+        return np.uint64(int.from_bytes(digest[:8], "big"))
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """The finalizer of SplitMix64 (Steele, Lea & Flood 2014), elementwise on uint64."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+class _Draws:
+    """Counter-based draws for a batch of B items."""
+
+    def __init__(self, key: np.uint64, index: np.ndarray, attempt: int) -> None:
+        self._state = _mix(_mix(index.astype(np.uint64) * _GAMMA + key) + np.uint64(attempt) * _GAMMA)
+
+    def bits(self, purpose: str, count: int) -> np.ndarray:
+        """(B, count) uint64."""
+        counter = np.arange(count, dtype=np.uint64) + (np.uint64(_PURPOSES.index(purpose) + 1) << np.uint64(32))
+        return _mix(self._state[:, None] + counter[None, :] * _GAMMA)
+
+    def integers(self, purpose: str, count: int, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
+        """(B, count) int64, uniform in low..high-1 (to within 2**-32 times the width)."""
+        span = np.asarray(high - low, dtype=np.uint64)
+        return ((self.bits(purpose, count) >> np.uint64(32)) * span >> np.uint64(32)).astype(np.int64) + low
+
+    def distinct(self, purpose: str, count: int, population: int) -> np.ndarray:
+        """(B, count) int64, distinct within a row: the first `count` places of a Fisher-Yates shuffle."""
+        low = np.arange(count)
+        chosen = self.integers(purpose, count, low, np.full(count, population))
+        rows = np.arange(len(chosen))
+        pool = np.tile(np.arange(population, dtype=np.int16), (len(chosen), 1))
+        for place in range(count):
+            pick = chosen[:, place]
+            taken = pool[rows, pick]
+            pool[rows, pick] = pool[:, place]
+            pool[:, place] = taken
+        return pool[:, :count].astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B items as arrays; Q quantities that the target depends on, D the most distractors.
+
+    A chain's quantity j > 0 is quantity j-1 combined with a constant; `left` and `right_name` say it for trees.
+    """
+
+    config: SamplerConfig
+    index: np.ndarray
+    """(B,)"""
+    op: np.ndarray
+    """(B, Q) place in `config.operators`; -1 for a constant."""
+    left: np.ndarray
+    """(B, Q) place of the left operand; -1 for a constant."""
+    right_name: np.ndarray
+    """(B, Q) place of the right operand where that is a quantity, else -1."""
+    constant: np.ndarray
+    """(B, Q) the quantity's constant, or its right operand."""
+    distractors: np.ndarray
+    """(B,) how many distractors."""
+    distractor_constant: np.ndarray
+    """(B, D)"""
+    name: np.ndarray
+    """(B, Q + D) place in `nouns()`: quantities, then distractors."""
+    alias: np.ndarray
+    """(B, Q) place in `alias_table()`."""
+    sentence: np.ndarray
+    """(B, Q + D) the order of the sentences; only the first Q + distractors of a row count."""
+    structure: tuple[str, ...]
+    """(B,) sha256 of each item's structure."""
+
+    def problem(self, row: int) -> Problem:
+        """Row `row` as a Problem."""
+        table = nouns()
+        names = [table[i] for i in self.name[row].tolist()]
+        q = self.config.n_quantities
+        definitions: list[Expr] = []
+        for j, (op, left, right, constant) in enumerate(
+            zip(
+                self.op[row].tolist(),
+                self.left[row].tolist(),
+                self.right_name[row].tolist(),
+                self.constant[row].tolist(),
+                strict=True,
+            )
+        ):
+            if op < 0:
+                definitions.append(constant)
+            else:
+                definitions.append(
+                    BinOp(self.config.operators[op], names[left], names[right] if right >= 0 else constant)
+                )
+        definitions += self.distractor_constant[row].tolist()
+        told = self.sentence[row, : q + int(self.distractors[row])].tolist()
+        return Problem(self.config.modulus, {names[j]: definitions[j] for j in told}, names[q - 1])
+
+    def aliases(self, row: int) -> dict[str, str]:
+        """Name -> alias of the quantities of row `row`."""
+        table, names = alias_table(), nouns()
+        q = self.config.n_quantities
+        return {names[n]: table[a] for n, a in zip(self.name[row, :q].tolist(), self.alias[row].tolist(), strict=True)}
+
+
+def _chain_skeleton(config: SamplerConfig, draws: _Draws) -> tuple[np.ndarray, ...]:
+    n, r = config.n_ops, config.number_range
+    start = draws.integers("start", 1, 1, r)
+    op = draws.integers("op", n, 0, len(config.operators))
+    is_times = op == config.operators.find("*")
+    constant = draws.integers("constant", n, 1 + is_times, r)
+    rows = len(op)
+    left = np.tile(np.arange(-1, n), (rows, 1))
+    return (
+        np.concatenate([np.full((rows, 1), -1), op], axis=1),
+        left,
+        np.full((rows, n + 1), -1),
+        np.concatenate([start, constant], axis=1),
+    )
+
+
+def _tree_skeleton(config: SamplerConfig, draws: _Draws) -> tuple[np.ndarray, ...]:
+    """Random trees: of the n_ops operations, width-1 combine two open quantities, the others one and a constant.
+
+    Which operations combine, and what, is drawn uniformly; each quantity is used once, so the target needs them all.
+    """
+    n, w, r = config.n_ops, config.width, config.number_range
+    leaves = draws.integers("start", w, 1, r)
+    op = draws.integers("op", n, 0, len(config.operators))
+    constant = draws.integers("constant", n, 1 + (op == config.operators.find("*")), r)
+    combine = np.argsort(draws.bits("tree", n), axis=1, kind="stable") < w - 1
+    picks = draws.bits("tree", 3 * n)[:, n:]
+    rows = len(op)
+    left, right = np.full((rows, w + n), -1), np.full((rows, w + n), -1)
+    for row in range(rows):
+        pool = list(range(w))
+        for j in range(n):
+            pick_left, pick_right = int(picks[row, 2 * j]), int(picks[row, 2 * j + 1])
+            left[row, w + j] = pool.pop(pick_left % len(pool))
+            if combine[row, j]:
+                right[row, w + j] = pool.pop(pick_right % len(pool))
+            pool.append(w + j)
+    full = np.full((rows, w), -1)
+    return np.concatenate([full, op], axis=1), left, right, np.concatenate([leaves, constant], axis=1)
+
+
+def _structures(config: SamplerConfig, skeleton: tuple[np.ndarray, ...]) -> list[str]:
+    op, left, right, constant = (part.tolist() for part in skeleton)
+    if config.task == "chain":
+        symbols = config.operators
+        return [
+            structure_digest(config.modulus, c[0], [symbols[i] for i in o[1:]], c[1:])
+            for o, c in zip(op, constant, strict=True)
+        ]
+    digests = []
+    for o, lefts, rights, c in zip(op, left, right, constant, strict=True):
+        definitions: dict[str, Expr] = {
+            f"q{j}": c[j]
+            if o[j] < 0
+            else BinOp(config.operators[o[j]], f"q{lefts[j]}", f"q{rights[j]}" if rights[j] >= 0 else c[j])
+            for j in range(len(o))
+        }
+        digests.append(Problem(config.modulus, definitions, f"q{len(o) - 1}").structure)
+    return digests
+
+
+def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Iterable[int]) -> Batch:
+    """The items of `split` with these indices.
+
+    Raises `ValueError` for an unknown split and for one that (as far as `MAX_ATTEMPTS` draws tell) has no structures.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; use {', '.join(SPLITS)}")
+    index = np.asarray(list(indices) if not isinstance(indices, range) else indices, dtype=np.int64)
+    if index.size and index.min() < 0:
+        raise ValueError(f"an index must be at least 0, got {index.min()}")
+    key = config.key(split)
+    size = len(index)
+    q = config.n_quantities
+    skeleton = [np.zeros((size, q), dtype=np.int64) for _ in range(4)]
+    structure = [""] * size
+    make = _chain_skeleton if config.task == "chain" else _tree_skeleton
+    pending = np.arange(size)
+    for attempt in range(MAX_ATTEMPTS):
+        if not len(pending):
+            break
+        with np.errstate(over="ignore"):
+            drawn = make(config, _Draws(key, index[pending], attempt))
+        digests = _structures(config, drawn)
+        accepted = np.fromiter((split_of(d) == split for d in digests), dtype=bool, count=len(digests))
+        for whole, part in zip(skeleton, drawn, strict=True):
+            whole[pending[accepted]] = part[accepted]
+        for place in np.flatnonzero(accepted).tolist():
+            structure[int(pending[place])] = digests[place]
+        pending = pending[~accepted]
+    if len(pending):
+        raise ValueError(
+            f"no structure of split {split!r} found in {MAX_ATTEMPTS} draws with n_ops={config.n_ops}, modulus="
+            f"{config.modulus}, number_range={config.number_range}: the space is too small; raise n_ops or number_range"
+        )
+    with np.errstate(over="ignore"):
+        draws = _Draws(key, index, MAX_ATTEMPTS)
+        most = config.max_distractors
+        distractors = draws.integers("distractor_count", 1, 1, most + 1)[:, 0]
+        shuffle = draws.bits("shuffle", q + most)
+        shuffle[np.arange(q + most)[None, :] >= (q + distractors)[:, None]] = np.iinfo(np.uint64).max
+        return Batch(
+            config=config,
+            index=index,
+            op=skeleton[0],
+            left=skeleton[1],
+            right_name=skeleton[2],
+            constant=skeleton[3],
+            distractors=distractors,
+            distractor_constant=draws.integers("distractor", most, 1, config.number_range),
+            name=draws.distinct("name", q + most, len(nouns())),
+            alias=draws.distinct("alias", q, N_ALIASES),
+            sentence=np.argsort(shuffle, axis=1, kind="stable"),
+            structure=tuple(structure),
+        )
+
+
+def sample(config: SamplerConfig | None = None, split: str = "train", index: int = 0, **settings: object) -> Problem:
+    """Item `index` of (seed, split, n_ops) as a Problem: ``sample(n_ops=6, seed=0, split="test", index=3)``."""
+    config = config or SamplerConfig(**settings)  # type: ignore[arg-type]
+    return sample_batch(config, split, [index]).problem(0)

@@ -1,0 +1,54 @@
+"""Tiny configurations: real `transformers` architectures small enough to post-train on a laptop's CPU.
+
+Sizes are about 0.2M, 0.6M and 2M parameters with the `terse` vocabulary, embeddings tied.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, PreTrainedModel
+
+SIZES = {"0.2M": (80, 2, 4), "0.6M": (128, 3, 4), "2M": (224, 4, 7)}
+"""Name -> (width, layers, heads)."""
+FAMILIES = ("llama", "gpt2")
+MAX_POSITIONS = 2048
+
+
+def tiny_config(family: str, size: str, vocab_size: int, pad: int, bos: int, eos: int) -> PretrainedConfig:
+    """The configuration of a family and size. Raises `ValueError` naming those that exist."""
+    if size not in SIZES:
+        raise ValueError(f"unknown size {size!r}; use {', '.join(SIZES)}")
+    width, layers, heads = SIZES[size]
+    special = {"pad_token_id": pad, "bos_token_id": bos, "eos_token_id": eos}
+    if family == "llama":
+        return LlamaConfig(
+            vocab_size=vocab_size,
+            hidden_size=width,
+            intermediate_size=2 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            max_position_embeddings=MAX_POSITIONS,
+            tie_word_embeddings=True,
+            **special,
+        )
+    if family == "gpt2":
+        return GPT2Config(
+            vocab_size=vocab_size,
+            n_embd=width,
+            n_inner=3 * width,
+            n_layer=layers,
+            n_head=heads,
+            n_positions=MAX_POSITIONS // 4,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            **special,
+        )
+    raise ValueError(f"unknown family {family!r}; use {', '.join(FAMILIES)}")
+
+
+def build_tiny(config: PretrainedConfig, seed: int) -> PreTrainedModel:
+    """A model with fresh weights, float32, the same for the same seed; the caller's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)

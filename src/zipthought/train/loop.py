@@ -1,0 +1,196 @@
+"""The optimization loop that pretraining and SFT share: next-token loss on chosen positions, one batch a step.
+
+The model's decoder runs on the whole batch, its output layer only on the positions that carry loss. Metrics go to
+``metrics.jsonl``; a checkpoint holds all that the next step depends on, so a killed and resumed run ends in the same
+bytes. Shapes: B batch, T time, N positions with loss, H width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from ..data.files import atomic_open
+from .batches import Batch
+from .muon import Muon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay (Loshchilov & Hutter 2019)."""
+
+    learning_rate: float = 1e-3
+    """The peak."""
+    min_learning_rate_ratio: float = 0.1
+    """The last step's learning rate over the peak."""
+    warmup_ratio: float = 0.05
+    """Share of the steps over which the learning rate rises from 0."""
+    weight_decay: float = 0.1
+    """On matrices only."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's momentum terms."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0 turns clipping off."""
+    optimizer: str = "adamw"
+    """`adamw`, or `muon` (Jordan et al. 2024) on the hidden matrices with AdamW on the rest."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"warmup_ratio must be in 0..1, got {self.warmup_ratio}")
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; use adamw or muon")
+
+    def factor(self, step: int, steps: int) -> float:
+        """The learning rate of `step` (from 0) of `steps`, over the peak."""
+        warmup = max(1, round(self.warmup_ratio * steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = (step - warmup) / max(1, steps - 1 - warmup)
+        floor = self.min_learning_rate_ratio
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def make_optimizers(model: PreTrainedModel, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+    """The optimizers for the model's parameters, at the peak learning rate."""
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    hidden = [p for n, p in named if p.ndim == 2 and "embed" not in n and "wte" not in n and "wpe" not in n]
+    taken = {id(p) for p in hidden} if config.optimizer == "muon" else set()
+    rest = [p for _, p in named if id(p) not in taken]
+    groups = [
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    adamw = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    if config.optimizer == "adamw":
+        return [adamw]
+    return [adamw, Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay)]
+
+
+def batch_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy over the batch's target positions (a scalar, nats per token)."""
+    hidden = model.get_decoder()(input_ids=batch.ids, use_cache=False).last_hidden_state  # (B, T, H)
+    predicted = hidden[:, :-1][batch.targets[:, 1:]]  # (N, H)
+    logits = model.get_output_embeddings()(predicted)  # (N, V)
+    return cross_entropy(logits.float(), batch.ids[:, 1:][batch.targets[:, 1:]])
+
+
+@dataclass(slots=True)
+class LoopResult:
+    """What a finished loop reports."""
+
+    steps: int
+    tokens: int
+    """Training tokens that are not padding, prompts included."""
+    seconds: float
+    """Wall time of the steps, all runs of a resumed loop together."""
+    final_loss: float
+    """Mean over the last tenth of the steps."""
+
+
+def train_loop(
+    model: PreTrainedModel,
+    batch_at: Callable[[int], Batch],
+    steps: int,
+    config: OptimizerConfig,
+    *,
+    directory: Path | None = None,
+    resume: bool = False,
+    checkpoint_every: int = 0,
+    identity: dict[str, Any] | None = None,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+) -> LoopResult:
+    """`steps` updates of `model` in place, with ``batch_at(step)`` for the data.
+
+    `directory` receives ``metrics.jsonl`` and, every `checkpoint_every` steps (0: never), ``checkpoint.pt``; `resume`
+    continues from it where it exists. `identity` is what a checkpoint must have been made for: a resumed run with
+    another raises `ValueError`.
+    """
+    optimizers = make_optimizers(model, config)
+    device = next(model.parameters()).device
+    history: list[dict[str, float]] = []
+    first, tokens, seconds = 0, 0, 0.0
+    checkpoint = directory / "checkpoint.pt" if directory else None
+    if resume and checkpoint and checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["identity"] != (identity or {}):
+            raise ValueError(f"{checkpoint} belongs to another configuration; use another output directory")
+        model.load_state_dict(state["model"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        first, tokens, seconds, history = state["step"], state["tokens"], state["seconds"], state["history"]
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for step in range(first, steps):
+        began = time.perf_counter()
+        batch = batch_at(step)
+        batch = Batch(batch.ids.to(device), batch.targets.to(device), batch.tokens)
+        factor = config.factor(step, steps)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * factor
+        loss = batch_loss(model, batch)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, config.gradient_clip or math.inf)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        tokens += batch.tokens
+        seconds += time.perf_counter() - began
+        row = {
+            "step": step + 1,
+            "loss": loss.item(),
+            "gradient_norm": norm.item(),
+            "learning_rate": config.learning_rate * factor,
+            "tokens": tokens,
+            "padding": 1 - batch.tokens / batch.ids.numel(),
+            "seconds": round(seconds, 3),
+        }
+        history.append(row)
+        if on_step:
+            on_step(row)
+        if checkpoint and checkpoint_every and (step + 1) % checkpoint_every == 0 and step + 1 < steps:
+            _save(checkpoint, model, optimizers, step + 1, tokens, seconds, history, identity or {})
+    if directory:
+        with atomic_open(directory / "metrics.jsonl", "w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in history)
+        if checkpoint and checkpoint.exists():
+            checkpoint.unlink()
+    model.eval()
+    tail = [row["loss"] for row in history[-max(1, steps // 10) :]]
+    return LoopResult(steps, tokens, seconds, sum(tail) / len(tail))
+
+
+def _save(
+    path: Path,
+    model: PreTrainedModel,
+    optimizers: list[torch.optim.Optimizer],
+    step: int,
+    tokens: int,
+    seconds: float,
+    history: list[dict[str, float]],
+    identity: dict[str, Any],
+) -> None:
+    with atomic_open(path) as file:
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                "step": step,
+                "tokens": tokens,
+                "seconds": seconds,
+                "history": history,
+                "identity": identity,
+            },
+            file,
+        )
