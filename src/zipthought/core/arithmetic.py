@@ -16,24 +16,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 OPERATORS = ("+", "-", "*")
 SCALE = "·"
 
 
 class BinOp(NamedTuple):
-    """``left op right``."""
+    """``left op right``. Comparing, hashing and printing it do not recurse, so that no depth is too much."""
 
     op: str
     left: Expr
     right: Expr
 
+    def __eq__(self, other: object) -> bool:
+        return same(self, other) if isinstance(other, BinOp) else NotImplemented
 
-Expr = int | Fraction | str | BinOp
+    def __ne__(self, other: object) -> bool:
+        return not same(self, other) if isinstance(other, BinOp) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(node.op if isinstance(node, BinOp) else node for node in walk(self)))
+
+    def __repr__(self) -> str:
+        parts: list[str] = []
+        stack: list[tuple[bool, Expr]] = [(False, self)]  # (is finished text, what)
+        while stack:
+            finished, node = stack.pop()
+            if finished:
+                parts.append(node)
+            elif isinstance(node, BinOp):
+                parts.append(f"BinOp(op={node.op!r}, left=")
+                stack += [(True, ")"), (False, node.right), (True, ", right="), (False, node.left)]
+            else:
+                parts.append(repr(node))
+        return "".join(parts)
 
 
-def apply(op: str, left: int | Fraction, right: int | Fraction, modulus: int | None) -> int | Fraction:
+Expr = Any
+"""``int | Fraction | str | BinOp``; a type checker cannot follow that union through loops over a stack."""
+
+
+def apply(op: str, left: Any, right: Any, modulus: int | None) -> Any:
     """The value of ``left op right``, reduced to ``0..modulus-1`` unless `modulus` is None.
 
     Raises `ZeroDivisionError` on a division by zero and `ValueError` on an operator that the arithmetic does not have
@@ -65,6 +89,8 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def references(expr: Expr) -> list[str]:
     """The names that `expr` refers to, left to right, each once."""
+    if not isinstance(expr, BinOp):
+        return [expr] if isinstance(expr, str) else []
     return list(dict.fromkeys(node for node in walk(expr) if isinstance(node, str)))
 
 
@@ -73,7 +99,7 @@ def count_operations(expr: Expr) -> int:
     return sum(isinstance(node, BinOp) for node in walk(expr))
 
 
-def evaluate(expr: Expr, values: Mapping[str, int | Fraction], modulus: int | None) -> int | Fraction:
+def evaluate(expr: Expr, values: Mapping[str, Any], modulus: int | None) -> Any:
     """The exact value of `expr`, with `values` for its references.
 
     Raises `KeyError` (the name) for a reference without a value, `ZeroDivisionError` and `ValueError` as `apply` does.
@@ -83,10 +109,9 @@ def evaluate(expr: Expr, values: Mapping[str, int | Fraction], modulus: int | No
         if isinstance(node, BinOp):
             left, right = done.pop(), done.pop()
             done.append(apply(node.op, left, right, modulus))
-        elif isinstance(node, str):
-            done.append(values[node])
         else:
-            done.append(node if modulus is None else node % modulus)
+            value = values[node] if isinstance(node, str) else node
+            done.append(value if modulus is None else value % modulus)
     return done[0]
 
 
@@ -105,7 +130,7 @@ def substitute(expr: Expr, replacements: Mapping[str, Expr]) -> Expr:
 
 
 def same(a: Expr, b: Expr) -> bool:
-    """Whether two expressions are the same tree (``==`` on tuples recurses; this does not)."""
+    """Whether two expressions are the same tree and of the same types."""
     stack = [(a, b)]
     while stack:
         x, y = stack.pop()

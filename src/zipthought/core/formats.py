@@ -55,13 +55,14 @@ def group_ends(problem: Problem, k: int) -> list[str]:
     pending: dict[str, int] = {}
     ends: dict[str, None] = {}
     for name in problem.operations:
-        open_refs = sorted(
-            {ref for ref in references(problem.definitions[name]) if pending.get(ref)}, key=pending.__getitem__
-        )
+        definition = problem.definitions[name]
+        # With repeats: what stands twice in a definition stands twice in the nested expression.
+        open_refs = sorted((ref for ref in definition[1:] if pending.get(ref)), key=pending.__getitem__)
         while open_refs and 1 + sum(pending[ref] for ref in open_refs) > k:
             ref = open_refs.pop()
             ends[ref] = None
             pending[ref] = 0
+            open_refs = [other for other in open_refs if other != ref]
         pending[name] = 1 + sum(pending[ref] for ref in open_refs)
         if pending[name] >= k or name == problem.target:
             ends[name] = None
@@ -72,7 +73,10 @@ def group_ends(problem: Problem, k: int) -> list[str]:
 
 def nested(problem: Problem, name: str, settled: set[str]) -> BinOp:
     """The definition of `name`, with every quantity that is not in `settled` replaced by its own definition."""
-    expression: Expr = problem.definitions[name]
-    while inner := [ref for ref in references(expression) if ref not in settled]:
-        expression = substitute(expression, {ref: problem.definitions[ref] for ref in inner})
-    return expression
+    needed = [name]
+    for one in needed:  # Grows while it is read: each name comes before those that its definition unfolds.
+        needed += [ref for ref in references(problem.definitions[one]) if ref not in settled]
+    unfolded: dict[str, Expr] = {}
+    for one in reversed(needed):
+        unfolded[one] = substitute(problem.definitions[one], unfolded)
+    return unfolded[name]

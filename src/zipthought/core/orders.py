@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .arithmetic import BinOp, Expr, linear, linear_expression, same
+from .arithmetic import BinOp, Expr, Linear, linear, linear_expression, same
 from .formats import Format, group_ends, nested
 from .problem import Problem
 from .trace import Step, given, valued
@@ -44,6 +44,13 @@ def _start(problem: Problem, fmt: Format) -> Step:
     return Step(name, (value,) if fmt.name == "implicit" else given(problem.definitions[name], value))
 
 
+def _form(expression: Expr, modulus: int) -> Linear:
+    """The linear form of what a chain nests or unfolds, which always has one."""
+    form = linear(expression, modulus)
+    assert form is not None
+    return form
+
+
 def _unique(*sides: Expr) -> tuple[Expr, ...]:
     """The sides without one that repeats the side before it."""
     kept = [sides[0]]
@@ -65,13 +72,13 @@ def backward(problem: Problem, fmt: Format) -> tuple[Step, ...]:
         name = stops[place]
         definition = nested(problem, name, settled)
         if shown == target:
-            form = linear(definition, m)
+            form = _form(definition, m)
             # One operation is its own linear form; several are shown, then reduced.
             sides = (linear_expression(form, m),) if fmt.k == 1 else _unique(definition, linear_expression(form, m))
         else:
-            before = linear(shown, m)
+            before = _form(shown, m)
             unfolded = linear_expression(before, m, inner=definition)
-            form = linear(unfolded, m)
+            form = _form(unfolded, m)
             sides = (shown, unfolded, linear_expression(form, m))
         last = place == 1
         if last:
@@ -96,19 +103,19 @@ def hierarchical(problem: Problem, fmt: Format) -> tuple[Step, ...]:
         name = stops[high]
         if high - low == 1:
             definition = nested(problem, name, settled)
-            reduced = linear_expression(linear(definition, m), m)
+            reduced = linear_expression(_form(definition, m), m)
             sides = _unique(definition, reduced)
         else:
             middle = (low + high) // 2
             left, right = derive(low, middle), derive(middle, high)
-            unfolded = linear_expression(linear(right, m), m, inner=left)
-            reduced = linear_expression(linear(unfolded, m), m)
+            unfolded = linear_expression(_form(right, m), m, inner=left)
+            reduced = linear_expression(_form(unfolded, m), m)
             sides = (right, unfolded, reduced)
         steps.append(Step(name, (reduced,) if fmt.name == "implicit" else sides))
         return reduced
 
     form = derive(0, len(stops) - 1)
-    resolved = linear_expression(linear(form, m), m, inner=problem.values[problem.order[0]])
+    resolved = linear_expression(_form(form, m), m, inner=problem.values[problem.order[0]])
     sides = (problem.answer,) if fmt.name == "implicit" else (form, resolved, problem.answer)
     steps.append(Step(problem.target, sides))
     return tuple(steps)

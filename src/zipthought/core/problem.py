@@ -12,15 +12,14 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 
-from .arithmetic import OPERATORS, BinOp, Expr, apply, references
+from .arithmetic import BinOp, Expr, apply, references
 
 
 @dataclass(frozen=True)
 class Problem:
     """One problem, with its sentences in the order in which they are told.
 
-    Raises `ValueError` for a modulus below 2, a target or a reference that no sentence defines, and circular
-    definitions.
+    Raises `ValueError` for a modulus below 2, and for a target that rests on a name without a sentence or on itself.
     """
 
     modulus: int
@@ -35,10 +34,12 @@ class Problem:
             raise ValueError(f"modulus must be at least 2, got {self.modulus}")
         if self.target not in self.definitions:
             raise ValueError(f"the question asks for {self.target!r}, which no sentence defines")
+        _ = self.order  # It raises for what cannot be resolved; all that is asked of a problem needs it.
 
     @cached_property
     def order(self) -> tuple[str, ...]:
         """The quantities that the target depends on, each after those it depends on, the target last."""
+        definitions = self.definitions
         done: dict[str, None] = {}
         open_names: set[str] = set()
         stack = [self.target]
@@ -47,9 +48,11 @@ class Problem:
             if name in done:
                 stack.pop()
                 continue
-            if name not in self.definitions:
+            definition = definitions.get(name)
+            if definition is None:
                 raise ValueError(f"{name!r} is used but no sentence defines it")
-            waiting = [ref for ref in references(self.definitions[name]) if ref not in done]
+            operands = definition[1:] if isinstance(definition, BinOp) else ()
+            waiting = [ref for ref in operands if type(ref) is str and ref not in done]
             if not waiting:
                 done[name] = None
                 open_names.discard(name)
@@ -85,14 +88,15 @@ class Problem:
     @cached_property
     def values(self) -> dict[str, int]:
         """Name -> residue, for the quantities in `order`."""
+        modulus, definitions = self.modulus, self.definitions
         values: dict[str, int] = {}
         for name in self.order:
-            definition = self.definitions[name]
+            definition = definitions[name]
             if isinstance(definition, BinOp):
-                left, right = (values[x] if isinstance(x, str) else x for x in (definition.left, definition.right))
-                values[name] = apply(definition.op, left, right, self.modulus)
+                op, left, right = definition
+                values[name] = apply(op, values.get(left, left), values.get(right, right), modulus)
             else:
-                values[name] = definition % self.modulus
+                values[name] = definition % modulus
         return values
 
     @property
@@ -132,13 +136,6 @@ class Problem:
 
 def structure_digest(modulus: int, start: int, ops: list[str], constants: list[int]) -> str:
     """The `structure` of a chain problem (FORMATS.md 7)."""
-    text = '{"constants":[%s],"modulus":%d,"ops":"%s","start":%d}' % (
-        ",".join(map(str, constants)),
-        modulus,
-        "".join(ops),
-        start,
-    )
+    listed = ",".join(map(str, constants))
+    text = f'{{"constants":[{listed}],"modulus":{modulus},"ops":"{"".join(ops)}","start":{start}}}'
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-__all__ = ["OPERATORS", "Problem", "structure_digest"]

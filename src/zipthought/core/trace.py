@@ -42,7 +42,7 @@ class Trace:
 
 
 def solve(problem: Problem) -> Trace:
-    """The explicit trace: the constants that the target needs and one step an operation, in the order of the problem."""
+    """The explicit trace: the constants that the target needs and one step an operation, in the problem's order."""
     values = problem.values
     steps = []
     for name in problem.order:

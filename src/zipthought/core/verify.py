@@ -10,13 +10,14 @@ The work is linear in the text for a given problem; nothing is evaluated but int
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import ChainMap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .arithmetic import SCALE, BinOp, Expr, apply, evaluate, linear, references, same, substitute
 from .problem import Problem
-from .trace import Step, Trace
+from .trace import Step, Trace, given
 
 ANSWERS = ("correct", "wrong", "missing", "conflicting", "malformed")
 STEP_VERDICTS = (
@@ -27,6 +28,9 @@ STEP_VERDICTS = (
     "redefined",
     "unparseable",
 )
+
+
+_new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the time.
 
 
 class StepVerdict(NamedTuple):
@@ -50,7 +54,7 @@ class Verdict:
     """One of `ANSWERS`."""
     steps: tuple[StepVerdict, ...]
     complete: bool
-    """Whether valid steps lead from the constants to the target. A text without steps omits all and counts as complete."""
+    """Whether valid steps lead from the constants to the target; an answer alone omits them all, and is complete."""
     granularity: tuple[int, ...]
     """Operations of each valid step that covers any; the answer alone is one step of n_ops."""
 
@@ -66,14 +70,15 @@ class Verdict:
 
 
 def check(trace: Trace, problem: Problem) -> Verdict:
-    """The verdict on a trace of `problem`. Raises nothing, whatever the trace says."""
+    """The verdict on a trace of `problem`. Raises nothing, whatever the text said that the trace was read from."""
     checker = _Checker(problem)
-    judged = tuple(checker.step(step) for step in trace.steps)
+    judged = tuple([checker.step(step) for step in trace.steps])
     if trace.steps:
         complete = problem.target in checker.grounded
-        granularity = tuple(s[2] for s in judged if s[2] and s[1] == "valid")
+        granularity = tuple([step[2] for step in judged if step[2]])
     else:
-        complete, granularity = True, (problem.n_ops,)
+        complete = trace.final is not None
+        granularity = (problem.n_ops,) if complete else ()
     return Verdict(_judge_answer(trace, problem.answer), judged, complete, granularity)
 
 
@@ -108,7 +113,7 @@ def relation(written: Expr, problem: Problem, name: str) -> list[str] | None:
 
 
 def _plain(expression: Expr) -> Expr:
-    """The expression without the parentheses that a coefficient of 1 leaves around a value: ``(3) + 8`` as ``3 + 8``."""
+    """The expression without the parentheses that a coefficient of 1 leaves round a value: ``(3) + 8`` as ``3 + 8``."""
     op, left, right = expression if isinstance(expression, BinOp) else ("", None, None)
     if op == SCALE and left == 1:
         return right
@@ -120,154 +125,166 @@ def _plain(expression: Expr) -> Expr:
 class _Checker:
     """The state of one reading: which values the text has given and which operations it has covered so far."""
 
+    __slots__ = ("_covered", "_definitions", "_forms", "_modulus", "_problem", "_values", "grounded")
+
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._definitions = problem.definitions
         self._modulus = problem.modulus
         self._values: dict[str, int] = {}
         self._covered: set[str] = set()
+        self._forms: dict[tuple[str, str], tuple[int, int]] = {}
         self.grounded: set[str] = set()
         """Quantities that valid steps settle, back to constants."""
 
     def step(self, step: Step) -> StepVerdict:
+        """The verdict on the next step."""
         name, sides, fault = step
         if fault:
             return StepVerdict(name, fault, 0, "unknown")
         definition = self._definitions.get(name)
         if definition is None:
             return StepVerdict(name, "undefined_reference", 0, "unknown")
-        last = sides[-1]
-        settles = not isinstance(last, BinOp) and type(last) is not str
-        if settles and name in self._values:
+        if name in self._values and type(sides[-1]) is int:
             return StepVerdict(name, "redefined", 0, "unknown")
-        if len(sides) == 3 and sides[0] == definition and type(definition[2]) is int:
-            # One stated operation on one quantity: the common case, told apart from the rest for speed alone.
-            op, left, constant = definition
-            known = self._values.get(left)
-            if known is not None and sides[1] == (op, known, constant):
-                if last == apply(op, known, constant, self._modulus) and type(last) is int:
-                    return self._settle(name, last, (name,), left in self.grounded, "explicit")
-                return self._fail(name, last, "wrong_arithmetic")
-        if not any(references(side) for side in sides):
-            return self._value(name, sides, definition)
-        operations = relation(sides[0], self._problem, name)
-        if operations and len(sides) == 3 and settles:
-            known_all = all(ref in self._values for ref in references(sides[0]))
-            if known_all and same(sides[1], substitute(sides[0], self._values)):
-                if last != evaluate(sides[1], {}, self._modulus):
-                    return self._fail(name, last, "wrong_arithmetic")
-                grounded = all(ref in self.grounded for ref in references(sides[0]))
-                form = "explicit" if len(operations) == 1 else "composed"
-                return self._settle(name, last, operations, grounded, form)
-        if self._problem.is_chain:
-            return self._linear(name, sides)
-        if not operations:
-            return self._fail(name, last, "wrong_premise")
-        unsettled = any(ref not in self._values for ref in references(sides[0]))
-        return self._fail(name, last, "undefined_reference" if unsettled else "wrong_arithmetic")
+        if len(sides) == 3 and type(definition) is BinOp:
+            # An operation with a constant, stated, filled in and computed. The rest of this method says the same of it;
+            # it stands here since nearly all steps are such, and most of the verifier's time goes into them.
+            op, ref, constant = definition
+            symbols, numbers, result = sides
+            value = self._values.get(ref)
+            if (
+                type(symbols) is type(numbers) is BinOp
+                and symbols[1] == ref
+                and symbols[2] == numbers[2] == constant
+                and symbols[0] == numbers[0] == op
+                and numbers[1] == value
+                and type(constant) is type(value) is int
+                and result == apply(op, value, constant, self._modulus)
+            ):
+                return self._settle(name, result, (name,), ref in self.grounded, "explicit")
 
-    def _value(self, name: str, sides: tuple[Expr, ...], definition: Expr) -> StepVerdict:
+        shown = 0
+        while shown < len(sides) and references(sides[shown]):
+            shown += 1
+        forms, numbers = sides[:shown], sides[shown:]
+        for side in numbers:
+            if references(side):
+                return self._fail(step, "wrong_premise")
+        if not forms:
+            return self._result(step)
+        if any(ref not in self._definitions for side in forms for ref in references(side)):
+            return self._fail(step, "undefined_reference")
+
+        operations: Sequence[str] | None = relation(forms[0], self._problem, name) if len(forms) == 1 else None
+        if operations:
+            form = "explicit" if len(operations) == 1 else "composed"
+        else:
+            verdict, operations = self._linear(name, forms)
+            if verdict != "valid":
+                return self._fail(step, verdict)
+            fresh = sum(operation not in self._covered for operation in operations)
+            form = "explicit" if fresh <= 1 else "implicit" if len(sides) == 1 else "composed"
+        if not numbers:
+            return self._settle(name, None, operations, False, form)
+        needed = references(forms[-1])
+        if any(ref not in self._values for ref in needed):
+            return self._fail(step, "undefined_reference")
+        if not self._computes(forms[-1], numbers):
+            return self._fail(step, "wrong_arithmetic")
+        return self._settle(name, numbers[-1], operations, all(ref in self.grounded for ref in needed), form)
+
+    def _result(self, step: Step) -> StepVerdict:
         """A step that shows no reference: a constant of the problem, or a result alone."""
-        claimed = sides[-1]
+        name, sides, _ = step
+        claimed, definition = sides[-1], self._definitions[name]
         if not isinstance(definition, BinOp):
             residue = definition % self._modulus
-            if sides in ((residue,), (definition, residue)):
+            if sides in ((residue,), given(definition, residue)):
                 return self._settle(name, residue, (), True, "given")
-            return self._fail(name, claimed, "wrong_premise")
-        if len(sides) > 1 or isinstance(claimed, BinOp):
-            return self._fail(name, claimed, "wrong_premise")
-        values = dict(self._values)
-        operations: list[str] = []
+            return self._fail(step, "wrong_premise")
+        place = self._problem.position
+        if len(sides) > 1 or isinstance(claimed, BinOp) or name not in place:
+            return self._fail(step, "wrong_premise")
         grounded = True
-        stack, seen = [name], {name}
+        omitted, stack = {name}, [name]
         while stack:
-            needed = stack.pop()
-            for ref in references(self._definitions[needed]):
+            for ref in references(self._definitions[stack.pop()]):
                 if ref in self._values:
                     grounded = grounded and ref in self.grounded
-                elif ref not in seen:
-                    seen.add(ref)
+                elif ref not in omitted:
+                    omitted.add(ref)
                     stack.append(ref)
-        place = self._problem.position
-        if name not in place:  # A quantity that the target does not need: nothing to derive it from was read.
-            return self._fail(name, claimed, "wrong_premise")
-        for needed in sorted(seen, key=place.__getitem__):
-            inner = self._definitions[needed]
-            values[needed] = evaluate(inner, values, self._modulus)
-            if isinstance(inner, BinOp):
-                operations.append(needed)
+        operations = []
+        values: dict[str, int] = {}
+        known = ChainMap(values, self._values)
+        for each in sorted(omitted, key=place.__getitem__):
+            values[each] = evaluate(self._definitions[each], known, self._modulus)
+            if isinstance(self._definitions[each], BinOp):
+                operations.append(each)
             else:
                 grounded = False
         if claimed != values[name]:
-            return self._fail(name, claimed, "wrong_arithmetic")
+            return self._fail(step, "wrong_arithmetic")
         return self._settle(name, claimed, operations, grounded, "implicit")
 
-    def _linear(self, name: str, sides: tuple[Expr, ...]) -> StepVerdict:
-        """A step of a chain that shows linear forms: each side is held against the true form in its reference."""
-        m, place = self._modulus, self._problem.position
-        last = sides[-1]
-        base: str | None = None
-        value: int | None = None
-        shown: Expr = 0
-        for side in sides:
+    def _computes(self, symbols: Expr, numbers: Sequence[Expr]) -> bool:
+        """Whether `numbers` are the value of `symbols`: expressions first, of which the one after the symbols puts the
+        values in and changes nothing else, and the residue last."""
+        put_in = _plain(substitute(symbols, self._values))
+        if isinstance(numbers[0], BinOp) and not same(_plain(numbers[0]), put_in):
+            return False
+        value = evaluate(put_in, {}, self._modulus)
+        return numbers[-1] == value and all(evaluate(side, {}, self._modulus) == value for side in numbers)
+
+    def _linear(self, name: str, forms: Sequence[Expr]) -> tuple[str, Sequence[str]]:
+        """The verdict on linear forms of a quantity of a chain, each held against the true form in its reference, and
+        the operations from the last reference to the quantity."""
+        place = self._problem.position
+        if not self._problem.is_chain or name not in place:
+            return "wrong_premise", ()
+        base = ""
+        for side in forms:
             names = references(side)
-            if names:
-                if names[0] not in self._definitions:
-                    return self._fail(name, last, "undefined_reference")
-                if len(names) > 1 or name not in place or place.get(names[0], place[name]) >= place[name]:
-                    return self._fail(name, last, "wrong_premise")
-                form = linear(side, m)
-                if form is None or value is not None or (form.a, form.b) != self._true_form(name, names[0]):
-                    again = form is not None and names[0] == base
-                    return self._fail(name, last, "wrong_arithmetic" if again else "wrong_premise")
-                base, shown = names[0], side
-                continue
-            if value is None:
-                if base is None:
-                    return self._fail(name, last, "wrong_premise")
-                if base not in self._values:
-                    return self._fail(name, last, "undefined_reference")
-                put_in = _plain(substitute(shown, self._values))
-                value = evaluate(put_in, {}, m)
-                if isinstance(side, BinOp) and not same(_plain(side), put_in):
-                    return self._fail(name, last, "wrong_arithmetic")
-            if evaluate(side, {}, m) != value:
-                return self._fail(name, last, "wrong_arithmetic")
-        path = self._problem.order[place[base] + 1 : place[name] + 1]
-        fresh = sum(operation not in self._covered for operation in path)
-        form_shown = "explicit" if fresh <= 1 else "implicit" if len(sides) == 1 else "composed"
-        if value is None:
-            self._covered.update(path)
-            return StepVerdict(name, "valid", fresh, form_shown)
-        if isinstance(last, BinOp) or last != value:
-            return self._fail(name, last, "wrong_arithmetic")
-        return self._settle(name, value, path, base in self.grounded, form_shown)
+            if len(names) > 1 or place.get(names[0], place[name]) >= place[name]:
+                return "wrong_premise", ()
+            form = linear(side, self._modulus)
+            if form is None or form[1:] != self._true_form(name, names[0]):
+                return "wrong_arithmetic" if form and names[0] == base else "wrong_premise", ()
+            base = names[0]
+        return "valid", self._problem.order[place[base] + 1 : place[name] + 1]
 
     def _true_form(self, name: str, base: str) -> tuple[int, int]:
         """(a, b) of ``name = a * base + b``, by the problem's own definitions."""
+        if (name, base) in self._forms:
+            return self._forms[name, base]
         place = self._problem.position
-        a, b = 1 % self._modulus, 0
+        a, b = 1, 0
         for operation in self._problem.order[place[base] + 1 : place[name] + 1]:
             op, _, constant = self._definitions[operation]
             if op == "*":
-                a, b = a * constant, b * constant
+                a, b = a * constant % self._modulus, b * constant % self._modulus
             else:
                 b = b + constant if op == "+" else b - constant
-        return a % self._modulus, b % self._modulus
+        self._forms[name, base] = a % self._modulus, b % self._modulus
+        return self._forms[name, base]
 
-    def _fail(self, name: str, claimed: Expr, verdict: str) -> StepVerdict:
-        """A step that is not valid; the residue that it claims is what later steps are judged by."""
-        if type(claimed) is int and name not in self._values and 0 <= claimed < self._modulus:
-            self._values[name] = claimed
+    def _fail(self, step: Step, verdict: str) -> StepVerdict:
+        """A step that is not valid; the number that it claims is what later steps are judged by."""
+        name, claimed = step.name, step.sides[-1]
+        if type(claimed) is int:
+            self._values.setdefault(name, claimed)
         return StepVerdict(name, verdict, 0, "unknown")
 
-    def _settle(self, name: str, value: int, operations: Iterable[str], grounded: bool, form: str) -> StepVerdict:
-        fresh = 0
-        for operation in operations:
-            if operation not in self._covered:
-                self._covered.add(operation)
-                fresh += 1
-        self._values[name] = value
+    def _settle(
+        self, name: str, value: int | None, operations: Sequence[str], grounded: bool, form: str
+    ) -> StepVerdict:
+        """A valid step, which gives the quantity a value unless it shows symbols only."""
+        before = len(self._covered)
+        self._covered.update(operations)
+        fresh = len(self._covered) - before
+        if value is not None:
+            self._values[name] = value
         if grounded:
             self.grounded.add(name)
-        return StepVerdict(name, "valid", fresh, form)
+        return _new(StepVerdict, (name, "valid", fresh, form))

@@ -19,7 +19,7 @@ def system_message(modulus: int, surface: str) -> str:
     if surface == "terse":
         return f"mod {modulus} ."
     return (
-        f"All quantities are integers modulo {modulus}: after every operation the result is reduced to 0..{modulus - 1}. "
+        f"All quantities are integers modulo {modulus}: the result of every operation is reduced to 0..{modulus - 1}. "
         "Reason step by step and end with 'Answer: <value>.'"
     )
 

@@ -26,6 +26,8 @@ MAX_ATTEMPTS = 400
 """Draws of one item before its split counts as empty; at a 10% split, 0.9**400 is 5e-19."""
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_SPLIT_OF_PERCENT = np.array([split_of(f"{-(-(percent << 32) // 100):08x}") for percent in range(100)])
+"""`split_of` by the hundredth of all digests in which a digest lies."""
 _PURPOSES = ("start", "op", "constant", "distractor_count", "distractor", "name", "alias", "shuffle", "tree")
 N_ALIASES = 26 * 26
 
@@ -133,16 +135,29 @@ class _Draws:
 
     def distinct(self, purpose: str, count: int, population: int) -> np.ndarray:
         """(B, count) int64, distinct within a row: the first `count` places of a Fisher-Yates shuffle."""
-        low = np.arange(count)
-        chosen = self.integers(purpose, count, low, np.full(count, population))
-        rows = np.arange(len(chosen))
-        pool = np.tile(np.arange(population, dtype=np.int16), (len(chosen), 1))
-        for place in range(count):
-            pick = chosen[:, place]
-            taken = pool[rows, pick]
-            pool[rows, pick] = pool[:, place]
-            pool[:, place] = taken
-        return pool[:, :count].astype(np.int64)
+        chosen = self.integers(purpose, count, np.arange(count), np.full(count, population))
+        if count * count > 2 * population:
+            return _shuffled(chosen, population)
+        # Place i swaps with a place i or later, so a row of distinct choices is its own shuffle.
+        places = np.ascontiguousarray(chosen.T, dtype=np.int16)
+        repeats = np.zeros(len(chosen), dtype=bool)
+        for place in range(1, count):
+            repeats |= (places[:place] == places[place]).any(axis=0)
+        again = np.flatnonzero(repeats)
+        chosen[again] = _shuffled(chosen[again], population)
+        return chosen
+
+
+def _shuffled(chosen: np.ndarray, population: int) -> np.ndarray:
+    """The first places of 0..population-1 after place i is swapped with place chosen[:, i], for each i in turn."""
+    rows = np.arange(len(chosen))
+    pool = np.tile(np.arange(population, dtype=np.int16), (len(chosen), 1))
+    for place in range(chosen.shape[1]):
+        pick = chosen[:, place]
+        taken = pool[rows, pick]
+        pool[rows, pick] = pool[:, place]
+        pool[:, place] = taken
+    return pool[:, : chosen.shape[1]].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +197,12 @@ class Batch:
         names = [table[i] for i in self.name[row].tolist()]
         q = self.config.n_quantities
         definitions: list[Expr] = []
-        for j, (op, left, right, constant) in enumerate(
-            zip(
-                self.op[row].tolist(),
-                self.left[row].tolist(),
-                self.right_name[row].tolist(),
-                self.constant[row].tolist(),
-                strict=True,
-            )
+        for op, left, right, constant in zip(
+            self.op[row].tolist(),
+            self.left[row].tolist(),
+            self.right_name[row].tolist(),
+            self.constant[row].tolist(),
+            strict=True,
         ):
             if op < 0:
                 definitions.append(constant)
@@ -249,7 +262,27 @@ def _tree_skeleton(config: SamplerConfig, draws: _Draws) -> tuple[np.ndarray, ..
     return np.concatenate([full, op], axis=1), left, right, np.concatenate([leaves, constant], axis=1)
 
 
+def _single_digit_structures(config: SamplerConfig, op: np.ndarray, constant: np.ndarray) -> list[str]:
+    """`structure_digest` of chains whose constants are single digits, so that all texts have the same length.
+
+    op, constant: (B, n_ops + 1).
+    """
+    n = config.n_ops
+    before = '{"constants":['
+    between = f'],"modulus":{config.modulus},"ops":"'
+    text = f'{before}{",".join("0" * n)}{between}{"+" * n}","start":0}}'
+    width, first_op = len(text), len(before) + 2 * n - 1 + len(between)
+    texts = np.tile(np.frombuffer(text.encode(), dtype=np.uint8), (len(op), 1))
+    texts[:, len(before) : len(before) + 2 * n : 2] = constant[:, 1:] + ord("0")
+    texts[:, first_op : first_op + n] = np.frombuffer(config.operators.encode(), dtype=np.uint8)[op[:, 1:]]
+    texts[:, -2] = constant[:, 0] + ord("0")
+    data, sha256 = texts.tobytes(), hashlib.sha256
+    return [sha256(data[i : i + width]).hexdigest() for i in range(0, len(data), width)]
+
+
 def _structures(config: SamplerConfig, skeleton: tuple[np.ndarray, ...]) -> list[str]:
+    if config.task == "chain" and config.number_range <= 10:
+        return _single_digit_structures(config, skeleton[0], skeleton[3])
     op, left, right, constant = (part.tolist() for part in skeleton)
     if config.task == "chain":
         symbols = config.operators
@@ -283,7 +316,7 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
     size = len(index)
     q = config.n_quantities
     skeleton = [np.zeros((size, q), dtype=np.int64) for _ in range(4)]
-    structure = [""] * size
+    structure = np.full(size, "", dtype=object)
     make = _chain_skeleton if config.task == "chain" else _tree_skeleton
     pending = np.arange(size)
     for attempt in range(MAX_ATTEMPTS):
@@ -292,11 +325,11 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
         with np.errstate(over="ignore"):
             drawn = make(config, _Draws(key, index[pending], attempt))
         digests = _structures(config, drawn)
-        accepted = np.fromiter((split_of(d) == split for d in digests), dtype=bool, count=len(digests))
+        last = np.frombuffer(bytes.fromhex("".join(digests)), dtype=">u4")[7::8].astype(np.uint64)
+        accepted = np.equal(_SPLIT_OF_PERCENT, split)[last * np.uint64(100) >> np.uint64(32)]
         for whole, part in zip(skeleton, drawn, strict=True):
             whole[pending[accepted]] = part[accepted]
-        for place in np.flatnonzero(accepted).tolist():
-            structure[int(pending[place])] = digests[place]
+        structure[pending[accepted]] = np.array(digests, dtype=object)[accepted]
         pending = pending[~accepted]
     if len(pending):
         raise ValueError(
@@ -321,7 +354,7 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
             name=draws.distinct("name", q + most, len(nouns())),
             alias=draws.distinct("alias", q, N_ALIASES),
             sentence=np.argsort(shuffle, axis=1, kind="stable"),
-            structure=tuple(structure),
+            structure=tuple(structure.tolist()),
         )
 
 

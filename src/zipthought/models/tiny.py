@@ -5,6 +5,8 @@ Sizes are about 0.2M, 0.6M and 2M parameters with the `terse` vocabulary, embedd
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, PreTrainedModel
 
@@ -19,7 +21,7 @@ def tiny_config(family: str, size: str, vocab_size: int, pad: int, bos: int, eos
     if size not in SIZES:
         raise ValueError(f"unknown size {size!r}; use {', '.join(SIZES)}")
     width, layers, heads = SIZES[size]
-    special = {"pad_token_id": pad, "bos_token_id": bos, "eos_token_id": eos}
+    special: dict[str, Any] = {"pad_token_id": pad, "bos_token_id": bos, "eos_token_id": eos}
     if family == "llama":
         return LlamaConfig(
             vocab_size=vocab_size,

@@ -16,25 +16,36 @@ from collections.abc import Callable, Mapping
 from ..core.arithmetic import BinOp, Expr, references
 from ..core.problem import Problem
 from ..core.trace import Step, Trace
-from .expressions import read, write
+from .expressions import NUMBERS, explicit_step, read_sides, write
 
 NAME = "english"
 
 _WORDS = {"+": "plus", "-": "minus", "*": "times"}
 _SYMBOLS = {word: op for op, word in _WORDS.items()}
+_NUMBER = r"(0|[1-9][0-9]{0,17})"
 _NAME = r"[^\W\d_](?:[^.;=?]*[^\W\d_])?"
+# Each name ends at the first word that can end it (an atomic group goes no further), so that reading stays linear.
 _SENTENCE = re.compile(
-    r"The number of (.+?) equals (?:([0-9]{1,18})|the number of (.+?) (plus|minus|times) (?:([0-9]{1,18})|the number of (.+?)))\. "
+    rf"The number of (?>([^.;=?]+?) equals )(?:{_NUMBER}|"
+    rf"the number of (?>([^.;=?]+?) (plus|minus|times) )(?:{_NUMBER}|the number of ([^.;=?]+)))\. "
 )
 _QUESTION = re.compile(rf"What is the number of ({_NAME})\?")
 _EXPLICIT = re.compile(
-    r"Define ([a-z]+) as ([A-Z]{2}); so ([A-Z]{2}) = ([A-Z]{2}) ([-+*]) ([0-9]{1,18})"
-    r" = ([0-9]{1,18}) ([-+*]) ([0-9]{1,18}) = ([0-9]{1,18})"
+    r"Define ([a-z]+) as ([A-Z]{2}); so \2 = "
+    r"(?:([A-Z]{2}) ([-+*]) ([0-9]{1,3}) = ([0-9]{1,3}) \4 \5 = )?([0-9]{1,3})"
 )
-_DEFINE = re.compile(rf"Define ({_NAME}) as ([A-Z]{{2}}); so (?=[A-Z])")
-_CHUNK = re.compile(r"(?:[0-9]*\()*(?:[0-9]+[A-Za-z]*|[A-Za-z]+)\)*")
-_TOKEN = re.compile(r"[0-9]+|[A-Za-z]+|[()]")
-_ALIAS = re.compile(r"[A-Z]{2}")
+_DEFINE = re.compile(rf"Define ({_NAME}) as ([A-Z]{{2}}); so ")
+_TOKEN = re.compile(r"[0-9]+|[A-Za-z]+|[-+*=()]")
+
+
+def _equation(subject: str, word: str) -> re.Pattern[str]:
+    """``subject = side = side ...``, where a reference is a `word`. Possessive, so that no text makes it go back."""
+    chunk = rf"(?:[0-9]*+\()*+(?:[0-9]++(?:{word})?+|{word})\)*+"
+    return re.compile(rf"({subject}) = ({chunk}(?: [-+*=] {chunk})*+)")
+
+
+_ALIASED = _equation("[A-Z]{2}", "[A-Z]{2}")
+_BARE = _equation(rf"(?!Define |[A-Z]{{2}} ){_NAME}", "[A-Za-z]++")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CLAIM = re.compile(r"Answer:[^\S\n]*([^\s.]*)")
 
@@ -75,8 +86,13 @@ def parse_problem(text: str, modulus: int) -> Problem:
 
 
 def make_aliases(trace: Trace) -> dict[str, str]:
-    """Distinct aliases for the quantities of a trace, drawn by a hash of the trace itself."""
+    """Distinct aliases for the quantities of a trace, drawn by a hash of the trace itself.
+
+    Raises `ValueError` for a trace of more quantities than there are pairs of letters.
+    """
     names = dict.fromkeys(name for step in trace.steps for name in (step.name, *_mentioned(step)))
+    if len(names) > len(_LETTERS) ** 2:
+        raise ValueError(f"there are {len(_LETTERS) ** 2} aliases and the trace needs {len(names)}; use implicit:1")
     rng = random.Random(repr([(step.name, step.sides) for step in trace.steps]))
     chosen = rng.sample(range(len(_LETTERS) ** 2), len(names))
     return {name: _LETTERS[i // 26] + _LETTERS[i % 26] for name, i in zip(names, chosen, strict=True)}
@@ -114,75 +130,81 @@ def parse(text: str) -> Trace:
     """
     text = text.strip()
     body, claim, final = text.rpartition("Answer: ")
-    fault = None
     if not claim:
-        body, final = text.removesuffix("."), None
-        if claims := _CLAIM.findall(text):
-            final, fault = claims[-1], "malformed"
+        claims = _CLAIM.findall(text)
+        return Trace(_parse_steps(text.removesuffix(".")), *((claims[-1], "malformed") if claims else (None, None)))
+    fault = None
+    if final[:-1].isascii() and final[:-1].isdigit() and final[-1] == "." and (not body or body.endswith(". ")):
+        final = final[:-1]
     else:
-        claims = _CLAIM.findall(body) if "Answer:" in body else []
-        if final.endswith(".") and final[:-1].isascii() and final[:-1].isdigit() and body[-2:] in ("", ". "):
-            final = final[:-1]
-        else:
-            fault = "malformed"
-        if any(other != final for other in claims):
-            fault = "conflicting"
-        body = body.rstrip(" ").removesuffix(".")
-    return Trace(_parse_steps(body), final, fault)
+        fault = "malformed"
+    if "Answer:" in body and any(other != final for other in _CLAIM.findall(body)):
+        fault = "conflicting"
+    return Trace(_parse_steps(body.removesuffix(" ").removesuffix(".")) if body else (), final, fault)
+
+
+class _Aliases:
+    """Which quantity an alias stands for, at the place in the text that has been reached."""
+
+    __slots__ = ("_later", "_sentences", "defined", "names")
+
+    def __init__(self, sentences: list[str]) -> None:
+        self.names: dict[str, str] = {}  # alias -> name, as defined so far
+        self.defined: set[str] = set()  # names with an alias so far
+        self._sentences = sentences
+        self._later: dict[str, str] | None = None  # alias -> name, first definition anywhere in the text
+
+    def resolve(self, token: str) -> str:
+        """The name behind an alias, which a later sentence may define; one that none defines stands for itself."""
+        if token in self.names:
+            return self.names[token]
+        if self._later is None:
+            self._later = {}
+            for define in filter(None, map(_DEFINE.match, self._sentences)):
+                self._later.setdefault(define[2], define[1])
+        return self._later.get(token, token)
 
 
 def _parse_steps(body: str) -> tuple[Step, ...]:
+    sentences = body.split(". ")
+    aliases = _Aliases(sentences)
+    names, defined = aliases.names, aliases.defined
     steps: list[Step] = []
-    names: dict[str, str] = {}  # alias -> name, as defined so far
-    later: dict[str, str] | None = None  # alias -> name, first definition anywhere in the text
     append = steps.append
-
-    def resolve(token: str) -> str:
-        nonlocal later
-        if not _ALIAS.fullmatch(token) or token in names:
-            return names.get(token, token)
-        if later is None:
-            later = {}
-            for name, alias in _DEFINE.findall(body):
-                later.setdefault(alias, name)
-        return later.get(token, token)
-
-    for sentence in body.split(". ") if body else []:
+    for sentence in sentences:
         if match := _EXPLICIT.fullmatch(sentence):
-            name, alias, subject, ref, op, constant, value, op2, constant2, result = match.groups()
-            if alias == subject and alias not in names and ref in names:
-                names[alias] = name
-                symbols = BinOp(op, names[ref], int(constant))
-                append(Step(name, (symbols, BinOp(op2, int(value), int(constant2)), int(result))))
-                continue
-        append(_parse_step(sentence, names, resolve))
+            name, alias, ref, op, constant, value, result = match.groups()
+            if alias not in names and name not in defined:
+                try:
+                    if ref:
+                        append(explicit_step(name, names[ref], op, constant, value, result))
+                    else:
+                        append(Step(name, (NUMBERS[result],)))
+                    names[alias] = name
+                    defined.add(name)
+                    continue
+                except KeyError:
+                    pass  # The general way to read it follows.
+        append(_parse_step(sentence, aliases))
     return tuple(steps)
 
 
-def _parse_step(sentence: str, names: dict[str, str], resolve: Callable[[str], str]) -> Step:
+def _parse_step(sentence: str, aliases: _Aliases) -> Step:
     rest, fault = sentence, None
     if define := _DEFINE.match(sentence):
         name, alias = define.groups()
-        if alias in names or name in names.values():
+        if alias in aliases.names or name in aliases.defined:
             fault = "redefined"
         else:
-            names[alias] = name
+            aliases.names[alias] = name
+            aliases.defined.add(name)
         rest = sentence[define.end() :]
     elif sentence.startswith("So "):
         rest = sentence[3:]
-    subject, *sides = rest.split(" = ")
-    expressions = []
-    for side in sides:
-        tokens: list[str] = []
-        for chunk in side.split(" "):
-            if chunk in _WORDS:
-                tokens.append(chunk)
-            elif _CHUNK.fullmatch(chunk):
-                tokens += _TOKEN.findall(chunk)
-            else:
-                return Step(sentence, (), "unparseable")
-        expressions.append(read(tokens, resolve))
-    aliased = bool(_ALIAS.fullmatch(subject))
-    if not expressions or None in expressions or (rest is not sentence) != aliased:
-        return Step(sentence, (), "unparseable")
-    return Step(resolve(subject), tuple(expressions), fault)
+    bare = rest == sentence
+    if equation := (_BARE if bare else _ALIASED).fullmatch(rest):
+        reference = str if bare else aliases.resolve
+        sides = read_sides(_TOKEN.findall(equation[2]), reference)
+        if sides:
+            return Step(reference(equation[1]), sides, fault)
+    return Step(sentence, (), "unparseable")

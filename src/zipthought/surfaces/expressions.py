@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..core.arithmetic import SCALE, BinOp, Expr
+from ..core.trace import Step
 
-_PRECEDENCE = {"+": 1, "-": 1, "*": 2, SCALE: 3}
+NUMBERS = {str(number): number for number in range(1000)}
+"""The numbers that nearly every text consists of, ready."""
+
+_PRECEDENCE = {"(": 0, "+": 1, "-": 1, "*": 2, SCALE: 3}
 _MAX_DIGITS = 18
+_new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the time.
 
 
 def is_number(token: str) -> bool:
-    """Whether a token is a whole number in ASCII digits, of a length that arithmetic here has a use for."""
-    return token.isascii() and token.isdigit() and len(token) <= _MAX_DIGITS
+    """Whether a token is a whole number in ASCII digits without leading zeros, of a length that arithmetic here has a
+    use for."""
+    if token in NUMBERS:
+        return True
+    return token.isascii() and token.isdigit() and len(token) <= _MAX_DIGITS and token[0] != "0"
 
 
 def write(expression: Expr, reference: Callable[[str], str]) -> list[str]:
@@ -53,22 +61,16 @@ def read(tokens: Sequence[str], reference: Callable[[str], str]) -> Expr | None:
     depth = 0
     leading_open = False
     expect_operand = True
-
-    def reduce() -> None:
-        right = operands.pop()
-        operands.append(BinOp(operators.pop(), operands.pop(), right))
-
+    before = ""
     for i, token in enumerate(tokens):
         if not expect_operand:
             if token in ("+", "-", "*"):
-                while operators and operators[-1] != "(" and _PRECEDENCE[operators[-1]] >= _PRECEDENCE[token]:
-                    reduce()
+                _reduce(operands, operators, _PRECEDENCE[token])
                 operators.append(token)
                 expect_operand = True
                 continue
             if token == ")":
-                while operators and operators[-1] != "(":
-                    reduce()
+                _reduce(operands, operators, 1)
                 if not operators:
                     return None
                 operators.pop()
@@ -77,8 +79,9 @@ def read(tokens: Sequence[str], reference: Callable[[str], str]) -> Expr | None:
                     leading_open = False
                     if i + 1 == len(tokens) or tokens[i + 1] != "*":
                         operands.append(BinOp(SCALE, 1, operands.pop()))
+                before = token
                 continue
-            if not is_number(tokens[i - 1]) or is_number(token):
+            if not is_number(before) or is_number(token):
                 return None
             operators.append(SCALE)
         if token == "(":
@@ -94,8 +97,39 @@ def read(tokens: Sequence[str], reference: Callable[[str], str]) -> Expr | None:
             expect_operand = False
         else:
             return None
+        before = token
     if expect_operand or depth:
         return None
-    while operators:
-        reduce()
+    _reduce(operands, operators, 1)
     return operands[0]
+
+
+def _reduce(operands: list[Expr], operators: list[str], precedence: int) -> None:
+    """Apply the operators that bind at least so tightly, back to the last open parenthesis."""
+    while operators and _PRECEDENCE[operators[-1]] >= precedence:
+        right = operands.pop()
+        operands.append(BinOp(operators.pop(), operands.pop(), right))
+
+
+def read_sides(tokens: Sequence[str], reference: Callable[[str], str]) -> tuple[Expr, ...] | None:
+    """The expressions that the tokens write with ``=`` between them, or None where one of them cannot be read."""
+    sides = []
+    start = 0
+    for stop, token in enumerate([*tokens, "="]):
+        if token == "=":
+            side = read(tokens[start:stop], reference)
+            if side is None:
+                return None
+            sides.append(side)
+            start = stop + 1
+    return tuple(sides)
+
+
+def explicit_step(name: str, ref: str, op: str, constant: str, value: str, result: str) -> Step:
+    """The step ``name = ref op constant = value op constant = result``, by far the commonest.
+
+    Raises `KeyError` for what is not one of `NUMBERS`; `read_sides` then does the same, slower, for any number.
+    """
+    number = NUMBERS[constant]
+    symbols, numbers = _new(BinOp, (op, ref, number)), _new(BinOp, (op, NUMBERS[value], number))
+    return _new(Step, (name, (symbols, numbers, NUMBERS[result]), None))

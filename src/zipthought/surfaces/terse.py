@@ -11,17 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..core.arithmetic import BinOp
+from ..core.arithmetic import OPERATORS, BinOp, Expr
 from ..core.problem import Problem
 from ..core.trace import Step, Trace
-from .expressions import read, write
+from .expressions import explicit_step, read, read_sides, write
 
 NAME = "terse"
 
 _WORD = re.compile(r"[^\W\d_]+")
-_EXPLICIT = re.compile(
-    r"([a-z]+) = ([a-z]+) ([-+*]) ([0-9]{1,18}) = ([0-9]{1,18}) ([-+*]) ([0-9]{1,18}) = ([0-9]{1,18})"
-)
+_EXPLICIT = re.compile(r"([a-z]+) = ([a-z]+) ([-+*]) ([0-9]{1,3}) = ([0-9]{1,3}) \3 \4 = ([0-9]{1,3})")
 _FINAL_WORD = "answer"
 
 
@@ -41,11 +39,16 @@ def parse_problem(text: str, modulus: int) -> Problem:
     body, question, target = text.strip().rpartition("? ")
     if not question or not _WORD.fullmatch(target):
         raise ValueError(f"a terse prompt ends with '? <name>', got {text[-40:]!r}")
-    definitions = {}
+    definitions: dict[str, Expr] = {}
     for sentence in body.removesuffix(" . ").split(" . ") if body else []:
         name, equals, value = sentence.partition(" = ")
         expression = read(value.split(" "), str) if equals and _WORD.fullmatch(name) else None
-        one_operation = isinstance(expression, BinOp) and not any(isinstance(x, BinOp) for x in expression[1:])
+        one_operation = (
+            isinstance(expression, BinOp)
+            and expression.op in OPERATORS
+            and isinstance(expression.left, str)
+            and not isinstance(expression.right, BinOp)
+        )
         if not (isinstance(expression, int) or one_operation):
             raise ValueError(f"cannot read the sentence {sentence!r}")
         if name in definitions:
@@ -65,31 +68,30 @@ def render(trace: Trace, aliases: Mapping[str, str] | None = None) -> str:
 def parse(text: str) -> Trace:
     """What a solution text says; never raises. A sentence that cannot be read is a step with a fault."""
     text = text.strip()
-    *body, last = text.removesuffix(" .").split(" . ") if text.endswith(" .") else [*text.split(" . "), ""]
-    words = last.split(" ")
-    fault = final = None
-    claims = [s.split(" ", 1)[1] if " " in s else "" for s in body if s.split(" ", 1)[0] == _FINAL_WORD]
-    if words[0] == _FINAL_WORD:
-        final = " ".join(words[1:])
-        if len(words) != 2 or not (final.isascii() and final.isdigit()):
+    sentences = text.removesuffix(" .").split(" . ") if text else []
+    claims = [sentence[len(_FINAL_WORD) + 1 :] for sentence in sentences if sentence.split(" ", 1)[0] == _FINAL_WORD]
+    final = claims[-1] if claims else None
+    fault = None
+    if final is not None:
+        ended = text.endswith(" .") and sentences[-1] == f"{_FINAL_WORD} {final}"
+        if ended:
+            sentences.pop()
+        if not (ended and final.isascii() and final.isdigit()):
             fault = "malformed"
-    elif last:
-        body.append(last)
-    if final is None and claims:
-        final, fault = claims[-1], "malformed"
-    if any(claim != final for claim in claims):
-        fault = "conflicting"
-    return Trace(tuple(_parse_step(sentence) for sentence in body if sentence), final, fault)
+        if any(claim != final for claim in claims):
+            fault = "conflicting"
+    return Trace(tuple([_parse_step(sentence) for sentence in sentences]), final, fault)
 
 
 def _parse_step(sentence: str) -> Step:
     if match := _EXPLICIT.fullmatch(sentence):
-        name, ref, op, constant, value, op2, constant2, result = match.groups()
-        symbols, values = BinOp(op, ref, int(constant)), BinOp(op2, int(value), int(constant2))
-        return Step(name, (symbols, values, int(result)))
-    name, *sides = sentence.split(" = ")
-    if sides and _WORD.fullmatch(name):
-        expressions = tuple(read(side.split(" "), str) for side in sides)
-        if None not in expressions:
-            return Step(name, expressions)
+        try:
+            return explicit_step(*match.groups())
+        except KeyError:
+            pass  # A longer way to read it follows.
+    name, _, shown = sentence.partition(" = ")
+    if _WORD.fullmatch(name):
+        sides = read_sides(shown.split(" "), str)
+        if sides:
+            return Step(name, sides)
     return Step(sentence, (), "unparseable")

@@ -21,44 +21,8 @@ from transformers import PreTrainedModel
 
 from ..data.files import atomic_open
 from .batches import Batch
+from .config import OptimizerConfig
 from .muon import Muon
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerConfig:
-    """AdamW with linear warm-up and cosine decay (Loshchilov & Hutter 2019)."""
-
-    learning_rate: float = 1e-3
-    """The peak."""
-    min_learning_rate_ratio: float = 0.1
-    """The last step's learning rate over the peak."""
-    warmup_ratio: float = 0.05
-    """Share of the steps over which the learning rate rises from 0."""
-    weight_decay: float = 0.1
-    """On matrices only."""
-    betas: tuple[float, float] = (0.9, 0.95)
-    """AdamW's momentum terms."""
-    gradient_clip: float = 1.0
-    """Largest norm of the gradient; 0 turns clipping off."""
-    optimizer: str = "adamw"
-    """`adamw`, or `muon` (Jordan et al. 2024) on the hidden matrices with AdamW on the rest."""
-
-    def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(f"warmup_ratio must be in 0..1, got {self.warmup_ratio}")
-        if self.optimizer not in ("adamw", "muon"):
-            raise ValueError(f"unknown optimizer {self.optimizer!r}; use adamw or muon")
-
-    def factor(self, step: int, steps: int) -> float:
-        """The learning rate of `step` (from 0) of `steps`, over the peak."""
-        warmup = max(1, round(self.warmup_ratio * steps))
-        if step < warmup:
-            return (step + 1) / warmup
-        progress = (step - warmup) / max(1, steps - 1 - warmup)
-        floor = self.min_learning_rate_ratio
-        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def make_optimizers(model: PreTrainedModel, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
@@ -131,6 +95,7 @@ def train_loop(
         first, tokens, seconds, history = state["step"], state["tokens"], state["seconds"], state["history"]
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
+    log = _MetricsLog(directory / "metrics.jsonl" if directory else None, history)
     for step in range(first, steps):
         began = time.perf_counter()
         batch = batch_at(step)
@@ -157,18 +122,36 @@ def train_loop(
             "seconds": round(seconds, 3),
         }
         history.append(row)
+        log.write(row)
         if on_step:
             on_step(row)
         if checkpoint and checkpoint_every and (step + 1) % checkpoint_every == 0 and step + 1 < steps:
             _save(checkpoint, model, optimizers, step + 1, tokens, seconds, history, identity or {})
-    if directory:
-        with atomic_open(directory / "metrics.jsonl", "w") as file:
-            file.writelines(json.dumps(row) + "\n" for row in history)
-        if checkpoint and checkpoint.exists():
-            checkpoint.unlink()
+    log.close()
+    if checkpoint and checkpoint.exists():
+        checkpoint.unlink()
     model.eval()
     tail = [row["loss"] for row in history[-max(1, steps // 10) :]]
     return LoopResult(steps, tokens, seconds, sum(tail) / len(tail))
+
+
+class _MetricsLog:
+    """``metrics.jsonl``, a line a step, begun anew with the steps that a resumed run already has."""
+
+    def __init__(self, path: Path | None, history: list[dict[str, float]]) -> None:
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", encoding="utf-8", buffering=1) if path else None
+        for row in history:
+            self.write(row)
+
+    def write(self, row: dict[str, float]) -> None:
+        if self._file:
+            self._file.write(json.dumps(row) + "\n")
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
 
 
 def _save(

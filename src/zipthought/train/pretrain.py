@@ -1,4 +1,4 @@
-"""Pretraining of the tiny base: single facts, look-ups and short chains in `terse`, endless and never repeated.
+"""Pretraining of the tiny base: single facts, look-ups, walks and short chains in `terse`, never repeated.
 
 What the base learns is the language of the task and exact single operations, not any compressed format, so that
 compression is learnt in post-training alone. A `granularity` mix (`{1: 0.75, 2: 0.25}`) makes each group of a chain
@@ -9,59 +9,27 @@ one operation or two with these probabilities, for a base whose step-by-step pri
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..core.arithmetic import apply
+from ..core.arithmetic import BinOp, Expr, apply
 from ..core.orders import settle
 from ..core.problem import Problem
 from ..core.trace import Trace, solve
 from ..data.chat import completion_ids, prompt_ids, prompt_messages
 from ..data.sampling import SamplerConfig, nouns, sample_batch
+from ..models.tiny import build_tiny, tiny_config
+from ..models.tokenizer import build_tokenizer
 from ..surfaces import terse
 from .batches import Batch, Example, collate
-from .loop import OptimizerConfig
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainConfig:
-    """The recipe; its defaults are those of the bundled base."""
-
-    family: str = "llama"
-    """`llama` or `gpt2`."""
-    size: str = "0.6M"
-    """`0.2M`, `0.6M` or `2M`."""
-    steps: int = 3000
-    """Updates."""
-    batch_size: int = 128
-    """Sequences an update."""
-    n_ops: tuple[int, ...] = (1, 2, 3, 4)
-    """Operations of the chains, drawn uniformly."""
-    facts: float = 0.04
-    """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
-    lookups: float = 0.04
-    """Share of the sequences that ask for a quantity that the prompt gives."""
-    granularity: dict[int, float] = field(default_factory=lambda: {1: 1.0})
-    """Operations of a group -> its probability; {1: 1.0} is explicit only."""
-    modulus: int = 23
-    """Residues are 0..modulus-1."""
-    number_range: int = 5
-    """Constants are 1..number_range-1."""
-    seed: int = 0
-    """Weights and data."""
-    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(learning_rate=2e-3))
-    """Optimizer and schedule."""
-
-    def __post_init__(self) -> None:
-        if abs(sum(self.granularity.values()) - 1) > 1e-9 or min(self.granularity) < 1:
-            raise ValueError(f"granularity must be k -> probability with k >= 1 and sum 1, got {self.granularity}")
-        if not 0 <= self.facts + self.lookups <= 1:
-            raise ValueError(f"facts + lookups must be in 0..1, got {self.facts + self.lookups}")
-        if self.steps < 1 or self.batch_size < 1:
-            raise ValueError(f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}")
+from .config import PretrainConfig
+from .loop import LoopResult, train_loop
 
 
 def mixed_trace(problem: Problem, granularity: dict[int, float], rng: np.random.Generator) -> Trace:
@@ -110,23 +78,42 @@ class PretrainStream:
         problem = Problem(c.modulus, dict(zip(names, values, strict=True)), names[asked])
         return terse.render_problem(problem), terse.render(solve(problem))
 
+    def _walk(self, rng: np.random.Generator) -> tuple[str, str]:
+        c = self._config
+        lengths = rng.choice(list(c.n_ops), p=list(c.n_ops.values()), size=int(rng.integers(2, 4))).tolist()
+        names = iter(rng.choice(len(nouns()), size=sum(lengths) + len(lengths), replace=False).tolist())
+        sentences: dict[str, Expr] = {}
+        ends: list[tuple[str, str]] = []
+        for length in lengths:
+            start = end = nouns()[next(names)]
+            sentences[start] = int(rng.integers(1, c.number_range))
+            for _ in range(length):
+                op, before, end = "+-*"[rng.integers(3)], end, nouns()[next(names)]
+                sentences[end] = BinOp(op, before, int(rng.integers(1 + (op == "*"), c.number_range)))
+            ends.append((start, end))
+        told = {name: sentences[name] for name in rng.permutation(list(sentences)).tolist()}
+        start, end = ends[rng.integers(len(ends))]
+        trace = mixed_trace(Problem(c.modulus, told, end), c.granularity, rng)
+        return terse.render_problem(Problem(c.modulus, told, start)), terse.render(trace)
+
     def _make_window(self, window: int) -> list[list[Example]]:
         c = self._config
         rng = np.random.default_rng([c.seed, window])
         count = self.WINDOW * c.batch_size
-        kind = rng.random(count)
-        lengths = rng.choice(c.n_ops, size=count)
-        examples: list[Example] = []
-        for n_ops in c.n_ops:
-            places = np.flatnonzero((lengths == n_ops) & (kind >= c.facts + c.lookups))
+        made = rng.multinomial(count, [c.facts, c.lookups, c.walks, c.chains])
+        lengths = rng.multinomial(made[3], list(c.n_ops.values()))
+        examples = [
+            self._example(*make(rng))
+            for make, number in zip((self._fact, self._lookup, self._walk), made, strict=False)
+            for _ in range(number)
+        ]
+        for n_ops, number in zip(c.n_ops, lengths.tolist(), strict=True):
             sampler = SamplerConfig(n_ops=n_ops, seed=c.seed, modulus=c.modulus, number_range=c.number_range)
-            batch = sample_batch(sampler, "train", (window * count + places).tolist())
-            for row in range(len(places)):
+            batch = sample_batch(sampler, "train", range(window * count, window * count + number))
+            for row in range(number):
                 problem = batch.problem(row)
                 trace = mixed_trace(problem, c.granularity, rng)
                 examples.append(self._example(terse.render_problem(problem), terse.render(trace)))
-        examples += [self._example(*self._fact(rng)) for _ in range(int((kind < c.facts).sum()))]
-        examples += [self._example(*self._lookup(rng)) for _ in range(count - len(examples))]
         examples.sort(key=lambda e: len(e.ids))
         batches = [examples[i : i + c.batch_size] for i in range(0, count, c.batch_size)]
         return [batches[i] for i in rng.permutation(len(batches))]
@@ -134,3 +121,28 @@ class PretrainStream:
     def __call__(self, step: int) -> Batch:
         window, place = divmod(step, self.WINDOW)
         return collate(self._window(window)[place], self._tokenizer.pad_token_id)
+
+
+def pretrain(
+    config: PretrainConfig,
+    *,
+    directory: Path | None = None,
+    resume: bool = False,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoopResult]:
+    """A fresh tiny model trained by the recipe; `directory` and `resume` as for `train_loop`."""
+    tokenizer = build_tokenizer()
+    special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
+    model = build_tiny(tiny_config(config.family, config.size, len(tokenizer), *special), config.seed)
+    result = train_loop(
+        model,
+        PretrainStream(config, tokenizer),
+        config.steps,
+        config.optimizer,
+        directory=directory,
+        resume=resume,
+        checkpoint_every=250 if directory else 0,
+        identity=json.loads(json.dumps(asdict(config))),
+        on_step=on_step,
+    )
+    return model, tokenizer, result

@@ -1,0 +1,203 @@
+"""Generation against a straight loop: records per second in one process, and peak memory.
+
+    python benchmarks/generate.py                     # n_ops 10, explicit, english, JSON Lines; memory at 1,000,000
+    python benchmarks/generate.py --records 10000000  # memory at ten million
+
+The reference is what one would write first: a loop over `random`, f-strings, `hashlib` and `json.dumps`, with the same
+fields in its records and the same split by structure. Both run in this process, one after the other, several times, and
+write to the same directory; the best times and the ratio within each repeat are printed, by the clock on the wall (ours
+waits for the disk, since its files are flushed before they get their names) and by processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from zipthought.data.generate import GenerateConfig, generate
+from zipthought.data.records import FIELDS, problem_of, read_records, record_id
+from zipthought.data.sampling import alias_table, nouns
+from zipthought.surfaces import verify
+
+MODULUS, NUMBER_RANGE = 23, 5
+WORDS = {"+": "plus", "-": "minus", "*": "times"}
+
+
+def reference(n_ops: int, count: int, seed: int, path: Path) -> None:
+    """`count` training records of `n_ops` operations, explicit, english, as JSON Lines."""
+    rng = random.Random(seed)
+    names_table, aliases_table = list(nouns()), list(alias_table())
+    system = (
+        f"All quantities are integers modulo {MODULUS}: after every operation the result is reduced to "
+        f"0..{MODULUS - 1}. Reason step by step and end with 'Answer: <value>.'"
+    )
+    with path.open("w") as file:
+        for index in range(count):
+            while True:
+                start = rng.randint(1, NUMBER_RANGE - 1)
+                ops = [rng.choice("+-*") for _ in range(n_ops)]
+                constants = [rng.randint(2 if op == "*" else 1, NUMBER_RANGE - 1) for op in ops]
+                parts = {"modulus": MODULUS, "start": start, "ops": "".join(ops), "constants": constants}
+                text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+                structure = hashlib.sha256(text.encode()).hexdigest()
+                if int(structure[-8:], 16) * 100 >> 32 < 80:
+                    break
+
+            n_distractors = rng.randint(1, max(2, n_ops))
+            names = rng.sample(names_table, n_ops + 1 + n_distractors)
+            aliases = rng.sample(aliases_table, n_ops + 1)
+            sentences = [f"The number of {names[0]} equals {start}."]
+            for i in range(n_ops):
+                sentences.append(
+                    f"The number of {names[i + 1]} equals the number of {names[i]} {WORDS[ops[i]]} {constants[i]}."
+                )
+            for name in names[n_ops + 1 :]:
+                sentences.append(f"The number of {name} equals {rng.randint(1, NUMBER_RANGE - 1)}.")
+            rng.shuffle(sentences)
+            prompt = " ".join(sentences) + f" What is the number of {names[n_ops]}?"
+
+            value = start
+            steps = [f"Define {names[0]} as {aliases[0]}; so {aliases[0]} = {start}."]
+            for i in range(n_ops):
+                op, constant, before = ops[i], constants[i], value
+                value = value + constant if op == "+" else value - constant if op == "-" else value * constant
+                value %= MODULUS
+                alias = aliases[i + 1]
+                steps.append(
+                    f"Define {names[i + 1]} as {alias}; so {alias} = {aliases[i]} {op} {constant} = "
+                    f"{before} {op} {constant} = {value}."
+                )
+            completion = " ".join(steps) + f" Answer: {value}."
+
+            record = {
+                "structure": structure,
+                "split": "train",
+                "index": index,
+                "n_ops": n_ops,
+                "modulus": MODULUS,
+                "format": "explicit",
+                "k": 1,
+                "order": "forward",
+                "surface": "english",
+                "prompt": prompt,
+                "completion": completion,
+                "answer": str(value),
+                "messages": [
+                    {"role": "system", "content": system},
+                    {"role": "user", "content": prompt},
+                    {"role": "assistant", "content": completion},
+                ],
+            }
+            canonical = json.dumps(record, sort_keys=True, separators=(",", ":"))
+            record["id"] = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+            file.write(json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n")
+
+
+def ours(n_ops: int, count: int, seed: int, directory: Path) -> Path:
+    """The same by `generate`."""
+    config = GenerateConfig(n_ops=(n_ops,), count=count, seed=seed, output_dir=directory)
+    return generate(config)["files"]["explicit"]
+
+
+def check(path: Path, count: int) -> None:
+    """The first records of a file have the fields of a record, their own id, and a faithful trace."""
+    for record, _ in zip(read_records(path), range(count), strict=False):
+        assert set(record) == set(FIELDS)
+        assert record["id"] == record_id(record)
+        assert problem_of(record).structure == record["structure"]
+        assert verify(record["completion"], problem_of(record)).faithful
+
+
+def seconds(work: Callable[..., object], *args: object) -> tuple[float, float]:
+    """Wall-clock and processor time of one call."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work(*args)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def machine() -> str:
+    model = platform.processor() or "unknown processor"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        model = next((x.split(":")[1].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x), model)
+    return f"{model}, {os.cpu_count()} cores; Python {platform.python_version()}, numpy {np.__version__}"
+
+
+def measure_memory(n_ops: int, records: int, directory: Path) -> tuple[float, float]:
+    """Peak resident memory in MB and seconds of a run of its own process."""
+    start = time.perf_counter()
+    command = [
+        sys.executable,
+        __file__,
+        "--memory-run",
+        str(directory),
+        "--n-ops",
+        str(n_ops),
+        "--records",
+        str(records),
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout), time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n-ops", type=int, default=10)
+    parser.add_argument("--count", type=int, default=20_000, help="records of one timed run of the reference")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--records", type=int, default=1_000_000, help="records of the memory run; 0 leaves it out")
+    parser.add_argument("--output-dir", type=Path, help="where to write; a temporary directory by default")
+    parser.add_argument("--memory-run", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.memory_run:
+        ours(args.n_ops, args.records, 0, args.memory_run)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(peak / (1024 if sys.platform != "darwin" else 1024**2))
+        return
+
+    with tempfile.TemporaryDirectory(dir=args.output_dir) as name:
+        directory = Path(name)
+        slow_path = directory / "reference.jsonl"
+        reference(args.n_ops, 200, 0, slow_path)
+        check(slow_path, 200)
+        check(ours(args.n_ops, 200, 0, directory), 200)
+
+        print(machine())
+        print(
+            f"n_ops {args.n_ops}, explicit, english, jsonl, {args.count:,} records, {args.repeats} repeats, interleaved"
+        )
+        slow, fast = [], []
+        # Ours makes five times as many records, so that both run for a comparable time.
+        many = 5 * args.count
+        for seed in range(args.repeats):
+            slow.append([t / args.count for t in seconds(reference, args.n_ops, args.count, seed, slow_path)])
+            fast.append([t / many for t in seconds(ours, args.n_ops, many, seed, directory)])
+        for place, clock in enumerate(("wall", "cpu")):
+            ratios = [s[place] / f[place] for s, f in zip(slow, fast, strict=True)]
+            for label, times in (("reference", slow), ("zipthought", fast)):
+                best = min(t[place] for t in times)
+                print(f"{clock:<5}{label:<12}{1 / best:>10,.0f} records/s (best)  {best * 1e6:7.2f} us per record")
+            print(
+                f"{clock:<5}ratio {statistics.median(ratios):.1f}x (median; {min(ratios):.1f}x to {max(ratios):.1f}x)"
+            )
+        if args.records:
+            peak, took = measure_memory(args.n_ops, args.records, directory)
+            print(f"memory      {peak:.0f} MB peak resident, {args.records:,} records in {took:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""How fast the verifier reads traces, on one core: `python benchmarks/verify.py [--traces 2000] [--repeats 9]`.
+
+Three tables: traces a second with Problem objects at hand, the same with the prompt parsed first, and microseconds a
+character as texts grow (the work is linear in the text, so they stay level). Times are CPU times of this process; each
+row gives the best and the median of the repeats, since machines are noisy. Reference: at least 20,000 english explicit
+traces of n_ops 10 a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import zipthought
+from zipthought.core.compress import compress
+from zipthought.core.problem import Problem
+from zipthought.data.sampling import SamplerConfig, sample_batch
+from zipthought.surfaces import get_surface, verify
+
+FORMATS = ("explicit", "composed:2", "implicit:2")
+
+
+def drawn(n_ops: int, count: int, fmt: str, surface: str) -> tuple[list[Problem], list[str]]:
+    """Problems and their solution texts."""
+    batch = sample_batch(SamplerConfig(n_ops=n_ops), "test", range(count))
+    problems = [batch.problem(row) for row in range(count)]
+    render = get_surface(surface).render
+    return problems, [render(compress(p, fmt), batch.aliases(row)) for row, p in enumerate(problems)]
+
+
+def seconds(prepare: Callable[[], list], work: Callable[[list], None], repeats: int) -> tuple[float, float]:
+    """Best and median CPU time of `work`, on something newly prepared for each repeat."""
+    times = []
+    for _ in range(repeats):
+        prepared = prepare()
+        start = time.process_time()
+        work(prepared)
+        times.append(time.process_time() - start)
+    return min(times), statistics.median(times)
+
+
+def verify_all(pairs: list[tuple[str, Problem]], surface: str) -> None:
+    for text, problem in pairs:
+        if not verify(text, problem, surface).faithful:
+            raise AssertionError(f"gold is not faithful: {text}")
+
+
+def parse_and_verify(pairs: list[tuple[str, str]], surface: str) -> None:
+    parse_problem = get_surface(surface).parse_problem
+    for text, prompt in pairs:
+        if not verify(text, parse_problem(prompt, 23), surface).faithful:
+            raise AssertionError(f"gold is not faithful: {text}")
+
+
+def fresh(problem: Problem) -> Problem:
+    """The same problem with nothing computed ahead but what its construction computes."""
+    return Problem(problem.modulus, problem.definitions, problem.target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--traces", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=9)
+    args = parser.parse_args()
+    count, repeats = args.traces, args.repeats
+
+    cpu = platform.processor() or platform.machine()
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
+    print(f"zipthought {zipthought.__version__}, Python {platform.python_version()}, {platform.system()} {cpu}, ", end="")
+    print(f"{os.cpu_count()} CPUs, load {load}; {count} traces, {repeats} repeats, CPU time of one process\n")
+
+    print(f"{'n_ops 10, traces/s: best (median)':36}{'problem used before':>22}{'new problem':>22}{'prompt parsed':>22}")
+    for surface in ("english", "terse"):
+        for fmt in FORMATS:
+            problems, texts = drawn(10, count, fmt, surface)
+            prompts = [get_surface(surface).render_problem(p) for p in problems]
+            cells = [
+                seconds(lambda: list(zip(texts, problems)), lambda x: verify_all(x, surface), repeats),  # noqa: B023,B905
+                seconds(
+                    lambda: [(t, fresh(p)) for t, p in zip(texts, problems)],  # noqa: B023,B905
+                    lambda x: verify_all(x, surface),  # noqa: B023
+                    repeats,
+                ),
+                seconds(lambda: list(zip(texts, prompts)), lambda x: parse_and_verify(x, surface), repeats),  # noqa: B023,B905
+            ]
+            row = "".join(f"{f'{count / best:,.0f} ({count / median:,.0f})':>22}" for best, median in cells)
+            print(f"{surface + ' ' + fmt:36}{row}")
+
+    print(f"\n{'english explicit, new problem':36}{'characters':>22}{'us/trace':>22}{'us/character':>22}")
+    for n_ops in (10, 50, 200, 400):
+        problems, texts = drawn(n_ops, max(20, count // n_ops), "explicit", "english")
+        best, _ = seconds(
+            lambda: [(t, fresh(p)) for t, p in zip(texts, problems)],  # noqa: B023,B905
+            lambda x: verify_all(x, "english"),
+            repeats,
+        )
+        characters = sum(map(len, texts))
+        print(
+            f"{f'n_ops {n_ops}':36}{characters / len(texts):22,.0f}{best / len(texts) * 1e6:22.1f}"
+            f"{best / characters * 1e6:22.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

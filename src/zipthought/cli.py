@@ -1,0 +1,114 @@
+"""The command line: find the command, parse its configuration, run it, turn what went wrong into one line.
+
+Exit codes: 0 all went well; 1 the command ran and its answer is no (`verify` found something that is not faithful);
+2 it could not run (bad input, a missing file); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from . import __version__
+
+COMMANDS = {
+    "generate": ("generate", "generate", "make problems and traces in every format, as JSON Lines or Parquet"),
+    "verify": ("verify", "verify", "judge a file of solutions step by step"),
+    "explain": ("explain", "explain", "show one problem in every format and order, with token counts"),
+    "pretrain": ("pretrain", "pretrain", "train a tiny base model from nothing (the recipe of the bundled one)"),
+    "train sft": ("train", "sft", "fine-tune a model on a file of records"),
+    "evaluate": ("evaluate", "evaluate", "measure accuracy, cost, granularity and faithfulness on held-out problems"),
+    "study run": ("study", "run", "run a study (preset or TOML file) to its report; resumes where it stopped"),
+    "study report": ("study", "report", "rebuild the report of a study from its store"),
+    "study status": ("study", "status", "show how far a study is"),
+}
+"""Words on the command line -> (module of `zipthought.commands`, function, what it does)."""
+
+
+def usage() -> str:
+    """What ``zipthought --help`` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {words:<{width}}  {text}" for words, (_, _, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: zipthought COMMAND [OPTIONS]",
+            "",
+            "Compressed chain-of-thought data for LLM post-training: make it, verify every step, train on it, measure.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "Each command explains its options with --help; most print one JSON object with --json.",
+            "",
+            "start here:",
+            "  zipthought explain --n-ops 4",
+            "  zipthought generate --n-ops 10 11 12 --count 1000 --format explicit composed:2 --output-dir data",
+            "  zipthought study run quick --output-dir runs/quick",
+        ]
+    )
+
+
+def _find(arguments: Sequence[str]) -> tuple[str, list[str]] | None:
+    """The command that the arguments name, and what follows it."""
+    for words in COMMANDS:
+        parts = words.split()
+        if list(arguments[: len(parts)]) == parts:
+            return words, list(arguments[len(parts) :])
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if arguments[0] == "--version":
+        print(f"zipthought {__version__}")
+        return 0
+    found = _find(arguments)
+    if not found:
+        group = [words for words in COMMANDS if words.split()[0] == arguments[0]]
+        wants_help = len(arguments) > 1 and arguments[1] in ("-h", "--help")
+        if group and (wants_help or len(arguments) == 1):
+            print("\n".join(f"zipthought {words}  {COMMANDS[words][2]}" for words in group))
+            return 0 if wants_help else 2
+        hint = ", ".join(group or COMMANDS)
+        print(f"zipthought: unknown command {' '.join(arguments[:2])!r}; use one of: {hint}", file=sys.stderr)
+        return 2
+    words, rest = found
+    module, function, text = COMMANDS[words]
+
+    import tyro
+
+    try:
+        command = getattr(import_module(f"zipthought.commands.{module}"), function)
+        return tyro.cli(
+            command,
+            prog=f"zipthought {words}",
+            description=f"{text[0].upper()}{text[1:]}.",
+            args=rest,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
+    except KeyboardInterrupt:
+        print(f"zipthought {words}: interrupted", file=sys.stderr)
+        return 130
+    except ImportError as error:
+        if error.name is None or error.name.startswith("zipthought"):
+            raise
+        print(f"zipthought {words}: needs the package {error.name!r}; install zipthought[study]", file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as error:
+        print(f"zipthought {words}: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""``zipthought evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..evaluation.config import EvaluateConfig
+from .console import print_json, print_table, progress
+
+
+def evaluate(
+    config: EvaluateConfig = EvaluateConfig(),  # noqa: B008
+    model: str = "bundled",
+    output: Path | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    json: bool = False,
+) -> int:
+    """Measure a model.
+
+    Args:
+        config: Which problems, and how completions are made.
+        model: bundled, a directory with a model, or a hub id.
+        output: A Parquet file for the completions and their verdicts.
+        device: auto, cpu or cuda.
+        threads: Of the CPU; 0 leaves it to torch.
+        json: Print {"n", "accuracy", "by_n_ops": {"3": {...}}, ...} on standard output.
+    """
+    import torch
+
+    from ..evaluation.evaluate import evaluate as run
+    from ..models.loading import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    loaded, tokenizer = load(model, device)
+    with progress() as bar:
+        task = bar.add_task("evaluate", total=None, note="")
+        evaluation = run(
+            loaded,
+            tokenizer,
+            config,
+            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if output:
+        evaluation.write_completions(output)
+    summary = evaluation.summary()
+    if json:
+        print_json(summary)
+        return 0
+    columns = ("n", "accuracy", "faithful", "response_tokens", "truncated", "ops_per_step")
+    rows = [{"n_ops": n, **{c: row[c] for c in columns}} for n, row in summary["by_n_ops"].items()]
+    print_table(f"{model}, split {config.split}: accuracy {summary['accuracy']:.3f} of {summary['n']}", rows)
+    return 0

@@ -1,0 +1,24 @@
+"""``zipthought generate``."""
+
+from __future__ import annotations
+
+from ..data.generate import GenerateConfig
+from ..data.generate import generate as run
+from .console import print_json, print_table, progress
+
+
+def generate(config: GenerateConfig, json: bool = False) -> int:
+    """Make problems and traces.
+
+    Args:
+        config: What to generate.
+        json: Print {"records": n, "files": {format: path}} on standard output.
+    """
+    with progress() as bar:
+        task = bar.add_task("generate", total=None, note="")
+        made = run(config, on_progress=lambda done, total: bar.update(task, completed=done, total=total))
+    if json:
+        print_json(made)
+    else:
+        print_table(f"{made['records']} records", [{"format": f, "file": p} for f, p in made["files"].items()])
+    return 0

@@ -1,0 +1,76 @@
+"""``zipthought verify``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..core.verify import ANSWERS, STEP_VERDICTS
+from ..data.records import BadLine, problem_of, read_records, solution_of
+from ..surfaces import verify as judge
+from .console import console, print_json, print_table, progress
+
+SHOWN = 5
+"""Unfaithful records that are shown one by one."""
+
+
+def verify(
+    file: Annotated[Path, tyro.conf.Positional],
+    modulus: int | None = None,
+    json: bool = False,
+) -> int:
+    """Judge a file of solutions.
+
+    Args:
+        file: JSON Lines or Parquet: our records, or records with `problem`, `question` and `solution` (english).
+        modulus: For records that carry none.
+        json: Print {"records", "faithful", "answers", "steps", "bad_lines"} on standard output.
+    """
+    if modulus is not None and modulus < 2:
+        raise ValueError(f"modulus must be at least 2, got {modulus}")
+    answers, steps = Counter(dict.fromkeys(ANSWERS, 0)), Counter(dict.fromkeys(STEP_VERDICTS, 0))
+    bad: list[BadLine] = []
+    records = faithful = 0
+    with progress() as bar:
+        task = bar.add_task("verify", total=None, note="")
+        for place, record in enumerate(read_records(file), 1):
+            bar.update(task, completed=place) if place % 500 == 0 else None
+            if isinstance(record, BadLine):
+                bad.append(record)
+                continue
+            try:
+                problem, solution = problem_of(record, modulus), solution_of(record)
+            except ValueError as error:
+                bad.append(BadLine(place, str(error)))
+                continue
+            verdict = judge(solution, problem, record.get("surface"))
+            records += 1
+            faithful += verdict.faithful
+            answers[verdict.answer] += 1
+            steps.update(step.verdict for step in verdict.steps)
+            if not verdict.faithful and records - faithful <= SHOWN:
+                wrong = [f"{s.verdict} at {s.name!r}" for s in verdict.steps if s.verdict != "valid"][:3]
+                console.print(
+                    f"line {place}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}", markup=False
+                )
+    for line in bad[:SHOWN]:
+        console.print(f"line {line.number}: not read: {line.reason}", markup=False)
+    if len(bad) > SHOWN:
+        console.print(f"... and {len(bad) - SHOWN} more lines that could not be read")
+    summary = {
+        "records": records,
+        "faithful": faithful,
+        "answers": dict(answers),
+        "steps": dict(steps),
+        "bad_lines": len(bad),
+    }
+    if json:
+        print_json(summary)
+    else:
+        rows = [{"what": "answer", "verdict": k, "count": n} for k, n in answers.items() if n]
+        rows += [{"what": "step", "verdict": k, "count": n} for k, n in steps.items() if n]
+        print_table(f"{faithful} of {records} faithful, {len(bad)} lines not read", rows)
+    return 0 if records and faithful == records and not bad else 1

@@ -1,0 +1,55 @@
+"""Loading causal language models: the bundled base, a directory, or a Hugging Face hub id."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+BUNDLED = ("bundled",)
+"""Names of the bases that ship with the package, under ``models/bases/``."""
+
+
+def resolve(name: str) -> str:
+    """The directory of a bundled base or of a local model; a hub id as it is.
+
+    Raises `ValueError` for a path that is not there or holds no model.
+    """
+    if name in BUNDLED:
+        return str(resources.files("zipthought.models").joinpath("bases", name))
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ValueError(f"{name} holds no model (no config.json); give a directory that save_pretrained wrote")
+        return name
+    if path.is_absolute() or name.startswith(".") or name.count("/") != 1:
+        raise ValueError(f"no model at {name!r}; use 'bundled', a directory with a model, or a hub id like org/name")
+    return name
+
+
+def load(name: str, device: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model and its tokenizer: float32 on the CPU, bfloat16 on a GPU.
+
+    Raises `ValueError` where there is no such model (HF_HUB_OFFLINE is respected by the loader itself).
+    """
+    where = resolve(name)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where)
+        model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
+    except OSError as error:
+        raise ValueError(f"cannot load the model {name!r}: {str(error).splitlines()[0]}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.to(device)  # type: ignore[arg-type]
+    return model.eval(), tokenizer
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+    """The model (safetensors) and its tokenizer into `directory`."""
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)

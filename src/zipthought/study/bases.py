@@ -1,0 +1,102 @@
+"""Bases: pretraining, measurement and the model card that says how a base came to be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.files import write_text
+from ..evaluation.evaluate import EvaluateConfig, evaluate
+from ..models.loading import save
+from ..train.config import PretrainConfig
+from ..train.pretrain import pretrain
+from .runner import environment
+
+MEASURED_N_OPS = (1, 2, 3, 4, 5, 6)
+MEASURED_COUNT = 500
+
+
+def make_base(
+    config: PretrainConfig,
+    directory: Path,
+    *,
+    threads: int,
+    resume: bool = False,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Pretrain by the recipe, measure on held-out structures (test split), write model, tokenizer and card.
+
+    The card names everything that the weights depend on; the same recipe, seed, threads, torch and kind of processor
+    give the same bytes.
+    """
+    torch.set_num_threads(threads)
+    model, tokenizer, result = pretrain(config, directory=directory, resume=resume, on_step=on_step)
+    measured = evaluate(
+        model,
+        tokenizer,
+        EvaluateConfig(
+            split="test",
+            n_ops=MEASURED_N_OPS,
+            count=MEASURED_COUNT,
+            surface="terse",
+            modulus=config.modulus,
+            number_range=config.number_range,
+        ),
+    ).summary()["by_n_ops"]
+    save(model, tokenizer, directory)
+    card = {
+        "recipe": asdict(config),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "tokens": result.tokens,
+        "minutes": round(result.seconds / 60, 1),
+        "final_loss": result.final_loss,
+        "threads": threads,
+        "environment": environment(),
+        "accuracy": {
+            n: {key: row[key] for key in ("n", "accuracy", "faithful", "response_tokens", "truncated")}
+            for n, row in measured.items()
+        },
+        "sha256": hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest(),
+    }
+    write_text(directory / "card.json", json.dumps(card, indent=2) + "\n")
+    write_text(directory / "README.md", render_card(card))
+    return card
+
+
+def render_card(card: dict[str, Any]) -> str:
+    """The model card as Markdown."""
+    recipe = card["recipe"]
+    rows = "\n".join(
+        f"| {n} | {row['n']} | {row['accuracy']:.3f} | {row['faithful']:.3f} | {row['response_tokens']:.1f} |"
+        for n, row in card["accuracy"].items()
+    )
+    return f"""---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: text-generation
+---
+# zipthought base, {recipe["family"]} {recipe["size"]}
+
+A tiny base model for studying compressed chains of thought on a laptop: {card["parameters"]:,} parameters, word-level
+tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups and chains of
+{", ".join(map(str, recipe["n_ops"]))} operations (granularity {recipe["granularity"]}), and nothing else.
+
+Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}): {recipe["steps"]} updates of
+{recipe["batch_size"]} sequences, {card["tokens"]:,} tokens, seed {recipe["seed"]}, {card["minutes"]} minutes on
+{card["threads"]} threads of {card["environment"]["processor"]}, torch {card["environment"]["torch"]}. All training
+structures are of the train split. `card.json` holds the whole recipe.
+
+Held-out structures (test split), greedy:
+
+| n_ops | problems | accuracy | faithful | response tokens |
+| ---: | ---: | ---: | ---: | ---: |
+{rows}
+
+Lengths beyond {max(map(int, recipe["n_ops"]))} were never trained. sha256 of `model.safetensors`: `{card["sha256"]}`.
+"""

@@ -1,0 +1,114 @@
+"""The findings: claims written down before the run, and the rule by which the data decide each.
+
+A finding is a function from what a study measured to a `Finding`. The verdict is computed; nothing here can be set by
+hand. Adding one is a function and its line in `FINDINGS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .statistics import Outcomes, bootstrap_accuracy, fit_curve, threshold_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What findings are computed from."""
+
+    outcomes: dict[str, Outcomes]
+    """Format -> held-out outcomes."""
+    tokens_per_example: dict[str, float]
+    """Format -> mean training tokens of one example, prompt included."""
+    draws: int
+    """Of the bootstrap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A claim, its rule and what the data say."""
+
+    id: str
+    claim: str
+    rule: str
+    verdict: str
+    """`supported`, `contradicted` or `inconclusive`."""
+    summary: str
+    """One sentence with the numbers."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """A table."""
+
+
+F1_CLAIM = "Coarser chains of thought need more SFT data."
+F1_THRESHOLD = 0.5
+F1_RULE = (
+    "N* is the number of distinct training examples at which the fitted curve of held-out accuracy reaches 0.5; where "
+    "it does so outside the measured range, the end of the range stands in for it, which can only make a ratio "
+    "smaller. For each format with granularity above 1, the ratio of its N* to that of explicit has an interval by "
+    "bootstrap over seeds, then problems (paired), at 95% after a Bonferroni correction for the number of formats. "
+    "Supported: every interval lies above 1. Contradicted: at least one lies below 1. Inconclusive otherwise. The same "
+    "is reported with distinct training tokens in the place of examples; the verdict is that of examples."
+)
+
+
+def f1(measured: Measured) -> Finding:
+    """Data needed, by granularity (paper, finding 1)."""
+    outcomes = measured.outcomes
+    coarse = [fmt for fmt in outcomes if fmt not in ("explicit", "answer-only")]
+    if "explicit" not in outcomes or not coarse:
+        return Finding(
+            id="F1",
+            claim=F1_CLAIM,
+            rule=F1_RULE,
+            verdict="inconclusive",
+            summary="The study holds no explicit cells, or no coarser ones, to compare.",
+        )
+    draws = bootstrap_accuracy(outcomes, measured.draws, seed=1)
+    stars: dict[str, np.ndarray] = {}
+    points = {}
+    for fmt, o in outcomes.items():
+        weight = [o.correct.shape[0] * o.correct.shape[2]] * len(o.examples)
+        points[fmt] = threshold_of(fit_curve(o.examples, o.accuracy(), weight), F1_THRESHOLD, o.examples)
+        stars[fmt] = np.array(
+            [threshold_of(fit_curve(o.examples, row, weight), F1_THRESHOLD, o.examples).value for row in draws[fmt]]
+        )
+    tail = 0.05 / len(coarse) / 2
+    rows, lows, highs = [], [], []
+    for fmt in coarse:
+        ratio = stars[fmt] / stars["explicit"]
+        low, high = (float(q) for q in np.quantile(ratio, [tail, 1 - tail]))
+        tokens = measured.tokens_per_example[fmt] / measured.tokens_per_example["explicit"]
+        lows.append(low)
+        highs.append(high)
+        rows.append(
+            {
+                "format": fmt,
+                "N*": _bound(points[fmt].value, points[fmt].censored),
+                "N* explicit": _bound(points["explicit"].value, points["explicit"].censored),
+                "ratio": round(points[fmt].value / points["explicit"].value, 2),
+                "interval": f"{low:.2f} to {high:.2f}",
+                "ratio at equal tokens": round(tokens * points[fmt].value / points["explicit"].value, 2),
+                "interval at equal tokens": f"{low * tokens:.2f} to {high * tokens:.2f}",
+            }
+        )
+    if all(low > 1 for low in lows):
+        verdict = "supported"
+    elif any(high < 1 for high in highs):
+        verdict = "contradicted"
+    else:
+        verdict = "inconclusive"
+    parts = [f"{row['format']} {row['ratio']}x ({row['interval']})" for row in rows]
+    summary = f"Examples to reach accuracy {F1_THRESHOLD} against explicit: {'; '.join(parts)}."
+    return Finding(id="F1", claim=F1_CLAIM, rule=F1_RULE, verdict=verdict, summary=summary, rows=rows)
+
+
+def _bound(value: float, censored: str) -> str:
+    sign = {"above": "> ", "below": "< ", "": ""}[censored]
+    return f"{sign}{value:.0f}" if math.isfinite(value) else "-"
+
+
+FINDINGS: dict[str, Callable[[Measured], Finding]] = {"F1": f1}

@@ -1,0 +1,137 @@
+"""The local scheduler: worker processes that claim cells from the store until none is left.
+
+Workers share nothing but the store, so any of them (or all) may be killed at any moment; the next run goes on where
+they stopped. Each worker computes with a fixed number of threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from .store import HEARTBEAT_SECONDS, Store, worker_name
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "altair")
+
+
+def environment() -> dict[str, Any]:
+    """What the machine is and which versions run on it."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "zipthought": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(": ")[2]
+    return platform.processor() or "unknown"
+
+
+def _work(directory: str, threads: int) -> None:
+    """A worker process: claim, run, store, until nothing is pending."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides when to stop.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    from .cells import run_cell
+
+    torch.set_num_threads(threads)
+    store, worker = Store(Path(directory)), worker_name()
+    parent = os.getppid()
+    while os.getppid() == parent and (cell := store.claim(worker)):
+        done = threading.Event()
+
+        def beat(digest: str = cell.digest, done: threading.Event = done) -> None:
+            while not done.wait(HEARTBEAT_SECONDS):
+                store.beat(digest, worker)
+
+        heart = threading.Thread(target=beat, daemon=True)
+        heart.start()
+        began = time.perf_counter()
+        try:
+            result = run_cell(cell, partial(store.completions_path, cell.digest))
+        except (ValueError, OSError, RuntimeError) as error:
+            store.fail(cell.digest, worker, f"{type(error).__name__}: {error}")
+        else:
+            store.finish(cell.digest, worker, result, time.perf_counter() - began)
+        finally:
+            done.set()
+            heart.join()
+
+
+def run(
+    store: Store,
+    *,
+    workers: int = 0,
+    threads: int = 1,
+    on_progress: Callable[[dict[str, int]], None] | None = None,
+    poll_seconds: float = 0.3,
+) -> dict[str, int]:
+    """Run all cells that are not done; returns status -> count.
+
+    `workers` 0 means one for every core. `on_progress` hears the counts. A `KeyboardInterrupt` stops the workers and is
+    raised again; what they had not finished is pending at the next run. A worker that dies is replaced while cells are
+    left.
+    """
+    workers = workers or os.cpu_count() or 1
+    context = multiprocessing.get_context("spawn")
+    store.release_dead()
+    store.retry_failed()
+    pool: list[SpawnProcess] = []
+    try:
+        while True:
+            counts = store.counts()
+            if on_progress:
+                on_progress(counts)
+            pending, running = counts.get("pending", 0), counts.get("running", 0)
+            pool = [process for process in pool if process.is_alive()]
+            if not pending and not running:
+                break
+            for _ in range(min(workers - len(pool), pending)):
+                process = context.Process(target=_work, args=(str(store.directory), threads), daemon=True)
+                process.start()
+                pool.append(process)
+            if running > len(pool) or not pool:
+                store.release_dead()
+            time.sleep(poll_seconds)
+        for process in pool:
+            process.join()
+    except BaseException:
+        for process in pool:
+            process.terminate()
+        for process in pool:
+            process.join()
+        store.release_dead()
+        raise
+    return store.counts()
+
+
+def command_line() -> str:
+    """The command that runs now, for the report."""
+    return " ".join(["zipthought", *sys.argv[1:]])

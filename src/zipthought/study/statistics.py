@@ -1,0 +1,140 @@
+"""Curves of accuracy against data, thresholds on them, and intervals by hierarchical bootstrap.
+
+The curve is a logistic in ln N, ``a / (1 + exp(-s (ln N - t)))`` with 0 < a <= 1 and s > 0, fitted by maximum binomial
+likelihood. N* is where it crosses a threshold; a crossing outside the measured N is censored, never extrapolated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import beta
+
+Z95 = 0.95
+
+
+def binomial_interval(successes: int, n: int, level: float = Z95) -> tuple[float, float]:
+    """Clopper-Pearson interval of a proportion. Raises `ValueError` for n = 0."""
+    if n == 0:
+        raise ValueError("an interval needs at least one observation")
+    tail = (1 - level) / 2
+    low = beta.ppf(tail, successes, n - successes + 1) if successes else 0.0
+    high = beta.ppf(1 - tail, successes + 1, n - successes) if successes < n else 1.0
+    return float(low), float(high)
+
+
+class Curve(NamedTuple):
+    """``a / (1 + exp(-s (ln N - t)))``."""
+
+    a: float
+    s: float
+    t: float
+
+    def __call__(self, n: np.ndarray | float) -> np.ndarray:
+        return self.a / (1 + np.exp(-self.s * (np.log(n) - self.t)))
+
+    def crossing(self, threshold: float) -> float:
+        """N at which the curve reaches `threshold`; infinity where it never does."""
+        if self.a <= threshold:
+            return math.inf
+        exponent = self.t - math.log(self.a / threshold - 1) / self.s
+        return math.exp(exponent) if exponent < 700 else math.inf
+
+
+def fit_curve(n: Sequence[float], accuracy: Sequence[float] | np.ndarray, weight: Sequence[float]) -> Curve:
+    """The maximum-likelihood curve; `weight` is the number of problems behind each accuracy.
+
+    Raises `ValueError` for fewer than two distinct N.
+    """
+    x, y, w = np.log(np.asarray(n, float)), np.asarray(accuracy, float), np.asarray(weight, float)
+    if len(set(x.tolist())) < 2:
+        raise ValueError("a curve needs at least two data sizes")
+    w = w / w.sum()
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        a, s, t = p
+        g = 1 / (1 + np.exp(-np.clip(s * (x - t), -60, 60)))
+        q = np.clip(a * g, 1e-6, 1 - 1e-6)
+        d = w * (q - y) / (q * (1 - q))
+        inner = d * a * g * (1 - g)
+        gradient = np.array([(d * g).sum(), (inner * (x - t)).sum(), (-inner * s).sum()])
+        return float(-(w * (y * np.log(q) + (1 - y) * np.log(1 - q))).sum()), gradient
+
+    middle = float(x.mean())
+    starts = [(1.0, 1.0, middle), (max(0.05, min(1.0, 1.1 * float(y.max()))), 1.5, middle), (1.0, 0.5, float(x.max()))]
+    fits = [
+        minimize(
+            loss,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.01, 1.0), (0.05, 6.0), (float(x.min()) - 8, float(x.max()) + 8)],
+        )
+        for start in starts
+    ]
+    best = min(fits, key=lambda fit: fit.fun)
+    return Curve(*map(float, best.x))
+
+
+def goodness(curve: Curve, n: Sequence[float], accuracy: Sequence[float] | np.ndarray) -> float:
+    """R^2 of the curve on the points; nan where all points are equal."""
+    y = np.asarray(accuracy, float)
+    total = float(((y - y.mean()) ** 2).sum())
+    return 1 - float(((y - curve(np.asarray(n, float))) ** 2).sum()) / total if total else math.nan
+
+
+class Threshold(NamedTuple):
+    """N at which accuracy reaches a threshold; `censored` is `above` or `below` where the measured N do not hold it,
+    and then `value` is the largest or smallest N measured."""
+
+    value: float
+    censored: str
+
+
+def threshold_of(curve: Curve, threshold: float, n: Sequence[float]) -> Threshold:
+    """Where `curve` reaches `threshold`, within the measured N."""
+    crossing = curve.crossing(threshold)
+    if crossing > max(n):
+        return Threshold(max(n), "above")
+    if crossing < min(n):
+        return Threshold(min(n), "below")
+    return Threshold(crossing, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Correct or not, for every problem of every cell of one format.
+
+    S seeds, K data sizes, P problems (the same in all cells, so that comparisons are paired).
+    """
+
+    examples: tuple[int, ...]
+    """(K,)"""
+    correct: np.ndarray
+    """(S, K, P) bool"""
+
+    def accuracy(self) -> np.ndarray:
+        """(K,) over seeds and problems."""
+        return self.correct.mean(axis=(0, 2))
+
+
+def bootstrap_accuracy(outcomes: dict[str, Outcomes], draws: int, seed: int) -> dict[str, np.ndarray]:
+    """Format -> (draws, K) accuracies: seeds are drawn with replacement, then problems, both shared by all formats.
+
+    With one seed only problems vary, and the intervals say nothing about training noise.
+    """
+    rng = np.random.default_rng(seed)
+    first = next(iter(outcomes.values())).correct
+    n_seeds, _, n_problems = first.shape
+    result = {fmt: np.empty((draws, len(o.examples))) for fmt, o in outcomes.items()}
+    for draw in range(draws):
+        seeds = rng.integers(n_seeds, size=n_seeds)
+        counts = np.bincount(rng.integers(n_problems, size=n_problems), minlength=n_problems) / n_problems
+        for fmt, o in outcomes.items():
+            result[fmt][draw] = (o.correct[seeds] @ counts).mean(axis=0)
+    return result

@@ -1,0 +1,210 @@
+"""The run store: a directory with ``study.db`` (SQLite, WAL) and ``completions/*.parquet``.
+
+A cell is `pending`, `running` (claimed by a worker whose heartbeat is fresh), `done` or `failed`. Claiming and
+finishing are transactions, and completions are in place before their cell is done, so that a study killed at any moment
+resumes with nothing lost and nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .spec import CellConfig, StudySpec, make_spec
+
+HEARTBEAT_SECONDS = 5.0
+STALE_SECONDS = 60.0
+MAX_ATTEMPTS = 3
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS cells (
+    digest TEXT PRIMARY KEY,
+    place INTEGER NOT NULL,
+    config TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'done', 'failed')),
+    worker TEXT,
+    heartbeat REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    seconds REAL,
+    result TEXT,
+    error TEXT
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A row of the store."""
+
+    digest: str
+    config: CellConfig
+    status: str
+    seconds: float | None
+    result: dict[str, Any]
+    """What `cells.run_cell` returned; empty until the cell is done."""
+    error: str | None
+    """Why the cell failed."""
+
+
+class Store:
+    """A study directory. Any number of processes may hold one at the same time."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._path = directory / "study.db"
+
+    @classmethod
+    def open(cls, directory: Path) -> Store:
+        """An existing study. Raises `ValueError` where there is none."""
+        store = cls(directory)
+        if not store._path.exists():
+            raise ValueError(f"{directory} holds no study; start one with 'zipthought study run'")
+        return store
+
+    @classmethod
+    def create(cls, directory: Path, spec: StudySpec, environment: dict[str, Any]) -> Store:
+        """A new study, or the existing one of the same spec. Raises `ValueError` where another spec lives there."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "completions").mkdir(exist_ok=True)
+        store = cls(directory)
+        with store._connect() as db:
+            db.executescript(_SCHEMA)
+            db.execute("BEGIN IMMEDIATE")
+            text = json.dumps(asdict(spec), sort_keys=True)
+            found = db.execute("SELECT value FROM meta WHERE key = 'spec'").fetchone()
+            if found and found[0] != text:
+                db.execute("ROLLBACK")
+                raise ValueError(f"{directory} holds a study with other settings; use another --output-dir")
+            if not found:
+                rows = {"spec": text, "environment": json.dumps(environment), "created": json.dumps(time.time())}
+                db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+            for place, cell in enumerate(spec.cells()):
+                config = json.dumps(asdict(cell), sort_keys=True)
+                db.execute(
+                    "INSERT OR IGNORE INTO cells (digest, place, config) VALUES (?, ?, ?)", (cell.digest, place, config)
+                )
+            db.execute("COMMIT")
+        return store
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            yield db
+        finally:
+            db.close()
+
+    def meta(self, key: str) -> Any:
+        """The value stored under `key` (`spec`, `environment`, `created`)."""
+        with self._connect() as db:
+            return json.loads(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
+
+    @property
+    def spec(self) -> StudySpec:
+        return make_spec(self.meta("spec"))
+
+    def cells(self) -> list[Cell]:
+        """All cells in the order of the grid."""
+        with self._connect() as db:
+            rows = db.execute("SELECT digest, config, status, seconds, result, error FROM cells ORDER BY place")
+            return [
+                Cell(digest, _config(config), status, seconds, json.loads(result) if result else {}, error)
+                for digest, config, status, seconds, result, error in rows
+            ]
+
+    def counts(self) -> dict[str, int]:
+        """Status -> number of cells."""
+        with self._connect() as db:
+            return dict(db.execute("SELECT status, COUNT(*) FROM cells GROUP BY status"))
+
+    def release_dead(self) -> int:
+        """Make cells pending again whose worker died: no such process (here) or a stale heartbeat (anywhere)."""
+        with self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            rows = db.execute("SELECT digest, worker, heartbeat FROM cells WHERE status = 'running'").fetchall()
+            dead = [d for d, worker, beat in rows if not _alive(worker) or beat < time.time() - STALE_SECONDS]
+            for digest in dead:
+                db.execute("UPDATE cells SET status = 'pending', worker = NULL WHERE digest = ?", (digest,))
+            db.execute("COMMIT")
+            return len(dead)
+
+    def claim(self, worker: str) -> CellConfig | None:
+        """A cell to run, now `running` under this worker's name; None where none is pending."""
+        with self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            found = db.execute(
+                "SELECT digest, config FROM cells WHERE status = 'pending' ORDER BY place LIMIT 1"
+            ).fetchone()
+            if found:
+                db.execute(
+                    "UPDATE cells SET status = 'running', worker = ?, heartbeat = ?, attempts = attempts + 1 "
+                    "WHERE digest = ?",
+                    (worker, time.time(), found[0]),
+                )
+            db.execute("COMMIT")
+        return _config(found[1]) if found else None
+
+    def beat(self, digest: str, worker: str) -> None:
+        """Say that the worker still runs the cell."""
+        with self._connect() as db:
+            db.execute("UPDATE cells SET heartbeat = ? WHERE digest = ? AND worker = ?", (time.time(), digest, worker))
+
+    def finish(self, digest: str, worker: str, result: dict[str, Any], seconds: float) -> bool:
+        """Store a result; False where the cell was meanwhile given to another worker, whose result counts."""
+        with self._connect() as db:
+            done = db.execute(
+                "UPDATE cells SET status = 'done', result = ?, seconds = ?, error = NULL "
+                "WHERE digest = ? AND worker = ? AND status = 'running'",
+                (json.dumps(result), seconds, digest, worker),
+            )
+            return done.rowcount == 1
+
+    def fail(self, digest: str, worker: str, reason: str) -> None:
+        """Put a cell back, or give it up after `MAX_ATTEMPTS`."""
+        with self._connect() as db:
+            db.execute(
+                "UPDATE cells SET status = CASE WHEN attempts >= ? THEN 'failed' ELSE 'pending' END, error = ?, "
+                "worker = NULL WHERE digest = ? AND worker = ?",
+                (MAX_ATTEMPTS, reason, digest, worker),
+            )
+
+    def retry_failed(self) -> None:
+        """Give failed cells another round of attempts."""
+        with self._connect() as db:
+            db.execute("UPDATE cells SET status = 'pending', attempts = 0 WHERE status = 'failed'")
+
+    def completions_path(self, digest: str, split: str) -> Path:
+        """Where a cell's completions on `test` or `train` are, as Parquet."""
+        return self.directory / "completions" / f"{digest}.{split}.parquet"
+
+
+def worker_name() -> str:
+    """Host and process of this worker."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _alive(worker: str) -> bool:
+    host, _, pid = worker.rpartition(":")
+    if host != socket.gethostname():
+        return True  # Only its heartbeat can tell.
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _config(text: str) -> CellConfig:
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    return CellConfig(**settings)

@@ -1,0 +1,133 @@
+"""What a training run is told. No torch here: the command line reads these classes to build its help."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+ENGINES = ("native",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay (Loshchilov & Hutter 2019)."""
+
+    learning_rate: float = 1e-3
+    """The peak."""
+    min_learning_rate_ratio: float = 0.1
+    """The last step's learning rate over the peak."""
+    warmup_ratio: float = 0.05
+    """Share of the steps over which the learning rate rises from 0."""
+    weight_decay: float = 0.1
+    """On matrices only."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's momentum terms."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0 turns clipping off."""
+    optimizer: str = "adamw"
+    """`adamw`, or `muon` (Jordan et al. 2024) on the hidden matrices with AdamW on the rest."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"warmup_ratio must be in 0..1, got {self.warmup_ratio}")
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; use adamw or muon")
+
+    def factor(self, step: int, steps: int) -> float:
+        """The learning rate of `step` (from 0) of `steps`, over the peak."""
+        warmup = max(1, round(self.warmup_ratio * steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = (step - warmup) / max(1, steps - 1 - warmup)
+        floor = self.min_learning_rate_ratio
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SFTConfig:
+    """How to fine-tune. The defaults suit the bundled base."""
+
+    epochs: float = 1.0
+    """Passes over the examples; ignored where `steps` is given."""
+    steps: int = 0
+    """Updates; 0 means that `epochs` says it."""
+    batch_size: int = 64
+    """Sequences an update."""
+    max_length: int = 2048
+    """Longer examples (prompt and completion, in tokens) are left out, and counted."""
+    seed: int = 0
+    """Order of the data."""
+    checkpoint_every: int = 200
+    """Updates between checkpoints; 0 means none."""
+    engine: str = "native"
+    """Which trainer runs it: `native`, ours."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimizer and schedule."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
+        if self.batch_size < 1 or self.steps < 0 or self.epochs <= 0:
+            raise ValueError(
+                f"batch_size must be at least 1, steps at least 0 and epochs above 0, got {self.batch_size}, "
+                f"{self.steps} and {self.epochs}"
+            )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Updates in all."""
+        return self.steps or max(1, round(self.epochs * steps_per_epoch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """The recipe; its defaults are those of the bundled base."""
+
+    family: str = "llama"
+    """`llama` or `gpt2`."""
+    size: str = "0.6M"
+    """`0.2M`, `0.6M` or `2M`."""
+    steps: int = 3000
+    """Updates."""
+    batch_size: int = 64
+    """Sequences an update."""
+    n_ops: dict[int, float] = field(default_factory=lambda: {1: 0.1, 2: 0.15, 3: 0.3, 4: 0.45})
+    """Operations of a chain -> its probability."""
+    facts: float = 0.04
+    """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
+    lookups: float = 0.04
+    """Share of the sequences that ask for a quantity that the prompt gives."""
+    walks: float = 0.4
+    """Share of the sequences that tell several chains at once and name the start of one, to be followed to its end. A
+    chain that is asked for by its target can be solved by walking back from there in the layers; a walk cannot, so it
+    teaches the look-up that a trace needs at every step, whatever its length (docs/LOG.md)."""
+    granularity: dict[int, float] = field(default_factory=lambda: {1: 1.0})
+    """Operations of a group -> its probability; {1: 1.0} is explicit only."""
+    modulus: int = 23
+    """Residues are 0..modulus-1."""
+    number_range: int = 5
+    """Constants are 1..number_range-1."""
+    seed: int = 0
+    """Weights and data."""
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(optimizer="muon", learning_rate=8e-3, min_learning_rate_ratio=0.02)
+    )
+    """Optimizer and schedule."""
+
+    def __post_init__(self) -> None:
+        for setting, mix in (("granularity", self.granularity), ("n_ops", self.n_ops)):
+            if not mix or abs(sum(mix.values()) - 1) > 1e-9 or min(mix) < 1 or min(mix.values()) < 0:
+                raise ValueError(f"{setting} must map numbers of at least 1 to probabilities that sum to 1, got {mix}")
+        if min(self.facts, self.lookups, self.walks) < 0 or self.facts + self.lookups + self.walks > 1:
+            raise ValueError(
+                f"facts, lookups and walks must be at least 0 and sum to at most 1, got {self.facts}, {self.lookups} "
+                f"and {self.walks}"
+            )
+        if self.steps < 1 or self.batch_size < 1:
+            raise ValueError(f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}")
+
+    @property
+    def chains(self) -> float:
+        """Share of the sequences that are chain problems: the rest."""
+        return max(0.0, 1 - self.facts - self.lookups - self.walks)

@@ -1,0 +1,79 @@
+"""Imports point one way between the rooms, the core is on the standard library, and the command line stays light."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import zipthought
+
+ROOT = Path(zipthought.__file__).parent
+ROOMS = ("core", "surfaces", "data", "models", "train", "evaluation", "report", "study", "commands")
+
+
+def imported_rooms(path):
+    """Rooms of this package that a module imports, wherever in the file."""
+    package = path.relative_to(ROOT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = list(package[: len(package) - node.level + 1])
+            yield (base + (node.module or "").split("."))[0]
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            for name in names:
+                if name and name.startswith("zipthought."):
+                    yield name.split(".")[1]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_room_imports_only_rooms_above_it(path):
+    room = path.relative_to(ROOT).parts[0]
+    if room not in ROOMS:
+        return  # The package itself and the command line see everything.
+    allowed = ROOMS[: ROOMS.index(room) + 1]
+    wrong = {name for name in imported_rooms(path) if name in ROOMS and name not in allowed}
+    assert not wrong, f"{room} may import {', '.join(allowed)} only"
+
+
+def test_the_core_is_on_the_standard_library():
+    for path in (ROOT / "core").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            assert all(name.split(".")[0] in sys.stdlib_module_names for name in names), path
+
+
+def test_help_and_import_load_no_torch():
+    code = "import sys, zipthought.cli as c; c.main(['--help']); import zipthought; zipthought.verify; "
+    code += "print([m for m in ('torch', 'transformers', 'numpy') if m in sys.modules], file=sys.stderr)"
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "study run" in done.stdout
+    assert time.perf_counter() - began < 30  # The figure is in docs/LOG.md; a shared machine may be slow.
+
+
+def test_every_command_explains_its_options_without_torch():
+    code = (
+        "import sys, contextlib\nfrom zipthought.cli import COMMANDS, main\n"
+        "for words in COMMANDS:\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        main([*words.split(), '--help'])\n"
+        "print('torch' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip().splitlines()[-1] == "False"
+    assert "--help" in done.stdout
+
+
+def test_public_names_exist():
+    for name in zipthought.__all__:
+        assert getattr(zipthought, name) is not None
+    with pytest.raises(AttributeError):
+        _ = zipthought.nothing

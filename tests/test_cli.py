@@ -1,0 +1,187 @@
+"""Whole commands through the command line, and what bad input gets: one line, exit code 2, no traceback, no file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zipthought.cli import main
+
+
+def run(capsys, *arguments):
+    """(exit code, standard output, standard error) of a command in this process."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def generate(capsys, directory, *extra):
+    arguments = ("generate", "--n-ops", 3, 4, "--count", 6, "--format", "explicit", "composed:2")
+    return run(capsys, *arguments, "--output-dir", directory, "--json", *extra)
+
+
+def test_generate_verify_and_a_changed_number(capsys, tmp_path):
+    code, out, _ = generate(capsys, tmp_path)
+    assert code == 0
+    made = json.loads(out)
+    assert made["records"] == 24
+    assert set(made["files"]) == {"explicit", "composed:2"}
+    lines = [json.loads(line) for line in Path(made["files"]["composed:2"]).read_text().splitlines()]
+    assert len(lines) == 12
+    fields = "answer completion format id index k messages modulus n_ops order prompt split structure surface"
+    assert " ".join(sorted(lines[0])) == fields
+    code, out, _ = run(capsys, "verify", made["files"]["composed:2"], "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert (summary["records"], summary["faithful"], summary["answers"]["correct"]) == (12, 12, 12)
+
+    wrong = dict(lines[0])
+    wrong["completion"] = wrong["completion"].replace("Answer: ", "Answer: 1")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(json.dumps(lines[1]) + "\n\n" + '{"prompt": \n' + json.dumps(wrong) + "\n")
+    code, out, err = run(capsys, "verify", bad, "--json")
+    summary = json.loads(out)
+    assert code == 1
+    assert (summary["records"], summary["faithful"], summary["bad_lines"]) == (2, 1, 2)
+    assert "line 2" in err
+    assert "line 3" in err
+
+
+def test_verify_reads_what_another_program_wrote(capsys, tmp_path):
+    record = {
+        "problem": "The number of kites equals 3. The number of drums equals the number of kites plus 4. The number of "
+        "oaks equals 2. The number of lamps equals the number of drums times 2.",
+        "question": "What is the number of lamps?",
+        "solution": "Define kites as QB; so QB = 3. Define drums as MX; so MX = QB + 4 = 3 + 4 = 7. "
+        "Define lamps as AE; so AE = MX * 2 = 7 * 2 = 14. Answer: 14.",
+    }
+    file = tmp_path / "foreign.jsonl"
+    file.write_text(json.dumps(record) + "\n")
+    code, out, _ = run(capsys, "verify", file, "--modulus", 23, "--json")
+    assert code == 0
+    assert json.loads(out)["faithful"] == 1
+    code, out, err = run(capsys, "verify", file, "--json")
+    assert code == 1
+    assert "modulus" in err
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (("--format", "zip:2"), "unknown format"),
+        (("--format", "composed:0"), "at least 1"),
+        (("--format", "composed"), "granularity"),
+        (("--modulus", 1), "modulus must be at least 2"),
+        (("--number-range", 2), "number_range"),
+        (("--n-ops", 600), "names"),
+        (("--n-ops", 0), "n_ops must be at least 1"),
+        (("--split", "dev"), "unknown split"),
+        (("--order", "sideways"), "unknown order"),
+        (("--task", "tree", "--order", "backward"), "chain"),
+        (("--surface", "french"), "unknown surface"),
+        (("--shards", 2, "--shard", 2), "shard"),
+        (("--file-type", "csv"), "csv"),
+        (("--colour", "red"), "colour"),
+    ],
+)
+def test_bad_settings_of_generate(capsys, tmp_path, extra, says):
+    directory = tmp_path / "out"
+    code, out, err = generate(capsys, directory, *extra)
+    assert code == 2
+    assert out == ""
+    assert says in err
+    assert "Traceback" not in err
+    assert not directory.exists() or not list(directory.iterdir())
+
+
+def test_an_unwritable_place_is_one_line(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = generate(capsys, tmp_path / "file")
+    assert code == 2
+    assert "Traceback" not in err
+    assert "file" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "nowhere.jsonl"),
+        ("evaluate", "--model", "./nowhere"),
+        ("train", "sft", "--model", "./nowhere", "--data", "nowhere.jsonl", "--output-dir", "out"),
+        ("study", "report", "nowhere"),
+        ("study", "run", "nowhere", "--output-dir", "out"),
+        ("frobnicate",),
+        ("study", "frobnicate"),
+        ("generate",),
+    ],
+)
+def test_missing_things_are_one_line(capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.strip()
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_explain_shows_formats_with_tokens(capsys):
+    code, out, _ = run(capsys, "explain", "--n-ops", 4, "--json")
+    shown = json.loads(out)
+    assert code == 0
+    assert all(row["faithful"] for row in shown["traces"])
+    tokens = {row["format"]: row["tokens"] for row in shown["traces"] if row["order"] == "forward"}
+    assert tokens["explicit"] > tokens["composed:2"] > tokens["implicit:2"] > tokens["answer-only"]
+    assert run(capsys, "explain", "--n-ops", 4)[1].count("tokens") >= 4
+
+
+def test_train_evaluate_and_a_torn_training_file(capsys, tmp_path, tiny_base):
+    generate(capsys, tmp_path, "--surface", "terse")
+    data, out_dir = tmp_path / "composed-2.jsonl", tmp_path / "sft"
+    train = ("train", "sft", "--model", tiny_base, "--data", data, "--output-dir", out_dir, "--steps", 3)
+    code, out, _ = run(capsys, *train, "--batch-size", 4, "--json")
+    assert code == 0
+    assert json.loads(out)["steps"] == 3
+    assert len((out_dir / "metrics.jsonl").read_text().splitlines()) == 3
+    assert not (out_dir / "checkpoint.pt").exists()
+    code, _, err = run(capsys, *train)
+    assert code == 2
+    assert "finished model" in err
+
+    completions = tmp_path / "c.parquet"
+    measure = ("evaluate", "--model", out_dir, "--split", "test", "--n-ops", 1, 2, "--count", 3)
+    code, out, _ = run(capsys, *measure, "--output", completions, "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert set(summary["by_n_ops"]) == {"1", "2"}
+    assert {"n", "accuracy", "faithful", "response_tokens", "truncated", "ops_per_step"} <= set(
+        summary["by_n_ops"]["1"]
+    )
+    assert completions.exists()
+
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text(data.read_text()[:-30])
+    code, _, err = run(capsys, "train", "sft", "--model", tiny_base, "--data", torn, "--output-dir", tmp_path / "x")
+    assert code == 2
+    assert "line 12" in err
+
+
+def test_pretrain_writes_a_card_and_a_model_that_loads(capsys, tmp_path, monkeypatch):
+    from zipthought.study import bases
+
+    monkeypatch.setattr(bases, "MEASURED_COUNT", 3)
+    code, out, _ = run(
+        capsys, "pretrain", "--output-dir", tmp_path / "b", "--steps", 2, "--batch-size", 4, "--size", "0.2M", "--json"
+    )
+    assert code == 0
+    card = json.loads(out)
+    assert set(card["accuracy"]) == {str(n) for n in bases.MEASURED_N_OPS}
+    assert card["sha256"] in (tmp_path / "b" / "README.md").read_text()
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "b").num_parameters() == card["parameters"]
+    assert AutoTokenizer.from_pretrained(tmp_path / "b").eos_token == "<eos>"

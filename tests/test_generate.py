@@ -1,0 +1,262 @@
+"""Generation: the fast path is the exact path, shards are the whole, files are whole or absent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import zipthought.data.fastpath as fastpath
+import zipthought.data.generate as generation
+from zipthought.core.formats import Format, parse_format
+from zipthought.data.fastpath import FastWriter, supports
+from zipthought.data.generate import ExactWriter, GenerateConfig, generate
+from zipthought.data.records import problem_of, read_records, record_id
+from zipthought.data.sampling import Batch, SamplerConfig, sample_batch
+from zipthought.surfaces import verify
+
+
+def joined(blocks: Iterator[list[bytes]]) -> list[bytes]:
+    return [b"".join(parts) for parts in zip(*blocks, strict=True)]
+
+
+def assert_fast_is_exact(config: SamplerConfig, formats: list[Format], surface: str, indices: range) -> None:
+    assert supports(config, "forward")
+    batch = sample_batch(config, "train", indices)
+    fast = joined(FastWriter(config, formats, surface, "train").blocks(batch))
+    exact = joined(ExactWriter(formats, "forward", surface, "train").blocks(batch))
+    for fmt, one, other in zip(formats, fast, exact, strict=True):
+        assert one == other, f"{config} {fmt} {surface}"
+
+
+def some_formats(n_ops: int) -> list[Format]:
+    ks = sorted({2, 3, n_ops - 1, n_ops, n_ops + 1} - {0, 1})
+    texts = ["explicit", "answer-only", "implicit:1", *(f"{name}:{k}" for name in ("composed", "implicit") for k in ks)]
+    return [parse_format(text) for text in texts]
+
+
+@pytest.mark.parametrize("surface", ["english", "terse"])
+@pytest.mark.parametrize("n_ops", [1, 2, 3, 10, 64])
+@pytest.mark.parametrize(("modulus", "number_range"), [(2, 5), (7, 40), (23, 5), (100, 11)])
+def test_fast_is_exact(n_ops: int, modulus: int, number_range: int, surface: str) -> None:
+    # (7, 40): constants exceed the modulus, so that a start is written `= 30 = 2`.
+    config = SamplerConfig(n_ops=n_ops, modulus=modulus, number_range=number_range, seed=n_ops)
+    assert_fast_is_exact(config, some_formats(n_ops), surface, range(2 if n_ops == 64 else 12))
+
+
+@given(
+    n_ops=st.integers(1, 20),
+    modulus=st.one_of(st.integers(2, 120), st.sampled_from([10**6, 10**12])),
+    number_range=st.one_of(st.integers(3, 12), st.integers(13, 5000)),
+    seed=st.integers(-5, 2**64),
+    operators=st.sampled_from(["+-*", "*-", "-+", "*", "+"]),
+    k=st.integers(1, 22),
+    surface=st.sampled_from(["english", "terse"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_fast_is_exact_anywhere(
+    n_ops: int, modulus: int, number_range: int, seed: int, operators: str, k: int, surface: str
+) -> None:
+    config = SamplerConfig(n_ops=n_ops, modulus=modulus, number_range=number_range, seed=seed, operators=operators)
+    formats = [parse_format(f"composed:{k}"), parse_format(f"implicit:{k}")]
+    assert_fast_is_exact(config, formats, surface, range(seed % 1000, seed % 1000 + 2))
+
+
+def test_fast_is_exact_with_and_without_kept_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastpath, "MAX_TABLE", 10)
+    monkeypatch.setattr(fastpath, "BLOCK", 5)
+    assert_fast_is_exact(SamplerConfig(n_ops=6), some_formats(6), "english", range(23))
+
+
+def test_what_has_no_fast_path() -> None:
+    assert not supports(SamplerConfig(n_ops=3), "backward")
+    assert not supports(SamplerConfig(n_ops=3, task="tree"), "forward")
+    assert not supports(SamplerConfig(n_ops=3, modulus=10**20), "forward")
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"order": "backward"}, {"task": "tree", "width": 2}, {"surface": "terse", "split": "test"}], ids=str
+)
+def test_shards_one_after_the_other_are_the_whole(tmp_path: Path, options: dict) -> None:
+    common = {"n_ops": (4, 1, 7), "count": 11, "formats": ("explicit", "composed:2", "answer-only"), **options}
+    whole = generate(GenerateConfig(**common, output_dir=tmp_path / "whole"))
+    assert whole["records"] == 99
+    assert list(whole["files"]) == ["explicit", "composed:2", "answer-only"]
+    parts = [GenerateConfig(**common, output_dir=tmp_path / "parts", shards=4, shard=i) for i in range(4)]
+    for part in reversed(parts):
+        assert set(generate(part)["files"]) == set(whole["files"])
+    for fmt, path in whole["files"].items():
+        name = fmt.replace(":", "-")
+        shards = [(tmp_path / "parts" / f"{name}.shard-{i}-of-4.jsonl").read_bytes() for i in range(4)]
+        assert path.read_bytes() == b"".join(shards)
+        assert [len(shard.splitlines()) for shard in shards] == [8, 8, 8, 9]
+
+
+def test_more_shards_than_records(tmp_path: Path) -> None:
+    made = [
+        generate(GenerateConfig(n_ops=(2,), count=1, output_dir=tmp_path, shards=3, shard=i))["records"]
+        for i in range(3)
+    ]
+    assert made == [0, 0, 1]
+
+
+def test_the_same_problems_stand_in_each_file(tmp_path: Path) -> None:
+    formats = ("explicit", "composed:3", "implicit:2", "answer-only")
+    made = generate(GenerateConfig(n_ops=(5, 3), count=20, formats=formats, output_dir=tmp_path))
+    columns = {fmt: list(read_records(path)) for fmt, path in made["files"].items()}
+    for records in zip(*columns.values(), strict=True):
+        assert len({record["prompt"] for record in records}) == 1
+        assert len({record["structure"] for record in records}) == 1
+        assert len({record["id"] for record in records}) == len(formats)
+        assert [record["k"] for record in records] == [1, 3, 2, records[0]["n_ops"]]
+    assert [record["index"] for record in columns["explicit"]] == [*range(20), *range(20)]
+    assert [record["n_ops"] for record in columns["explicit"]] == [5] * 20 + [3] * 20
+
+
+def test_a_rerun_adds_nothing(tmp_path: Path) -> None:
+    config = GenerateConfig(n_ops=(3,), count=30, output_dir=tmp_path)
+    generate(config)
+    before = contents(tmp_path)
+    generate(config)
+    assert contents(tmp_path) == before
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from zipthought.data.generate import GenerateConfig, generate
+for order in ("forward", "hierarchical"):
+    for shards in (1, 3):
+        for shard in range(shards):
+            generate(GenerateConfig(n_ops=(3, 8), count=25, formats=("explicit", "implicit:2"), order=order,
+                     output_dir=Path(sys.argv[1]) / order, shards=shards, shard=shard))
+"""
+
+
+def test_other_processes_with_other_hash_seeds_make_the_same_bytes(tmp_path: Path) -> None:
+    made = []
+    for hash_seed in ("1", "2"):
+        directory = tmp_path / hash_seed
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        subprocess.run([sys.executable, "-c", SCRIPT, str(directory)], check=True, env=environment)
+        made.append({order: contents(directory / order) for order in ("forward", "hierarchical")})
+    assert made[0] == made[1]
+    for files in made[0].values():
+        for name in ("explicit", "implicit-2"):
+            assert files[f"{name}.jsonl"] == b"".join(files[f"{name}.shard-{i}-of-3.jsonl"] for i in range(3))
+
+
+@pytest.mark.parametrize("file_type", ["jsonl", "parquet"])
+def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_type: str) -> None:
+    config = GenerateConfig(
+        n_ops=(3,), count=40, formats=("explicit", "composed:2"), output_dir=tmp_path, file_type=file_type
+    )
+    monkeypatch.setattr(generation, "BATCH", 10)
+    calls = []
+
+    def failing(*args: object) -> Batch:
+        calls.append(args)
+        if len(calls) == 4:
+            raise OSError("the disk is full")
+        return sample_batch(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(generation, "sample_batch", failing)
+    with pytest.raises(OSError, match="disk is full"):
+        generate(config)
+    assert list(tmp_path.iterdir()) == []
+
+    (tmp_path / f"explicit.{file_type}").write_bytes(b"from an earlier run")
+    calls.clear()
+    with pytest.raises(OSError, match="disk is full"):
+        generate(config)
+    assert contents(tmp_path) == {f"explicit.{file_type}": b"from an earlier run"}
+
+
+def test_files_get_their_names_only_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "BATCH", 10)
+    seen = []
+
+    def on_progress(done: int, total: int) -> None:
+        seen.append((done, total))
+        assert not list(tmp_path.glob("*.jsonl"))
+
+    config = GenerateConfig(n_ops=(2, 3), count=15, formats=("explicit", "answer-only"), output_dir=tmp_path)
+    generate(config, on_progress)
+    assert seen == [(20, 60), (30, 60), (50, 60), (60, 60)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer-only.jsonl", "explicit.jsonl"]
+
+
+def test_parquet_holds_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "BATCH", 16)
+    common = {"n_ops": (3, 5), "count": 20, "formats": ("composed:2",), "output_dir": tmp_path}
+    lines = generate(GenerateConfig(**common))["files"]["composed:2"]
+    table = generate(GenerateConfig(**common, file_type="parquet"))["files"]["composed:2"]
+    records = list(read_records(table))
+    assert records == list(read_records(lines))
+    assert all(record_id(record) == record["id"] for record in records)
+
+    parquet = pytest.importorskip("pyarrow.parquet")
+    file = parquet.ParquetFile(table)
+    assert file.num_row_groups > 1
+    turn = file.schema_arrow.field("messages").type.value_type
+    assert [field.name for field in turn] == ["role", "content"]
+
+
+def test_every_record_is_faithful(tmp_path: Path) -> None:
+    formats = ("explicit", "composed:2", "implicit:3", "answer-only")
+    for order in ("forward", "backward", "hierarchical"):
+        made = generate(GenerateConfig(n_ops=(1, 6), count=5, formats=formats, order=order, output_dir=tmp_path))
+        for path in made["files"].values():
+            for record in read_records(path):
+                problem = problem_of(record)
+                verdict = verify(record["completion"], problem)
+                assert verdict.faithful, record["completion"]
+                assert record["answer"] == str(problem.answer)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"n_ops": ()}, "n_ops is empty"),
+        ({"n_ops": (3, 3)}, "n_ops has a value twice"),
+        ({"n_ops": (3, 0)}, "n_ops must be at least 1"),  # Not the first value: still found before a file is made.
+        ({"count": 0}, "count must be at least 1"),
+        ({"formats": ()}, "formats is empty"),
+        ({"formats": ("explicit", "composed")}, "needs a granularity"),
+        ({"formats": ("composed:0",)}, "at least 1"),
+        ({"formats": ("explicit", "composed:1")}, "given twice"),  # One format under two names.
+        ({"order": "sideways"}, "unknown order"),
+        ({"order": "backward", "task": "tree"}, "needs a chain"),
+        ({"task": "tree", "n_ops": (1,)}, "width must be"),
+        ({"surface": "french"}, "unknown surface"),
+        ({"split": "dev"}, "unknown split"),
+        ({"shards": 0}, "shards must be at least 1"),
+        ({"shards": 4, "shard": 4}, r"shard must be 0\.\.3"),
+        ({"shard": -1}, "shard must be"),
+        ({"file_type": "csv"}, "unknown file type"),
+        ({"number_range": 2}, "number_range must be at least 3"),
+    ],
+)
+def test_configurations_that_are_refused(tmp_path: Path, options: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as error:
+        GenerateConfig(**{"n_ops": (3,), "output_dir": tmp_path, **options})
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for directory in (taken, taken / "below"):
+        with pytest.raises(NotADirectoryError):
+            generate(GenerateConfig(n_ops=(3,), count=1, output_dir=directory))

@@ -1,0 +1,437 @@
+"""The report: complete, offline, honest about what is missing, and safe against any string that a model may write."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import zipthought as zt
+from zipthought.surfaces import count_pieces
+
+pytest.importorskip("altair")
+pytest.importorskip("vl_convert")
+
+from zipthought.report import figures, palette, tables
+from zipthought.report.data import (
+    CellRow,
+    CurvePoint,
+    ExplorerCompletion,
+    ExplorerProblem,
+    FindingRow,
+    LossPoint,
+    ReportData,
+    ThresholdRow,
+)
+from zipthought.report.page import build_report, json_for_script, script_text
+
+HOSTILE = "</script><script>document.title='owned'</script><!--<img src=x onerror=alert(1)>&\u2028\"'$title ${data}"
+FORMATS = ("explicit", "composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only", "pruned:2")
+SIZES = (100, 300, 1000, 3000, 10000)
+
+
+def study(seeds: int = 3, problems: int = 4) -> ReportData:
+    """A synthetic study: logistic curves in log N, wobbling by seed; traces by the library itself."""
+    middle = dict(zip(FORMATS, (250, 700, 1500, 2500, 7000, 40000, 1200), strict=True))
+    tokens = dict(zip(FORMATS, (118, 84, 66, 44, 31, 5, 72), strict=True))
+
+    def curve(name: str, n: float) -> float:
+        return 0.04 + 0.94 / (1 + (middle[name] / n) ** 1.6)
+
+    cells, losses = [], []
+    for place, name in enumerate(FORMATS):
+        for n in SIZES:
+            for seed in range(seeds):
+                wobble = 0.05 * math.sin(7.1 * place + 3.3 * seed + math.log(n))
+                test = min(0.995, max(0.02, curve(name, n) + wobble))
+                shared = {
+                    "format": name, "examples": n, "seed": seed, "n": 400,
+                    "response_tokens": tokens[name] * (1 + wobble / 3),
+                    "truncated": 0.01, "ops_per_step": 1.0 + place / 3, "training_tokens": n * 12.0 * tokens[name],
+                    "flops": 6 * 6e5 * n * 12.0 * tokens[name], "seconds": n / 90, "faithful": test * 0.97,
+                    "baseline": name == "pruned:2",
+                }  # fmt: skip
+                low, high = max(0, test - 0.045), min(1, test + 0.045)
+                cells.append(CellRow(**shared, accuracy=test, low=low, high=high))
+                train = min(1, test + (0.35 if name.startswith("implicit") else 0.06) * (1 - test))
+                cells.append(CellRow(**shared, split="train", accuracy=train, low=None, high=None))
+                losses += [
+                    LossPoint(
+                        format=name, examples=n, seed=seed, step=s, loss=2.6 * math.exp(-s / 40) + 0.03 + place / 90
+                    )
+                    for s in range(1, 200, 3)
+                ]
+    for order, drop in (("forward", 0.03), ("backward", 0.06), ("hierarchical", 0.09)):
+        for k in range(2, 13):
+            value = max(0.02, 0.98 - drop * max(0, k - 5))
+            cells.append(
+                CellRow(format="explicit", order=order, examples=10000, seed=0, n_ops=str(k), n=100, accuracy=value)
+            )
+    values = [80 * 1.2**i for i in range(28)]
+    curves = [
+        CurvePoint(
+            format=name, x=x, value=v * scale, accuracy=curve(name, v),
+            low=max(0, curve(name, v) - 0.04), high=min(1, curve(name, v) + 0.04),
+        )
+        for name in FORMATS
+        for x, scale in (("examples", 1), ("tokens", 12 * tokens[name]), ("flops", 6 * 6e5 * 12 * tokens[name]))
+        for v in values
+    ]  # fmt: skip
+    thresholds = []
+    for name in FORMATS:
+        for x, scale in (("examples", 1), ("tokens", 12 * tokens[name])):
+            for level in (0.5, 0.9):
+                star = middle[name] * (0.96 if level == 0.5 else 4.7) * scale
+                if star / scale > 12000:
+                    row = ThresholdRow(format=name, x=x, threshold=level, estimate=10000 * scale, censored="above")
+                else:
+                    row = ThresholdRow(
+                        format=name, x=x, threshold=level, estimate=star, low=star * 0.86, high=star * 1.17
+                    )
+                thresholds.append(row)
+    findings = [
+        FindingRow(
+            id="F1", claim="Coarser chains of thought need more SFT data.", verdict="supported",
+            rule="Supported when the 95% interval of the ratio N*(composed:2) / N*(explicit) lies above 1.",
+            summary="N* at accuracy 0.5 is 240 examples for explicit and 672 for composed:2; ratio 2.8 [2.2, 3.5].",
+            rows=[
+                {"format": "explicit", "N*": 240, "low": 206.4, "high": 281},
+                {"format": "composed:2", "N*": 672, "low": None, "high": 786, "ratio": 2.8},
+            ],
+        ),
+        FindingRow(
+            id="F2b", claim="Composed gains from repetition; implicit memorizes.", verdict="contradicted",
+            rule="Supported when eight epochs gain more test accuracy for composed than for implicit, interval > 0.",
+            summary="Eight epochs gained 0.11 [0.06, 0.16] for composed:2 and 0.19 [0.13, 0.24] for implicit:2.",
+        ),
+        FindingRow(
+            id="F4", claim="The unidirectional order generalizes best to longer problems.", verdict="inconclusive",
+            rule="Supported when forward leads both others beyond the training lengths, both intervals above 0.",
+            summary="Forward leads backward by 0.04 [-0.02, 0.10] beyond 8 operations; the interval allows both.",
+        ),
+    ]  # fmt: skip
+    return ReportData(
+        title="Compressed reasoning in post-training: quick study",
+        command="zipthought study quick --seed 0 --out runs/quick",
+        created="2026-11-22 23:00 UTC",
+        spec={"seed": 0, "n_ops": [2, 8], "optimizer": {"name": "adamw", "learning_rate": 1e-3},
+              "formats": list(FORMATS)},
+        environment={"python": "3.11.7", "torch": "2.9.1", "threads": 2, "machine": "x86_64", "gpu": None},
+        findings=findings, cells=cells, curves=curves, thresholds=thresholds, training=losses,
+        problems=[traces(i) for i in range(problems)],
+    )  # fmt: skip
+
+
+def traces(index: int) -> ExplorerProblem:
+    """A real problem; generated traces are gold ones with, now and then, a number changed."""
+    problem = zt.sample(n_ops=4 + index, seed=index)
+    gold, made = [], []
+    for place, name in enumerate(FORMATS[:6]):
+        text = zt.render(zt.compress(problem, name), surface="english")
+        gold.append((name, text, count_pieces(text)))
+        for examples in (1000, 10000):
+            wrong = (
+                text
+                if examples > 1000 or place % 2
+                else re.sub(r"= (\d+)\. (?=Define|\w+ =|Answer)", "= 99. ", text, count=2)
+            )
+            verdict = zt.verify(wrong, problem)
+            parts = wrong.split(". ")
+            made.append(
+                ExplorerCompletion(
+                    format=name, examples=examples, text=wrong, answer_verdict=verdict.answer,
+                    faithful=verdict.faithful,
+                    steps=[(parts[i] + ".", s.verdict, s.granularity, s.form) for i, s in enumerate(verdict.steps)],
+                    label="after RLVR" if place == 1 else "",
+                )
+            )  # fmt: skip
+    return ExplorerProblem(
+        id=f"{index:016x}", n_ops=problem.n_ops, prompt=zt.render_problem(problem), gold=gold, generated=made
+    )
+
+
+class Page(HTMLParser):
+    """Tags, ids and the scripts of a page, as a browser's tokenizer would cut them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.scripts: list[str] = []
+        self.visible = ""
+        self._script = False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._script = tag == "script"
+        if self._script:
+            self.scripts.append("")
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.links += [values[key] or "" for key in ("src", "href", "action") if key in values]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._script:
+            self.scripts[-1] += data
+        else:
+            self.visible += data
+
+    @property
+    def data(self) -> dict:
+        return json.loads(self.scripts[0])
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    return build_report(study())
+
+
+def test_sections_stand_in_order_and_ids_are_unique(whole):
+    page = Page(whole)
+    wanted = ["verdicts", "figures", "tables", "traces", "reading", "reproduce"]
+    assert [name for name in page.ids if name in wanted] == wanted
+    assert len(page.ids) == len(set(page.ids))
+    assert len(page.scripts) == 4
+    assert page.visible.index("1 supported · 1 contradicted · 1 inconclusive") < page.visible.index("Figure 1")
+
+
+def test_the_file_is_small_and_asks_for_nothing(whole):
+    assert len(whole.encode()) < 3_000_000
+    assert all(link.startswith(("#", "data:")) for link in Page(whole).links)
+    assert "default-src 'none'" in whole
+    assert whole.count("vegaEmbed=") <= 1
+
+
+def test_every_figure_is_drawn_once_with_its_data(whole):
+    page = Page(whole)
+    names = ["examples", "tokens", "flops", "response", "memorization", "lengths", "losses"]
+    assert list(page.data["figures"]) == [f"fig-{name}" for name in names]
+    for key, spec in page.data["figures"].items():
+        assert page.ids.count(key) == 1
+        assert spec["description"]
+        assert {"name": "hidden", "value": []} in spec["params"]
+
+
+def test_verdicts_say_so_in_words_with_their_numbers(whole):
+    page = Page(whole)
+    for row in study(1, 0).findings:
+        assert row.summary in page.visible
+        assert row.verdict in page.visible
+        assert row.rule in page.visible
+
+
+def test_censored_thresholds_are_bounds_not_numbers():
+    rows = [
+        ThresholdRow(format="explicit", x="examples", threshold=0.5, estimate=100, censored="below"),
+        ThresholdRow(format="implicit:2", x="examples", threshold=0.5, estimate=3000, censored="above"),
+        ThresholdRow(format="composed:2", x="examples", threshold=0.5, censored="above"),
+    ]
+    data = ReportData(title="t", command="c", thresholds=rows)
+    page = Page(build_report(data))
+    assert "< 100already reached in the data" in page.visible
+    assert "> 3,000not reached in the data" in page.visible
+    assert figures.accuracy(data, "examples", palette.Palette(["explicit", "implicit:2", "composed:2"])) is None
+
+
+def test_a_report_of_nothing_still_opens():
+    page = Page(build_report(ReportData(title="Nothing yet", command="zipthought study quick")))
+    assert "tested no claim" in page.visible
+    assert page.data["figures"] == {}
+    assert page.scripts[1] == ""  # no figure, no Vega
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_few_seeds(seeds):
+    assert "fig-examples" in Page(build_report(study(seeds, 0))).data["figures"]
+
+
+def test_what_was_not_measured_is_a_dash_and_never_a_zero():
+    row = CellRow(format="explicit", examples=100, seed=0, n=10, flops=math.nan)
+    data = ReportData(title="t", command="c", cells=[row], findings=[])
+    page = Page(build_report(data))
+    assert page.data["figures"] == {}
+    assert page.visible.count("–") == 8
+    assert "nan" not in page.visible.lower()
+    assert tables.number(math.inf) == tables.number(None)
+
+
+def hostile() -> ReportData:
+    """A report with hostile text wherever text can stand."""
+    made = ExplorerCompletion(
+        format=HOSTILE, examples=1, text=HOSTILE + "\ud800", answer_verdict=HOSTILE, faithful=False,
+        steps=[(HOSTILE, HOSTILE, 0, HOSTILE)], label=HOSTILE,
+    )  # fmt: skip
+    problem = ExplorerProblem(
+        id=HOSTILE, n_ops=1, prompt=HOSTILE, gold=[(HOSTILE, HOSTILE, 3)],
+        generated=[made],
+    )  # fmt: skip
+    finding = FindingRow(
+        id=HOSTILE, claim=HOSTILE, verdict="supported", rule=HOSTILE, summary=HOSTILE, rows=[{HOSTILE: HOSTILE}]
+    )
+    cell = CellRow(format=HOSTILE, order=HOSTILE, examples=10, seed=0, n_ops=HOSTILE, n=1, accuracy=0.5, stage=HOSTILE)
+    return ReportData(
+        title=HOSTILE, command=HOSTILE, created=HOSTILE, spec={HOSTILE: HOSTILE}, environment={HOSTILE: [HOSTILE]},
+        findings=[finding], problems=[problem],
+        cells=[cell, CellRow(format=HOSTILE, examples=10, seed=0, n=1, accuracy=0.5)],
+    )  # fmt: skip
+
+
+def test_hostile_strings_stay_text():
+    text = build_report(hostile())
+    text.encode()
+    page = Page(text)
+    assert len(page.scripts) == 4
+    assert "img" not in page.tags
+    assert page.data["problems"][0]["prompt"] == HOSTILE
+    assert page.visible.count(HOSTILE) >= 10
+
+
+@pytest.mark.parametrize("value", [HOSTILE, math.nan, [math.inf, {"a": (1, "\u2029")}]])
+def test_json_in_a_script_element(value):
+    written = json_for_script(value)
+    assert not re.search("[<>&\u2028\u2029]", written)
+    json.loads(written)
+
+
+def test_script_text_breaks_up_what_html_looks_for():
+    assert script_text("a = '</SCRIPT>' + '<!-- x'") == "a = '\\x3c/SCRIPT>' + '\\x3c!-- x'"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FindingRow(id="F1", claim="", verdict="Supported", rule="", summary=""),
+        lambda: CurvePoint(format="explicit", x="steps", value=1, accuracy=0),
+        lambda: ThresholdRow(format="explicit", x="tokens", threshold=0.5, censored="yes"),
+        lambda: CellRow(format="explicit", examples=1, seed=0, n=1, split="validation"),
+    ],
+)
+def test_words_outside_the_contract_are_refused(make):
+    with pytest.raises(ValueError, match="must be one of"):
+        make()
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_colours_reach_wcag_contrast_in_both_themes(theme):
+    names = [*FORMATS, "composed:8", "composed:16", "implicit:8", "implicit:16", "a", "b", "c"]
+    for look in palette.looks(names).values():
+        assert _contrast((look.light, look.dark)[theme], palette.INK["card"][theme]) >= 3, look
+    words = ("ink", "muted", "link", "good", "bad", "unsure", "premise", "undefined", "again")
+    for ground in ("page", "card", "sunk"):
+        for name in words:
+            assert _contrast(palette.INK[name][theme], palette.INK[ground][theme]) >= 4.5, (name, ground)
+
+
+def test_formats_differ_in_colour_and_neighbours_in_shape():
+    looks = list(palette.looks(FORMATS).values())
+    assert [look.format for look in looks] == list(FORMATS)
+    assert len({look.light for look in looks}) == len({look.dark for look in looks}) == len(looks)
+    assert len({look.shape for look in looks[:6]}) == 6
+
+
+@pytest.mark.integration
+def test_in_a_browser(whole, tmp_path: Path):
+    """No console message, no request; themes reach the charts, the explorer obeys keys, hostile text stays text."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("no chromium and chromedriver on PATH")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1280,1000", "--force-prefers-reduced-motion",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    path = tmp_path / "report.html"
+    path.write_text(whole, encoding="utf-8")
+    page = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        _walk(page, path.as_uri(), webdriver.Keys)
+        path.write_text(build_report(hostile()), encoding="utf-8")
+        page.get(path.as_uri())
+        assert page.title != "owned"
+        assert page.execute_script("return document.images.length") == 0
+        assert (
+            page.execute_script("return document.querySelector('#x-generated .trace').textContent.slice(0, -1)")
+            == HOSTILE
+        )
+        assert page.get_log("browser") == []
+    finally:
+        page.quit()
+
+
+def _walk(page, address: str, keys) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def one(selector: str):
+        return page.find_element("css selector", selector)
+
+    def many(selector: str):
+        return page.find_elements("css selector", selector)
+
+    page.get(address)
+    WebDriverWait(page, 30).until(lambda _: one("html").get_attribute("data-ready") == "yes")
+    assert len(many(".chart svg")) == 6  # the seventh, FLOPs, waits behind its switch
+    page.execute_script("document.querySelector('.switch input[value=fig-flops]').click()")
+    WebDriverWait(page, 10).until(lambda _: many("#fig-flops svg"))
+
+    fill = "return getComputedStyle(document.querySelector('#fig-response svg .mark-symbol path')).fill"
+    light = page.execute_script(fill)
+    one("#theme").click()
+    assert light.startswith("rgb(")
+    assert page.execute_script(fill) not in (light, "none")
+
+    points = "return document.querySelectorAll('#fig-response svg .mark-symbol path').length"
+    before = page.execute_script(points)
+    page.execute_script("document.querySelector('.legend button[data-format=explicit]').click()")
+    WebDriverWait(page, 10).until(lambda _: page.execute_script(points) < before)
+
+    first = one("#x-prompt").text
+    one("#x-next").click()
+    assert one("#x-place").text == "2 of 4"
+    one("#explorer").send_keys(keys.ARROW_LEFT)
+    assert one("#x-prompt").text == first
+    assert len(many("#x-gold .card")) == 6
+    assert "✓ valid" in one("#x-generated").text
+
+    cells = "[...document.querySelectorAll('#cells tbody tr')].map(r => r.cells[7].dataset.v)"
+    page.execute_script("document.querySelectorAll('#cells thead button')[7].click()")
+    values = page.execute_script(f"return {cells}.filter(v => v).map(Number)")
+    assert values == sorted(values)
+
+    page.set_window_size(500, 900)
+    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+    assert page.get_log("browser") == []
+    sent = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    requests = [m["params"] for m in sent if m["method"] == "Network.requestWillBeSent"]
+    # The browser's own first tab asks for chrome:// addresses; the report is known by its document.
+    asked = {r["request"]["url"] for r in requests if r["documentURL"].startswith("file://")}
+    assert asked
+    assert all(url == address or url.startswith("data:") for url in asked), asked
+    assert not any(r["request"]["url"].startswith(("http:", "https:")) for r in requests)

@@ -1,0 +1,109 @@
+"""Curves, thresholds, intervals and the verdict on F1, on data where the truth is planted."""
+
+import math
+
+import numpy as np
+import pytest
+
+from zipthought.study.findings import Measured, f1
+from zipthought.study.statistics import (
+    Curve,
+    Outcomes,
+    binomial_interval,
+    bootstrap_accuracy,
+    fit_curve,
+    goodness,
+    threshold_of,
+)
+
+N = (64, 256, 1024, 4096)
+
+
+def planted(curves, seed, seeds=3, problems=200):
+    """Outcomes drawn from known curves, with problems that differ in difficulty and a little noise between seeds."""
+    rng = np.random.default_rng(seed)
+    difficulty = rng.normal(0, 0.5, size=problems)
+    outcomes = {}
+    for fmt, curve in curves.items():
+        correct = np.empty((seeds, len(N), problems), dtype=bool)
+        for s in range(seeds):
+            shift = rng.normal(0, 0.15)
+            for k, n in enumerate(N):
+                p = np.clip(curve(n), 1e-6, 1 - 1e-6)
+                logit = math.log(p / (1 - p)) + difficulty + shift
+                correct[s, k] = rng.random(problems) < 1 / (1 + np.exp(-logit))
+        outcomes[fmt] = Outcomes(N, correct)
+    return Measured(outcomes=outcomes, tokens_per_example=dict.fromkeys(curves, 50.0), draws=200)
+
+
+def test_a_curve_is_recovered_and_its_threshold_is_its_inverse():
+    truth = Curve(0.95, 1.1, math.log(500))
+    curve = fit_curve(N, [float(truth(n)) for n in N], [1000] * 4)
+    assert curve == pytest.approx(truth, rel=0.05)
+    assert goodness(curve, N, [float(truth(n)) for n in N]) > 0.999
+    found = threshold_of(curve, 0.5, N)
+    assert found.censored == ""
+    assert float(curve(found.value)) == pytest.approx(0.5)
+
+
+def test_a_crossing_outside_the_measured_range_is_censored():
+    low, high = Curve(1.0, 1.0, math.log(8)), Curve(1.0, 1.0, math.log(1e6))
+    assert threshold_of(low, 0.5, N) == (64, "below")
+    assert threshold_of(high, 0.5, N) == (4096, "above")
+    assert threshold_of(Curve(0.4, 1.0, math.log(100)), 0.5, N) == (4096, "above")
+
+
+def test_flat_and_saturated_accuracies_fit_without_failing():
+    for accuracy in ([0.0] * 4, [1.0] * 4, [0.04, 0.05, 0.03, 0.04]):
+        curve = fit_curve(N, accuracy, [100] * 4)
+        assert all(abs(float(curve(n)) - a) < 0.05 for n, a in zip(N, accuracy, strict=True))
+
+
+def test_one_data_size_is_no_curve():
+    with pytest.raises(ValueError, match="two data sizes"):
+        fit_curve([64], [0.5], [100])
+
+
+def test_binomial_interval_by_hand():
+    # Clopper-Pearson for 5 of 10, from published tables.
+    assert binomial_interval(5, 10) == pytest.approx((0.187, 0.813), abs=1e-3)
+    assert binomial_interval(0, 10) == pytest.approx((0.0, 0.308), abs=1e-3)
+    assert binomial_interval(10, 10) == pytest.approx((0.692, 1.0), abs=1e-3)
+
+
+def test_the_bootstrap_is_paired_seeded_and_centred():
+    measured = planted({"explicit": Curve(1, 1, math.log(300)), "composed:2": Curve(1, 1, math.log(300))}, 0)
+    outcomes = dict(measured.outcomes)
+    outcomes["composed:2"] = outcomes["explicit"]
+    draws = bootstrap_accuracy(outcomes, 100, seed=1)
+    assert np.array_equal(draws["explicit"], draws["composed:2"])
+    assert np.array_equal(draws["explicit"], bootstrap_accuracy(outcomes, 100, seed=1)["explicit"])
+    assert np.abs(draws["explicit"].mean(axis=0) - outcomes["explicit"].accuracy()).max() < 0.02
+
+
+def test_f1_finds_an_effect_that_is_there():
+    curves = {"explicit": Curve(1, 1, math.log(150)), "composed:2": Curve(1, 1, math.log(600))}
+    finding = f1(planted(curves, 1))
+    assert finding.verdict == "supported"
+    assert finding.rows[0]["ratio"] == pytest.approx(4, rel=0.4)
+
+
+def test_f1_is_contradicted_by_the_opposite_effect():
+    curves = {"explicit": Curve(1, 1, math.log(900)), "implicit:2": Curve(1, 1, math.log(150))}
+    assert f1(planted(curves, 2)).verdict == "contradicted"
+
+
+def test_f1_calls_no_effect_where_there_is_none():
+    """At 95%, with one format, at most about 5 of 100 planted nulls may be called; 20 runs allow 3."""
+    curve = Curve(1, 1, math.log(400))
+    called = [f1(planted({"explicit": curve, "composed:2": curve}, 100 + i, seeds=4)).verdict for i in range(20)]
+    assert sum(verdict != "inconclusive" for verdict in called) <= 3
+
+
+def test_f1_with_both_curves_censored_says_nothing():
+    curves = {"explicit": Curve(1, 1, math.log(1e6)), "implicit:2": Curve(1, 1, math.log(1e7))}
+    assert f1(planted(curves, 3)).verdict == "inconclusive"
+
+
+def test_f1_without_explicit_cells_is_inconclusive():
+    assert f1(planted({"composed:2": Curve(1, 1, 5)}, 4)).verdict == "inconclusive"

@@ -1,0 +1,148 @@
+"""Specs, the store, and a whole small study that is killed and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from zipthought.study.spec import load_spec, make_spec
+from zipthought.study.store import MAX_ATTEMPTS, Store
+
+
+@pytest.fixture
+def spec(tiny_base):
+    return make_spec(
+        {
+            "name": "small",
+            "model": str(tiny_base),
+            "formats": ["explicit", "implicit:2"],
+            "examples": [4, 8],
+            "n_ops": [1, 2],
+            "steps": 2,
+            "batch_size": 4,
+            "test_count": 3,
+            "train_count": 2,
+            "bootstrap": 20,
+        }
+    )
+
+
+def test_the_quick_preset_loads_and_bad_specs_are_named(tmp_path):
+    assert load_spec("quick").name == "quick"
+    with pytest.raises(ValueError, match="no study 'nope'"):
+        load_spec("nope")
+    torn = tmp_path / "torn.toml"
+    torn.write_text("name = ")
+    with pytest.raises(ValueError, match="not valid TOML"):
+        load_spec(str(torn))
+    for settings, message in (
+        ({"name": "x", "colour": 1}, "unknown setting 'colour'"),
+        ({"name": "x", "formats": ["zip:2"]}, "unknown format"),
+        ({"name": "x", "seeds": [1, 1]}, "each once"),
+        ({"name": "x", "split": "train"}, "test or validation"),
+        ({"name": "x", "examples": [1], "n_ops": [3, 4]}, "at least one for each"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_spec(settings)
+
+
+def test_a_cell_is_keyed_by_everything_its_result_depends_on(spec):
+    cells = spec.cells()
+    assert len({cell.digest for cell in cells}) == len(cells) == 4
+    assert [c.digest for c in spec.cells()] == [c.digest for c in cells]
+    assert cells[0].model_digest != "hub"
+
+
+def test_claims_are_exclusive_and_results_are_stored_once(spec, tmp_path):
+    store = Store.create(tmp_path, spec, {})
+    first, second = store.claim("here:1"), store.claim("here:2")
+    assert first.digest != second.digest
+    assert not store.finish(first.digest, "here:2", {"x": 1}, 1.0)  # Not its claim.
+    assert store.finish(first.digest, "here:1", {"x": 1}, 1.0)
+    assert not store.finish(first.digest, "here:1", {"x": 2}, 1.0)  # Already done.
+    assert [c.result for c in store.cells() if c.status == "done"] == [{"x": 1}]
+    assert store.counts() == {"done": 1, "pending": 2, "running": 1}
+
+
+def test_a_cell_is_given_up_after_its_attempts_and_can_be_tried_again(spec, tmp_path):
+    store = Store.create(tmp_path, spec, {})
+    for _ in range(MAX_ATTEMPTS):
+        cell = store.claim("here:1")
+        store.fail(cell.digest, "here:1", "ValueError: no")
+    assert store.counts()["failed"] == 1
+    store.retry_failed()
+    assert "failed" not in store.counts()
+
+
+def test_cells_of_dead_workers_are_released(spec, tmp_path):
+    store = Store.create(tmp_path, spec, {})
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host = os.uname().nodename
+    store.claim(f"{host}:{gone.pid}")
+    alive = store.claim(f"{host}:{os.getpid()}")
+    assert store.release_dead() == 1
+    assert store.counts() == {"pending": 3, "running": 1}
+    assert alive.digest in {c.digest for c in store.cells() if c.status == "running"}
+
+
+def test_another_study_in_the_same_directory_is_refused(spec, tmp_path):
+    Store.create(tmp_path, spec, {})
+    Store.create(tmp_path, spec, {})
+    with pytest.raises(ValueError, match="other settings"):
+        Store.create(tmp_path, make_spec({"name": "other"}), {})
+    with pytest.raises(ValueError, match="holds no study"):
+        Store.open(tmp_path / "nowhere")
+
+
+def _toml(spec):
+    keys = ("name", "model", "formats", "examples", "n_ops", "steps", "batch_size", "test_count", "train_count")
+    lines = [f"{key} = {json.dumps(getattr(spec, key))}" for key in (*keys, "bootstrap")]
+    return "\n".join(lines)
+
+
+def _results(directory):
+    drop = ("train_seconds",)
+    return {
+        cell.digest: {k: v for k, v in cell.result.items() if k not in drop} for cell in Store.open(directory).cells()
+    }
+
+
+def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path):
+    """The runner and its workers are killed with -9; the next run finishes, nothing is lost and nothing is twice."""
+    file = tmp_path / "small.toml"
+    file.write_text(_toml(spec))
+
+    def command(directory):
+        return [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(directory)]
+
+    whole = subprocess.run([*command(tmp_path / "whole"), "--json"], capture_output=True, text=True, check=False)
+    assert whole.returncode == 0, whole.stderr
+    summary = json.loads(whole.stdout)
+    assert summary["cells"] == {"done": 4}
+    assert summary["findings"][0]["id"] == "F1"
+    report = (tmp_path / "whole" / "report.html").read_text()
+    assert "F1" in report
+
+    killed = subprocess.Popen(
+        [*command(tmp_path / "cut"), "--workers", "1"],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        path = tmp_path / "cut" / "study.db"
+        if path.exists() and path.stat().st_size and Store(tmp_path / "cut").counts().get("done", 0) >= 1:
+            break
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert Store.open(tmp_path / "cut").counts() != {"done": 4}
+    again = subprocess.run(command(tmp_path / "cut"), capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert _results(tmp_path / "cut") == _results(tmp_path / "whole")

@@ -1,0 +1,189 @@
+"""Training: batches, the optimizer, the loss against plain torch, exact resume, EOS and boundaries."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from zipthought.data.chat import messages
+from zipthought.data.records import make_record
+from zipthought.data.sampling import SamplerConfig, sample_batch
+from zipthought.models.tiny import build_tiny, tiny_config
+from zipthought.models.tokenizer import build_tokenizer
+from zipthought.train.batches import EpochBatches, Example, bucketed, collate
+from zipthought.train.config import OptimizerConfig, PretrainConfig, SFTConfig
+from zipthought.train.loop import batch_loss, train_loop
+from zipthought.train.muon import orthogonalize
+from zipthought.train.pretrain import PretrainStream
+from zipthought.train.sft import encode, fine_tune
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+def tiny(tokenizer, family="llama", seed=0):
+    special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
+    return build_tiny(tiny_config(family, "0.2M", len(tokenizer), *special), seed)
+
+
+def some_records(count=12, n_ops=2, fmt="explicit"):
+    batch = sample_batch(SamplerConfig(n_ops=n_ops), "train", range(count))
+    return [make_record(batch.problem(i), fmt, surface="terse", index=i) for i in range(count)]
+
+
+def test_every_example_occurs_once_an_epoch_and_little_is_padding():
+    lengths = np.random.default_rng(0).integers(10, 200, size=1000)
+    batches = bucketed(lengths, 32, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(1000))
+    padded = sum(lengths[b].max() * len(b) for b in batches)
+    assert lengths.sum() / padded > 0.94
+
+
+def test_a_batch_is_a_function_of_its_step():
+    examples = [Example(list(range(n)), 1) for n in range(5, 40)]
+    first, second = (EpochBatches(examples, 4, seed=3, pad=0) for _ in range(2))
+    for step in (17, 0, 30, 8):
+        assert torch.equal(first(step).ids, second(step).ids)
+
+
+def test_the_loss_is_on_completions_with_the_end_of_sequence_and_on_nothing_else(tokenizer):
+    record = some_records(1)[0]
+    example = encode(tokenizer, record)
+    assert tokenizer.decode(example.ids[example.prompt_length :]) == record["completion"] + " <eos>"
+    batch = collate([example, Example(example.ids[:20], 15)], tokenizer.pad_token_id)
+    assert batch.targets.sum().item() == len(example.ids) - example.prompt_length + 5
+    model = tiny(tokenizer)
+    loss = batch_loss(model, batch)
+    logits = model(input_ids=batch.ids).logits
+    labels = batch.ids.masked_fill(~batch.targets, -100)
+    expected = cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_padding_changes_nothing(tokenizer, family):
+    """Right padding is invisible to causal attention, so a short example gives the same loss in any batch."""
+    examples = [encode(tokenizer, r) for r in some_records(2) + some_records(1, n_ops=6)]
+    model = tiny(tokenizer, family)
+    alone = [batch_loss(model, collate([e], tokenizer.pad_token_id)) for e in examples]
+    counts = [len(e.ids) - e.prompt_length for e in examples]
+    together = batch_loss(model, collate(examples, tokenizer.pad_token_id))
+    mean = sum(a.item() * c for a, c in zip(alone, counts, strict=True)) / sum(counts)
+    assert together.item() == pytest.approx(mean, abs=1e-5)
+
+
+def test_prompt_and_completion_meet_at_the_same_tokens_as_the_whole(tokenizer):
+    record = some_records(1)[0]
+    text = "".join(f"{turn['content']}\n" for turn in record["messages"])
+    example = encode(tokenizer, record)
+    assert example.ids[1:-1] == tokenizer(text, add_special_tokens=False).input_ids
+
+
+def test_orthogonalize_moves_singular_values_close_to_one():
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((3, 16, 16), (2, 8, 24), (2, 24, 8)):
+        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape, generator=generator)))
+        assert values.min() > 0.4
+        assert values.max() < 1.3
+
+
+def test_the_schedule_warms_up_and_decays_to_its_floor():
+    config = OptimizerConfig(learning_rate=1.0, warmup_ratio=0.1, min_learning_rate_ratio=0.1)
+    factors = [config.factor(step, 100) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == 1.0
+    assert factors[-1] == pytest.approx(0.1)
+    assert all(a >= b for a, b in pairwise(factors[9:]))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_killed_and_resumed_ends_in_the_same_bytes(tokenizer, tmp_path, optimizer):
+    config = SFTConfig(steps=9, batch_size=4, checkpoint_every=4, optimizer=OptimizerConfig(optimizer=optimizer))
+    records = some_records()
+
+    def weights(model):
+        return torch.cat([p.detach().flatten() for p in model.parameters()]).numpy().tobytes()
+
+    whole = tiny(tokenizer)
+    fine_tune(whole, tokenizer, records, config, directory=tmp_path / "whole")
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(row):
+        if row["step"] == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fine_tune(tiny(tokenizer), tokenizer, records, config, directory=tmp_path / "cut", on_step=kill)
+    resumed = tiny(tokenizer, seed=5)  # Other weights: all that counts is in the checkpoint.
+    fine_tune(resumed, tokenizer, records, config, directory=tmp_path / "cut", resume=True)
+    assert weights(resumed) == weights(whole)
+    rows = [
+        [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (d / "metrics.jsonl").open()]
+        for d in (tmp_path / "whole", tmp_path / "cut")
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 9
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tokenizer, tmp_path):
+    batches = EpochBatches([encode(tokenizer, r) for r in some_records()], 4, 0, 0)
+    arguments = {"steps": 4, "config": OptimizerConfig(), "directory": tmp_path, "checkpoint_every": 1}
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(row):
+        if row["step"] == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_loop(tiny(tokenizer), batches, **arguments, identity={"lr": 1}, on_step=kill)
+    with pytest.raises(ValueError, match="another configuration"):
+        train_loop(tiny(tokenizer), batches, **arguments, identity={"lr": 2}, resume=True)
+
+
+def test_too_long_examples_are_counted_and_an_empty_rest_is_an_error(tokenizer):
+    records = some_records(3, n_ops=1) + some_records(2, n_ops=6)
+    result = fine_tune(tiny(tokenizer), tokenizer, records, SFTConfig(steps=1, batch_size=2, max_length=60))
+    assert (result.examples, result.too_long) == (3, 2)
+    with pytest.raises(ValueError, match="raise it"):
+        fine_tune(tiny(tokenizer), tokenizer, records, SFTConfig(steps=1, max_length=5))
+
+
+def test_sft_lowers_the_loss(tokenizer):
+    losses = []
+    config = SFTConfig(steps=40, batch_size=8, optimizer=OptimizerConfig(learning_rate=3e-3))
+    fine_tune(tiny(tokenizer), tokenizer, some_records(8), config, on_step=lambda row: losses.append(row["loss"]))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_pretraining_stream_is_a_function_of_its_step_and_holds_what_the_recipe_says(tokenizer):
+    config = PretrainConfig(batch_size=8, n_ops={1: 0.5, 3: 0.5}, facts=0.2, lookups=0.2, walks=0)
+    first, second = PretrainStream(config, tokenizer), PretrainStream(config, tokenizer)
+    assert torch.equal(first(40).ids, second(40).ids)
+    texts = [tokenizer.decode(row, skip_special_tokens=True) for step in range(32) for row in first(step).ids]
+    facts = [t for t in texts if "?" not in t]
+    lookups = [t for t in texts if "?" in t and not any(f" {op} " in t for op in "+-*")]
+    assert 30 < len(facts) < 75
+    assert 30 < len(lookups) < 75
+    assert len(set(texts)) > 200
+
+
+def test_a_granularity_mix_mixes(tokenizer):
+    config = PretrainConfig(batch_size=16, n_ops={4: 1.0}, facts=0, lookups=0, walks=0, granularity={1: 0.5, 2: 0.5})
+    stream = PretrainStream(config, tokenizer)
+    texts = [tokenizer.decode(row, skip_special_tokens=True) for row in stream(0).ids]
+    steps = {text.split("? ")[1].count(" . ") for text in texts}
+    assert len(steps) > 1
+
+
+def test_messages_state_the_modulus_of_the_record():
+    assert messages("p", "c", 7, "terse")[0]["content"] == "mod 7 ."
+    assert "modulo 101" in messages("p", "c", 101, "english")[0]["content"]
