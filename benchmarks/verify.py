@@ -14,6 +14,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import zipthought
 from zipthought.core.compress import compress
@@ -43,22 +44,26 @@ def seconds(prepare: Callable[[], list], work: Callable[[list], None], repeats: 
     return min(times), statistics.median(times)
 
 
-def verify_all(pairs: list[tuple[str, Problem]], surface: str) -> None:
+def verify_all(surface: str, pairs: list[tuple[str, Problem]]) -> None:
     for text, problem in pairs:
         if not verify(text, problem, surface).faithful:
             raise AssertionError(f"gold is not faithful: {text}")
 
 
-def parse_and_verify(pairs: list[tuple[str, str]], surface: str) -> None:
+def parse_and_verify(surface: str, pairs: list[tuple[str, str]]) -> None:
     parse_problem = get_surface(surface).parse_problem
     for text, prompt in pairs:
         if not verify(text, parse_problem(prompt, 23), surface).faithful:
             raise AssertionError(f"gold is not faithful: {text}")
 
 
-def fresh(problem: Problem) -> Problem:
-    """The same problem with nothing computed ahead but what its construction computes."""
-    return Problem(problem.modulus, problem.definitions, problem.target)
+def paired(texts: list[str], others: list) -> list:
+    return list(zip(texts, others, strict=True))
+
+
+def with_fresh(texts: list[str], problems: list[Problem]) -> list:
+    """Pairs whose problems are the same, with nothing computed ahead but what their construction computes."""
+    return paired(texts, [Problem(p.modulus, p.definitions, p.target) for p in problems])
 
 
 def main() -> None:
@@ -70,22 +75,22 @@ def main() -> None:
 
     cpu = platform.processor() or platform.machine()
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
-    print(f"zipthought {zipthought.__version__}, Python {platform.python_version()}, {platform.system()} {cpu}, ", end="")
+    print(
+        f"zipthought {zipthought.__version__}, Python {platform.python_version()}, {platform.system()} {cpu}, ", end=""
+    )
     print(f"{os.cpu_count()} CPUs, load {load}; {count} traces, {repeats} repeats, CPU time of one process\n")
 
-    print(f"{'n_ops 10, traces/s: best (median)':36}{'problem used before':>22}{'new problem':>22}{'prompt parsed':>22}")
+    print(
+        f"{'n_ops 10, traces/s: best (median)':36}{'problem used before':>22}{'new problem':>22}{'prompt parsed':>22}"
+    )
     for surface in ("english", "terse"):
         for fmt in FORMATS:
             problems, texts = drawn(10, count, fmt, surface)
             prompts = [get_surface(surface).render_problem(p) for p in problems]
             cells = [
-                seconds(lambda: list(zip(texts, problems)), lambda x: verify_all(x, surface), repeats),  # noqa: B023,B905
-                seconds(
-                    lambda: [(t, fresh(p)) for t, p in zip(texts, problems)],  # noqa: B023,B905
-                    lambda x: verify_all(x, surface),  # noqa: B023
-                    repeats,
-                ),
-                seconds(lambda: list(zip(texts, prompts)), lambda x: parse_and_verify(x, surface), repeats),  # noqa: B023,B905
+                seconds(partial(paired, texts, problems), partial(verify_all, surface), repeats),
+                seconds(partial(with_fresh, texts, problems), partial(verify_all, surface), repeats),
+                seconds(partial(paired, texts, prompts), partial(parse_and_verify, surface), repeats),
             ]
             row = "".join(f"{f'{count / best:,.0f} ({count / median:,.0f})':>22}" for best, median in cells)
             print(f"{surface + ' ' + fmt:36}{row}")
@@ -93,11 +98,7 @@ def main() -> None:
     print(f"\n{'english explicit, new problem':36}{'characters':>22}{'us/trace':>22}{'us/character':>22}")
     for n_ops in (10, 50, 200, 400):
         problems, texts = drawn(n_ops, max(20, count // n_ops), "explicit", "english")
-        best, _ = seconds(
-            lambda: [(t, fresh(p)) for t, p in zip(texts, problems)],  # noqa: B023,B905
-            lambda x: verify_all(x, "english"),
-            repeats,
-        )
+        best, _ = seconds(partial(with_fresh, texts, problems), partial(verify_all, "english"), repeats)
         characters = sum(map(len, texts))
         print(
             f"{f'n_ops {n_ops}':36}{characters / len(texts):22,.0f}{best / len(texts) * 1e6:22.1f}"

@@ -1,5 +1,10 @@
 """Shared fixtures."""
 
+import os
+
+# Two test processes on two cores: a thread each, for the tests and for the commands that they start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 

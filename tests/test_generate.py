@@ -88,7 +88,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     "options", [{}, {"order": "backward"}, {"task": "tree", "width": 2}, {"surface": "terse", "split": "test"}], ids=str
 )
 def test_shards_one_after_the_other_are_the_whole(tmp_path: Path, options: dict) -> None:
-    common = {"n_ops": (4, 1, 7), "count": 11, "formats": ("explicit", "composed:2", "answer-only"), **options}
+    common = {"n_ops": (4, 1, 7), "count": 11, "format": ("explicit", "composed:2", "answer-only"), **options}
     whole = generate(GenerateConfig(**common, output_dir=tmp_path / "whole"))
     assert whole["records"] == 99
     assert list(whole["files"]) == ["explicit", "composed:2", "answer-only"]
@@ -112,7 +112,7 @@ def test_more_shards_than_records(tmp_path: Path) -> None:
 
 def test_the_same_problems_stand_in_each_file(tmp_path: Path) -> None:
     formats = ("explicit", "composed:3", "implicit:2", "answer-only")
-    made = generate(GenerateConfig(n_ops=(5, 3), count=20, formats=formats, output_dir=tmp_path))
+    made = generate(GenerateConfig(n_ops=(5, 3), count=20, format=formats, output_dir=tmp_path))
     columns = {fmt: list(read_records(path)) for fmt, path in made["files"].items()}
     for records in zip(*columns.values(), strict=True):
         assert len({record["prompt"] for record in records}) == 1
@@ -138,7 +138,7 @@ from zipthought.data.generate import GenerateConfig, generate
 for order in ("forward", "hierarchical"):
     for shards in (1, 3):
         for shard in range(shards):
-            generate(GenerateConfig(n_ops=(3, 8), count=25, formats=("explicit", "implicit:2"), order=order,
+            generate(GenerateConfig(n_ops=(3, 8), count=25, format=("explicit", "implicit:2"), order=order,
                      output_dir=Path(sys.argv[1]) / order, shards=shards, shard=shard))
 """
 
@@ -159,7 +159,7 @@ def test_other_processes_with_other_hash_seeds_make_the_same_bytes(tmp_path: Pat
 @pytest.mark.parametrize("file_type", ["jsonl", "parquet"])
 def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_type: str) -> None:
     config = GenerateConfig(
-        n_ops=(3,), count=40, formats=("explicit", "composed:2"), output_dir=tmp_path, file_type=file_type
+        n_ops=(3,), count=40, format=("explicit", "composed:2"), output_dir=tmp_path, file_type=file_type
     )
     monkeypatch.setattr(generation, "BATCH", 10)
     calls = []
@@ -190,7 +190,7 @@ def test_files_get_their_names_only_at_the_end(tmp_path: Path, monkeypatch: pyte
         seen.append((done, total))
         assert not list(tmp_path.glob("*.jsonl"))
 
-    config = GenerateConfig(n_ops=(2, 3), count=15, formats=("explicit", "answer-only"), output_dir=tmp_path)
+    config = GenerateConfig(n_ops=(2, 3), count=15, format=("explicit", "answer-only"), output_dir=tmp_path)
     generate(config, on_progress)
     assert seen == [(20, 60), (30, 60), (50, 60), (60, 60)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answer-only.jsonl", "explicit.jsonl"]
@@ -198,7 +198,7 @@ def test_files_get_their_names_only_at_the_end(tmp_path: Path, monkeypatch: pyte
 
 def test_parquet_holds_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "BATCH", 16)
-    common = {"n_ops": (3, 5), "count": 20, "formats": ("composed:2",), "output_dir": tmp_path}
+    common = {"n_ops": (3, 5), "count": 20, "format": ("composed:2",), "output_dir": tmp_path}
     lines = generate(GenerateConfig(**common))["files"]["composed:2"]
     table = generate(GenerateConfig(**common, file_type="parquet"))["files"]["composed:2"]
     records = list(read_records(table))
@@ -215,7 +215,7 @@ def test_parquet_holds_the_same_records(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_record_is_faithful(tmp_path: Path) -> None:
     formats = ("explicit", "composed:2", "implicit:3", "answer-only")
     for order in ("forward", "backward", "hierarchical"):
-        made = generate(GenerateConfig(n_ops=(1, 6), count=5, formats=formats, order=order, output_dir=tmp_path))
+        made = generate(GenerateConfig(n_ops=(1, 6), count=5, format=formats, order=order, output_dir=tmp_path))
         for path in made["files"].values():
             for record in read_records(path):
                 problem = problem_of(record)
@@ -231,10 +231,10 @@ def test_every_record_is_faithful(tmp_path: Path) -> None:
         ({"n_ops": (3, 3)}, "n_ops has a value twice"),
         ({"n_ops": (3, 0)}, "n_ops must be at least 1"),  # Not the first value: still found before a file is made.
         ({"count": 0}, "count must be at least 1"),
-        ({"formats": ()}, "formats is empty"),
-        ({"formats": ("explicit", "composed")}, "needs a granularity"),
-        ({"formats": ("composed:0",)}, "at least 1"),
-        ({"formats": ("explicit", "composed:1")}, "given twice"),  # One format under two names.
+        ({"format": ()}, "format is empty"),
+        ({"format": ("explicit", "composed")}, "needs a granularity"),
+        ({"format": ("composed:0",)}, "at least 1"),
+        ({"format": ("explicit", "composed:1")}, "given twice"),  # One format under two names.
         ({"order": "sideways"}, "unknown order"),
         ({"order": "backward", "task": "tree"}, "needs a chain"),
         ({"task": "tree", "n_ops": (1,)}, "width must be"),

@@ -165,7 +165,7 @@ def test_sft_lowers_the_loss(tokenizer):
 
 
 def test_the_pretraining_stream_is_a_function_of_its_step_and_holds_what_the_recipe_says(tokenizer):
-    config = PretrainConfig(batch_size=8, n_ops={1: 0.5, 3: 0.5}, facts=0.2, lookups=0.2, walks=0)
+    config = PretrainConfig(batch_size=8, n_ops=((1, 0.5), (3, 0.5)), facts=0.2, lookups=0.2, walks=0)
     first, second = PretrainStream(config, tokenizer), PretrainStream(config, tokenizer)
     assert torch.equal(first(40).ids, second(40).ids)
     texts = [tokenizer.decode(row, skip_special_tokens=True) for step in range(32) for row in first(step).ids]
@@ -177,7 +177,9 @@ def test_the_pretraining_stream_is_a_function_of_its_step_and_holds_what_the_rec
 
 
 def test_a_granularity_mix_mixes(tokenizer):
-    config = PretrainConfig(batch_size=16, n_ops={4: 1.0}, facts=0, lookups=0, walks=0, granularity={1: 0.5, 2: 0.5})
+    config = PretrainConfig(
+        batch_size=16, n_ops=((4, 1.0),), facts=0, lookups=0, walks=0, granularity=((1, 0.5), (2, 0.5))
+    )
     stream = PretrainStream(config, tokenizer)
     texts = [tokenizer.decode(row, skip_special_tokens=True) for row in stream(0).ids]
     steps = {text.split("? ")[1].count(" . ") for text in texts}

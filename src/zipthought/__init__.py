@@ -55,4 +55,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'zipthought' has no attribute {name!r}")
-    return getattr(import_module(f"zipthought.{_HOMES[name]}"), name)
+    value = globals()[name] = getattr(import_module(f"zipthought.{_HOMES[name]}"), name)
+    return value

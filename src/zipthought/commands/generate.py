@@ -17,8 +17,9 @@ def generate(config: GenerateConfig, json: bool = False) -> int:
     with progress() as bar:
         task = bar.add_task("generate", total=None, note="")
         made = run(config, on_progress=lambda done, total: bar.update(task, completed=done, total=total))
+    files = {fmt: str(path) for fmt, path in made["files"].items()}
     if json:
-        print_json(made)
+        print_json({"records": made["records"], "files": files})
     else:
-        print_table(f"{made['records']} records", [{"format": f, "file": p} for f, p in made["files"].items()])
+        print_table(f"{made['records']} records", [{"format": f, "file": p} for f, p in files.items()])
     return 0

@@ -14,12 +14,13 @@ Everything here is iterative, since a text under verification may nest as deeply
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 OPERATORS = ("+", "-", "*")
 SCALE = "·"
+_new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the time.
 
 
 class BinOp(NamedTuple):
@@ -76,15 +77,15 @@ def apply(op: str, left: Any, right: Any, modulus: int | None) -> Any:
     return value if modulus is None else value % modulus
 
 
-def walk(expr: Expr) -> Iterator[Expr]:
+def walk(expr: Expr) -> list[Expr]:
     """All nodes of `expr`, parents before children, left before right."""
-    stack = [expr]
+    nodes, stack = [], [expr]
     while stack:
         node = stack.pop()
-        yield node
+        nodes.append(node)
         if isinstance(node, BinOp):
-            stack.append(node.right)
-            stack.append(node.left)
+            stack += (node[2], node[1])
+    return nodes
 
 
 def references(expr: Expr) -> list[str]:
@@ -105,7 +106,7 @@ def evaluate(expr: Expr, values: Mapping[str, Any], modulus: int | None) -> Any:
     Raises `KeyError` (the name) for a reference without a value, `ZeroDivisionError` and `ValueError` as `apply` does.
     """
     done: list[int | Fraction] = []
-    for node in reversed(list(walk(expr))):
+    for node in reversed(walk(expr)):
         if isinstance(node, BinOp):
             left, right = done.pop(), done.pop()
             done.append(apply(node.op, left, right, modulus))
@@ -118,10 +119,10 @@ def evaluate(expr: Expr, values: Mapping[str, Any], modulus: int | None) -> Any:
 def substitute(expr: Expr, replacements: Mapping[str, Expr]) -> Expr:
     """`expr` with each reference that `replacements` has replaced by what stands there."""
     done: list[Expr] = []
-    for node in reversed(list(walk(expr))):
+    for node in reversed(walk(expr)):
         if isinstance(node, BinOp):
             left, right = done.pop(), done.pop()
-            done.append(BinOp(node.op, left, right))
+            done.append(_new(BinOp, (node.op, left, right)))
         elif isinstance(node, str):
             done.append(replacements.get(node, node))
         else:
@@ -155,7 +156,7 @@ class Linear(NamedTuple):
 def linear(expr: Expr, modulus: int) -> Linear | None:
     """`expr` as a linear form in its one reference, or None where it has two references or a product of them."""
     done: list[Linear] = []
-    for node in reversed(list(walk(expr))):
+    for node in reversed(walk(expr)):
         if isinstance(node, BinOp):
             left, right = done.pop(), done.pop()
             if left.reference and right.reference and left.reference != right.reference:

@@ -162,18 +162,21 @@ class _Checker:
                 and type(constant) is type(value) is int
                 and result == apply(op, value, constant, self._modulus)
             ):
-                return self._settle(name, result, (name,), ref in self.grounded, "explicit")
+                fresh = 0 if name in self._covered else 1
+                self._covered.add(name)
+                self._values[name] = result
+                if ref in self.grounded:
+                    self.grounded.add(name)
+                return _new(StepVerdict, (name, "valid", fresh, "explicit"))
 
-        shown = 0
-        while shown < len(sides) and references(sides[shown]):
-            shown += 1
+        used = [references(side) for side in sides]
+        shown = used.index([]) if [] in used else len(sides)
         forms, numbers = sides[:shown], sides[shown:]
-        for side in numbers:
-            if references(side):
-                return self._fail(step, "wrong_premise")
+        if any(used[shown:]):
+            return self._fail(step, "wrong_premise")
         if not forms:
             return self._result(step)
-        if any(ref not in self._definitions for side in forms for ref in references(side)):
+        if any(ref not in self._definitions for refs in used for ref in refs):
             return self._fail(step, "undefined_reference")
 
         operations: Sequence[str] | None = relation(forms[0], self._problem, name) if len(forms) == 1 else None
@@ -187,7 +190,7 @@ class _Checker:
             form = "explicit" if fresh <= 1 else "implicit" if len(sides) == 1 else "composed"
         if not numbers:
             return self._settle(name, None, operations, False, form)
-        needed = references(forms[-1])
+        needed = used[shown - 1]
         if any(ref not in self._values for ref in needed):
             return self._fail(step, "undefined_reference")
         if not self._computes(forms[-1], numbers):

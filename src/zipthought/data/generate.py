@@ -1,6 +1,6 @@
 """Generation: files of records, one file per format, the same problems in the same order in each.
 
-    generate(GenerateConfig(n_ops=(10, 11, 12), count=40_000, formats=("explicit", "composed:2"), output_dir=Path("d")))
+    generate(GenerateConfig(n_ops=(10, 11, 12), count=40_000, format=("explicit", "composed:2"), output_dir=Path("d")))
     # d/explicit.jsonl, d/composed-2.jsonl
 
 The items are those of (seed, split, n_ops, index), n_ops by n_ops, so that any shard is made anywhere: the shards of
@@ -41,7 +41,7 @@ class GenerateConfig:
     """Operations from the start to the target; `count` problems of each."""
     count: int = 1000
     """Problems per value of n_ops, at least 1."""
-    formats: tuple[str, ...] = ("explicit",)
+    format: tuple[str, ...] = ("explicit",)
     """`explicit`, `composed:k`, `implicit:k`, `answer-only`; each is a file."""
     order: str = "forward"
     """`forward`, `backward` or `hierarchical`; trees have `forward` only."""
@@ -75,11 +75,11 @@ class GenerateConfig:
             raise ValueError(f"n_ops has a value twice: {', '.join(map(str, self.n_ops))}")
         if self.count < 1:
             raise ValueError(f"count must be at least 1, got {self.count}")
-        if not self.formats:
-            raise ValueError("formats is empty; give at least one, for example explicit")
+        if not self.format:
+            raise ValueError("format is empty; give at least one, for example explicit")
         parsed = self.parsed_formats
         if len(set(parsed)) < len(parsed):
-            raise ValueError(f"a format is given twice (composed:1 is explicit): {', '.join(self.formats)}")
+            raise ValueError(f"a format is given twice (composed:1 is explicit): {', '.join(self.format)}")
         if self.order not in ORDERS:
             raise ValueError(f"unknown order {self.order!r}; use {', '.join(ORDERS)}")
         if self.order != "forward" and self.task == "tree":
@@ -98,7 +98,7 @@ class GenerateConfig:
 
     @property
     def parsed_formats(self) -> list[Format]:
-        return [parse_format(text) for text in self.formats]
+        return [parse_format(text) for text in self.format]
 
     def sampler(self, n_ops: int) -> SamplerConfig:
         """What the sampler draws for one value of `n_ops`."""

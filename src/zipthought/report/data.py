@@ -73,7 +73,7 @@ class CellRow:
     ops_per_step: float | None = None
     """Mean operations that a valid step covers."""
     training_tokens: float | None = None
-    """Non-padding tokens seen in training, repetitions included."""
+    """Tokens of the distinct training examples, each counted once: the data that a format needs."""
     flops: float | None = None
     """Training compute."""
     seconds: float | None = None

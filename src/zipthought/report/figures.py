@@ -19,7 +19,7 @@ from .palette import Palette
 
 AXIS_TITLES = {
     "examples": "distinct training examples (log)",
-    "tokens": "training tokens (log)",
+    "tokens": "distinct training tokens (log)",
     "flops": "training FLOPs (log)",
 }
 MAX_LOSS_POINTS = 160

@@ -11,7 +11,7 @@ from .data import CellRow, FindingRow, ReportData, ThresholdRow
 from .palette import SHAPE_PATHS, Palette, family
 
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "inconclusive": "~"}
-_X_WORDS = {"examples": "distinct examples", "tokens": "training tokens", "flops": "training FLOPs"}
+_X_WORDS = {"examples": "distinct examples", "tokens": "distinct training tokens", "flops": "training FLOPs"}
 _DASH = '<span class="none" title="not measured">–</span>'
 
 
@@ -129,7 +129,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("truncated", "truncated", "share that met the length limit"),
     ("response_tokens", "response tokens", "mean tokens of a completion"),
     ("ops_per_step", "ops / step", "mean operations that a valid step covers"),
-    ("training_tokens", "training tokens", "seen in training, repetitions included"),
+    ("training_tokens", "data tokens", "of the distinct training examples, each counted once"),
     ("flops", "FLOPs", "training compute"),
     ("seconds", "seconds", "training time"),
 )

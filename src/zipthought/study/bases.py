@@ -69,6 +69,11 @@ def make_base(
     return card
 
 
+def _mix(granularity: list[tuple[int, float]]) -> str:
+    """What a granularity mix says in words."""
+    return " or ".join(f"{k} operation{'s' * (k > 1)} with probability {p:g}" for k, p in granularity)
+
+
 def render_card(card: dict[str, Any]) -> str:
     """The model card as Markdown."""
     recipe = card["recipe"]
@@ -85,7 +90,7 @@ pipeline_tag: text-generation
 
 A tiny base model for studying compressed chains of thought on a laptop: {card["parameters"]:,} parameters, word-level
 tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups and chains of
-{", ".join(map(str, recipe["n_ops"]))} operations (granularity {recipe["granularity"]}), and nothing else.
+{", ".join(str(n) for n, _ in recipe["n_ops"])} operations ({_mix(recipe["granularity"])} a step), and nothing else.
 
 Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}): {recipe["steps"]} updates of
 {recipe["batch_size"]} sequences, {card["tokens"]:,} tokens, seed {recipe["seed"]}, {card["minutes"]} minutes on
@@ -98,5 +103,6 @@ Held-out structures (test split), greedy:
 | ---: | ---: | ---: | ---: | ---: |
 {rows}
 
-Lengths beyond {max(map(int, recipe["n_ops"]))} were never trained. sha256 of `model.safetensors`: `{card["sha256"]}`.
+Lengths beyond {max(n for n, _ in recipe["n_ops"])} were never trained. sha256 of `model.safetensors`:
+`{card["sha256"]}`.
 """

@@ -67,9 +67,8 @@ def measured(store: Store) -> Measured:
     return Measured(outcomes=outcomes, tokens_per_example=means, draws=spec.bootstrap)
 
 
-def findings(store: Store) -> list[Finding]:
+def findings(data: Measured) -> list[Finding]:
     """The verdict on every claim that the study bears on."""
-    data = measured(store)
     return [finding(data) for finding in FINDINGS.values()]
 
 
@@ -87,7 +86,7 @@ def report_data(store: Store) -> ReportData:
         created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(store.meta("created"))),
         findings=[
             FindingRow(id=f.id, claim=f.claim, verdict=f.verdict, rule=f.rule, summary=f.summary, rows=f.rows)
-            for f in (finding(data) for finding in FINDINGS.values())
+            for f in findings(data)
         ],
         cells=[row for cell in cells for row in _cell_rows(cell)],
         curves=curves,
@@ -121,7 +120,7 @@ def _cell_rows(cell: Cell) -> Iterable[CellRow]:
                 response_tokens=row["response_tokens"],
                 truncated=row["truncated"],
                 ops_per_step=row["ops_per_step"],
-                training_tokens=result["tokens"],
+                training_tokens=result["distinct_tokens"],
                 flops=result["flops"],
                 seconds=result["train_seconds"],
                 baseline=config.format in BASELINES,
@@ -238,6 +237,6 @@ def summary(store: Store) -> dict[str, Any]:
     return {
         "study": store.spec.name,
         "cells": store.counts(),
-        "findings": [asdict(finding(data)) for finding in FINDINGS.values()],
+        "findings": [asdict(finding) for finding in findings(data)],
         "curves": curve_fits(data),
     }

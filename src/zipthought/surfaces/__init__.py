@@ -1,7 +1,7 @@
 """Surfaces: how traces and problems are written. Each module renders and parses side by side.
 
-A surface is a module with ``NAME, looks_like, render_problem, parse_problem, render, parse``; adding one is one file
-and its line in `SURFACES`.
+A surface is a module with ``NAME, looks_like, render_problem, parse_problem, render, parse, sentences``; adding one is
+one file and its line in `SURFACES`.
 """
 
 from __future__ import annotations

@@ -128,11 +128,22 @@ def parse(text: str) -> Trace:
 
     The final answer counts where it is a sentence of its own and the last one; any other claim must agree with it.
     """
+    sentences, final, fault = _split(text)
+    return Trace(_parse_steps(sentences), final, fault)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a solution text that `parse` reads as steps, in the order of the steps."""
+    return _split(text)[0]
+
+
+def _split(text: str) -> tuple[list[str], str | None, str | None]:
+    """The sentences that are steps, the final answer and what is wrong with it."""
     text = text.strip()
     body, claim, final = text.rpartition("Answer: ")
     if not claim:
         claims = _CLAIM.findall(text)
-        return Trace(_parse_steps(text.removesuffix(".")), *((claims[-1], "malformed") if claims else (None, None)))
+        return text.removesuffix(".").split(". "), *((claims[-1], "malformed") if claims else (None, None))
     fault = None
     if final[:-1].isascii() and final[:-1].isdigit() and final[-1] == "." and (not body or body.endswith(". ")):
         final = final[:-1]
@@ -140,7 +151,7 @@ def parse(text: str) -> Trace:
         fault = "malformed"
     if "Answer:" in body and any(other != final for other in _CLAIM.findall(body)):
         fault = "conflicting"
-    return Trace(_parse_steps(body.removesuffix(" ").removesuffix(".")) if body else (), final, fault)
+    return body.removesuffix(" ").removesuffix(".").split(". ") if body else [], final, fault
 
 
 class _Aliases:
@@ -165,8 +176,7 @@ class _Aliases:
         return self._later.get(token, token)
 
 
-def _parse_steps(body: str) -> tuple[Step, ...]:
-    sentences = body.split(". ")
+def _parse_steps(sentences: list[str]) -> tuple[Step, ...]:
     aliases = _Aliases(sentences)
     names, defined = aliases.names, aliases.defined
     steps: list[Step] = []

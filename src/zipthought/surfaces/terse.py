@@ -67,6 +67,17 @@ def render(trace: Trace, aliases: Mapping[str, str] | None = None) -> str:
 
 def parse(text: str) -> Trace:
     """What a solution text says; never raises. A sentence that cannot be read is a step with a fault."""
+    sentences, final, fault = _split(text)
+    return Trace(tuple([_parse_step(sentence) for sentence in sentences]), final, fault)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a solution text that `parse` reads as steps, in the order of the steps."""
+    return _split(text)[0]
+
+
+def _split(text: str) -> tuple[list[str], str | None, str | None]:
+    """The sentences that are steps, the final answer and what is wrong with it."""
     text = text.strip()
     sentences = text.removesuffix(" .").split(" . ") if text else []
     claims = [sentence[len(_FINAL_WORD) + 1 :] for sentence in sentences if sentence.split(" ", 1)[0] == _FINAL_WORD]
@@ -80,7 +91,7 @@ def parse(text: str) -> Trace:
             fault = "malformed"
         if any(claim != final for claim in claims):
             fault = "conflicting"
-    return Trace(tuple([_parse_step(sentence) for sentence in sentences]), final, fault)
+    return sentences, final, fault
 
 
 def _parse_step(sentence: str) -> Step:

@@ -92,8 +92,8 @@ class PretrainConfig:
     """Updates."""
     batch_size: int = 64
     """Sequences an update."""
-    n_ops: dict[int, float] = field(default_factory=lambda: {1: 0.1, 2: 0.15, 3: 0.3, 4: 0.45})
-    """Operations of a chain -> its probability."""
+    n_ops: tuple[tuple[int, float], ...] = ((1, 0.1), (2, 0.15), (3, 0.3), (4, 0.45))
+    """(operations of a chain, its probability), as in `--n-ops 1 0.5 2 0.5`."""
     facts: float = 0.04
     """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
     lookups: float = 0.04
@@ -102,8 +102,8 @@ class PretrainConfig:
     """Share of the sequences that tell several chains at once and name the start of one, to be followed to its end. A
     chain that is asked for by its target can be solved by walking back from there in the layers; a walk cannot, so it
     teaches the look-up that a trace needs at every step, whatever its length (docs/LOG.md)."""
-    granularity: dict[int, float] = field(default_factory=lambda: {1: 1.0})
-    """Operations of a group -> its probability; {1: 1.0} is explicit only."""
+    granularity: tuple[tuple[int, float], ...] = ((1, 1.0),)
+    """(operations of a group, its probability); `1 1.0` is explicit only."""
     modulus: int = 23
     """Residues are 0..modulus-1."""
     number_range: int = 5
@@ -117,8 +117,8 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         for setting, mix in (("granularity", self.granularity), ("n_ops", self.n_ops)):
-            if not mix or abs(sum(mix.values()) - 1) > 1e-9 or min(mix) < 1 or min(mix.values()) < 0:
-                raise ValueError(f"{setting} must map numbers of at least 1 to probabilities that sum to 1, got {mix}")
+            if not mix or abs(sum(p for _, p in mix) - 1) > 1e-9 or min(k for k, _ in mix) < 1 or min(mix)[1] < 0:
+                raise ValueError(f"{setting} needs pairs of a number >= 1 and its probability, sum 1; got {mix}")
         if min(self.facts, self.lookups, self.walks) < 0 or self.facts + self.lookups + self.walks > 1:
             raise ValueError(
                 f"facts, lookups and walks must be at least 0 and sum to at most 1, got {self.facts}, {self.lookups} "

@@ -1,7 +1,7 @@
 """Pretraining of the tiny base: single facts, look-ups, walks and short chains in `terse`, never repeated.
 
 What the base learns is the language of the task and exact single operations, not any compressed format, so that
-compression is learnt in post-training alone. A `granularity` mix (`{1: 0.75, 2: 0.25}`) makes each group of a chain
+compression is learnt in post-training alone. A `granularity` mix (`1 0.75 2 0.25`) makes each group of a chain
 one operation or two with these probabilities, for a base whose step-by-step prior is less brittle.
 
     zipthought pretrain --output-dir base      # the recipe of the bundled base
@@ -10,7 +10,7 @@ one operation or two with these probabilities, for a base whose step-by-step pri
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -32,9 +32,9 @@ from .config import PretrainConfig
 from .loop import LoopResult, train_loop
 
 
-def mixed_trace(problem: Problem, granularity: dict[int, float], rng: np.random.Generator) -> Trace:
+def mixed_trace(problem: Problem, granularity: Sequence[tuple[int, float]], rng: np.random.Generator) -> Trace:
     """A forward trace of a chain whose group sizes are drawn from `granularity`."""
-    sizes, weights = list(granularity), list(granularity.values())
+    sizes, weights = zip(*granularity, strict=True)
     place, ends = 0, []
     while place < problem.n_ops:
         place = min(problem.n_ops, place + (sizes[0] if len(sizes) == 1 else int(rng.choice(sizes, p=weights))))
@@ -52,6 +52,7 @@ class PretrainStream:
 
     def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         self._config, self._tokenizer = config, tokenizer
+        self._sizes, self._weights = zip(*config.n_ops, strict=True)
         vocabulary = tokenizer.get_vocab()
         self._encode = lambda text: [vocabulary[word] for word in text.split()]
         self._head = prompt_ids(tokenizer, prompt_messages("", config.modulus, "terse"))
@@ -71,7 +72,7 @@ class PretrainStream:
 
     def _lookup(self, rng: np.random.Generator) -> tuple[str, str]:
         c = self._config
-        count = int(rng.integers(2, 2 + max(c.n_ops)))
+        count = int(rng.integers(2, 2 + max(c.n_ops)[0]))
         names = [nouns()[i] for i in rng.choice(len(nouns()), size=count, replace=False)]
         values = rng.integers(c.modulus, size=count).tolist()
         asked = int(rng.integers(count))
@@ -80,7 +81,7 @@ class PretrainStream:
 
     def _walk(self, rng: np.random.Generator) -> tuple[str, str]:
         c = self._config
-        lengths = rng.choice(list(c.n_ops), p=list(c.n_ops.values()), size=int(rng.integers(2, 4))).tolist()
+        lengths = rng.choice(self._sizes, p=self._weights, size=int(rng.integers(2, 4))).tolist()
         names = iter(rng.choice(len(nouns()), size=sum(lengths) + len(lengths), replace=False).tolist())
         sentences: dict[str, Expr] = {}
         ends: list[tuple[str, str]] = []
@@ -101,13 +102,13 @@ class PretrainStream:
         rng = np.random.default_rng([c.seed, window])
         count = self.WINDOW * c.batch_size
         made = rng.multinomial(count, [c.facts, c.lookups, c.walks, c.chains])
-        lengths = rng.multinomial(made[3], list(c.n_ops.values()))
+        lengths = rng.multinomial(made[3], self._weights)
         examples = [
             self._example(*make(rng))
             for make, number in zip((self._fact, self._lookup, self._walk), made, strict=False)
             for _ in range(number)
         ]
-        for n_ops, number in zip(c.n_ops, lengths.tolist(), strict=True):
+        for n_ops, number in zip(self._sizes, lengths.tolist(), strict=True):
             sampler = SamplerConfig(n_ops=n_ops, seed=c.seed, modulus=c.modulus, number_range=c.number_range)
             batch = sample_batch(sampler, "train", range(window * count, window * count + number))
             for row in range(number):
