@@ -42,7 +42,7 @@ def reference(n_ops: int, count: int, seed: int, path: Path) -> None:
     rng = random.Random(seed)
     names_table, aliases_table = list(nouns()), list(alias_table())
     system = (
-        f"All quantities are integers modulo {MODULUS}: after every operation the result is reduced to "
+        f"All quantities are integers modulo {MODULUS}: the result of every operation is reduced to "
         f"0..{MODULUS - 1}. Reason step by step and end with 'Answer: <value>.'"
     )
     with path.open("w") as file:

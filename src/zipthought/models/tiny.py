@@ -10,8 +10,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, PreTrainedModel
 
-SIZES = {"0.2M": (80, 2, 4), "0.6M": (128, 3, 4), "2M": (224, 4, 7)}
+SIZES = {"0.2M": (80, 2, 2), "0.6M": (128, 3, 4), "2M": (224, 4, 4)}
 """Name -> (width, layers, heads)."""
+HEAD_DIM = 64
+"""Width of a Llama head, and with `ROPE_THETA` what decides whether a tiny model finds a name among a thousand: of 32
+dimensions at the usual 10,000 only 14 turn slowly enough to compare names over 150 positions (docs/LOG.md)."""
+ROPE_THETA = 100_000.0
 FAMILIES = ("llama", "gpt2")
 MAX_POSITIONS = 2048
 
@@ -26,9 +30,12 @@ def tiny_config(family: str, size: str, vocab_size: int, pad: int, bos: int, eos
         return LlamaConfig(
             vocab_size=vocab_size,
             hidden_size=width,
-            intermediate_size=2 * width,
+            intermediate_size=3 * width // 2,
             num_hidden_layers=layers,
             num_attention_heads=heads,
+            num_key_value_heads=heads,
+            head_dim=HEAD_DIM,
+            rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
             max_position_embeddings=MAX_POSITIONS,
             tie_word_embeddings=True,
             **special,

@@ -88,7 +88,7 @@ class PretrainConfig:
     """`llama` or `gpt2`."""
     size: str = "0.6M"
     """`0.2M`, `0.6M` or `2M`."""
-    steps: int = 3000
+    steps: int = 4000
     """Updates."""
     batch_size: int = 64
     """Sequences an update."""
@@ -96,12 +96,12 @@ class PretrainConfig:
     """(operations of a chain, its probability), as in `--n-ops 1 0.5 2 0.5`."""
     facts: float = 0.04
     """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
-    lookups: float = 0.04
+    lookups: float = 0.1
     """Share of the sequences that ask for a quantity that the prompt gives."""
     walks: float = 0.4
-    """Share of the sequences that tell several chains at once and name the start of one, to be followed to its end. A
-    chain that is asked for by its target can be solved by walking back from there in the layers; a walk cannot, so it
-    teaches the look-up that a trace needs at every step, whatever its length (docs/LOG.md)."""
+    """Share of the sequences that tell several chains at once, from any residues, and name the start of one, to be
+    followed to its end. A chain that is asked for by its target can be solved by walking back from there in the layers;
+    a walk cannot, so it teaches the look-up that a trace needs at every step, whatever its length (docs/LOG.md)."""
     granularity: tuple[tuple[int, float], ...] = ((1, 1.0),)
     """(operations of a group, its probability); `1 1.0` is explicit only."""
     modulus: int = 23

@@ -87,7 +87,7 @@ class PretrainStream:
         ends: list[tuple[str, str]] = []
         for length in lengths:
             start = end = nouns()[next(names)]
-            sentences[start] = int(rng.integers(1, c.number_range))
+            sentences[start] = int(rng.integers(c.modulus))
             for _ in range(length):
                 op, before, end = "+-*"[rng.integers(3)], end, nouns()[next(names)]
                 sentences[end] = BinOp(op, before, int(rng.integers(1 + (op == "*"), c.number_range)))
