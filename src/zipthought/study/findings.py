@@ -13,19 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from .statistics import Outcomes, bootstrap_accuracy, fit_curve, threshold_of
+from .statistics import Fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What findings are computed from."""
 
-    outcomes: dict[str, Outcomes]
-    """Format -> held-out outcomes."""
+    fits: dict[str, Fit]
+    """Format -> the fitted curve of held-out accuracy and its bootstrap draws."""
     tokens_per_example: dict[str, float]
     """Format -> mean training tokens of one example, prompt included."""
-    draws: int
-    """Of the bootstrap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,25 +55,18 @@ F1_RULE = (
 
 def f1(measured: Measured) -> Finding:
     """Data needed, by granularity (paper, finding 1)."""
-    outcomes = measured.outcomes
-    coarse = [fmt for fmt in outcomes if fmt not in ("explicit", "answer-only")]
-    if "explicit" not in outcomes or not coarse:
+    fits = measured.fits
+    coarse = [fmt for fmt in fits if fmt not in ("explicit", "answer-only")]
+    if "explicit" not in fits or not coarse:
         return Finding(
             id="F1",
             claim=F1_CLAIM,
             rule=F1_RULE,
             verdict="inconclusive",
-            summary="The study holds no explicit cells, or no coarser ones, to compare.",
+            summary="The study holds no explicit cells, no coarser ones or one data size only: nothing to compare.",
         )
-    draws = bootstrap_accuracy(outcomes, measured.draws, seed=1)
-    stars: dict[str, np.ndarray] = {}
-    points = {}
-    for fmt, o in outcomes.items():
-        weight = [o.correct.shape[0] * o.correct.shape[2]] * len(o.examples)
-        points[fmt] = threshold_of(fit_curve(o.examples, o.accuracy(), weight), F1_THRESHOLD, o.examples)
-        stars[fmt] = np.array(
-            [threshold_of(fit_curve(o.examples, row, weight), F1_THRESHOLD, o.examples).value for row in draws[fmt]]
-        )
+    points = {fmt: fit.threshold(F1_THRESHOLD) for fmt, fit in fits.items()}
+    stars = {fmt: fit.threshold_draws(F1_THRESHOLD) for fmt, fit in fits.items()}
     tail = 0.05 / len(coarse) / 2
     rows, lows, highs = [], [], []
     for fmt in coarse:

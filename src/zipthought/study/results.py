@@ -26,14 +26,7 @@ from ..report.data import (
 from ..surfaces import get_surface, verify
 from .findings import FINDINGS, Finding, Measured
 from .spec import StudySpec
-from .statistics import (
-    Outcomes,
-    binomial_interval,
-    bootstrap_accuracy,
-    fit_curve,
-    goodness,
-    threshold_of,
-)
+from .statistics import Outcomes, binomial_interval, fit_formats
 from .store import Cell, Store
 
 THRESHOLDS = (0.5, 0.9)
@@ -64,7 +57,7 @@ def measured(store: Store) -> Measured:
             grid = [[[found[fmt, seed, n][key] for key in keys] for n in spec.examples] for seed in complete]
             outcomes[fmt] = Outcomes(spec.examples, np.array(grid, dtype=bool))
     means = {fmt: float(np.mean(values)) for fmt, values in tokens.items()}
-    return Measured(outcomes=outcomes, tokens_per_example=means, draws=spec.bootstrap)
+    return Measured(fits=fit_formats(outcomes, spec.bootstrap), tokens_per_example=means)
 
 
 def findings(data: Measured) -> list[Finding]:
@@ -130,18 +123,12 @@ def _cell_rows(cell: Cell) -> Iterable[CellRow]:
 def _curves(data: Measured) -> tuple[list[CurvePoint], list[ThresholdRow]]:
     points: list[CurvePoint] = []
     rows: list[ThresholdRow] = []
-    if not data.outcomes or len(next(iter(data.outcomes.values())).examples) < 2:
-        return points, rows
-    draws = bootstrap_accuracy(data.outcomes, data.draws, seed=2)
-    for fmt, o in data.outcomes.items():
-        weight = [o.correct.shape[0] * o.correct.shape[2]] * len(o.examples)
-        curve = fit_curve(o.examples, o.accuracy(), weight)
-        resampled = [fit_curve(o.examples, row, weight) for row in draws[fmt]]
-        grid = np.geomspace(min(o.examples), max(o.examples), CURVE_POINTS)
-        low, high = np.quantile([c(grid) for c in resampled], [0.025, 0.975], axis=0)
+    for fmt, fit in data.fits.items():
+        grid = np.geomspace(min(fit.examples), max(fit.examples), CURVE_POINTS)
+        low, high = np.quantile([c(grid) for c in fit.resampled], [0.025, 0.975], axis=0)
         # Distinct training tokens are examples times the mean length of one, so the same curve serves both axes.
         for x, scale in (("examples", 1.0), ("tokens", data.tokens_per_example[fmt])):
-            for value, middle, lower, upper in zip(grid, curve(grid), low, high, strict=True):
+            for value, middle, lower, upper in zip(grid, fit.curve(grid), low, high, strict=True):
                 points.append(
                     CurvePoint(
                         format=fmt,
@@ -153,9 +140,8 @@ def _curves(data: Measured) -> tuple[list[CurvePoint], list[ThresholdRow]]:
                     )
                 )
             for threshold in THRESHOLDS:
-                found = threshold_of(curve, threshold, o.examples)
-                values = [threshold_of(c, threshold, o.examples).value for c in resampled]
-                lower, upper = np.quantile(values, [0.025, 0.975])
+                found = fit.threshold(threshold)
+                lower, upper = np.quantile(fit.threshold_draws(threshold), [0.025, 0.975])
                 rows.append(
                     ThresholdRow(
                         format=fmt,
@@ -168,16 +154,6 @@ def _curves(data: Measured) -> tuple[list[CurvePoint], list[ThresholdRow]]:
                     )
                 )
     return points, rows
-
-
-def curve_fits(data: Measured) -> dict[str, dict[str, float]]:
-    """Format -> the fitted curve's parameters and R^2."""
-    fits = {}
-    for fmt, o in data.outcomes.items():
-        weight = [o.correct.shape[0] * o.correct.shape[2]] * len(o.examples)
-        curve = fit_curve(o.examples, o.accuracy(), weight)
-        fits[fmt] = {**curve._asdict(), "r2": goodness(curve, o.examples, o.accuracy())}
-    return fits
 
 
 def _problems(store: Store, spec: StudySpec, cells: list[Cell]) -> list[ExplorerProblem]:
@@ -238,5 +214,5 @@ def summary(store: Store) -> dict[str, Any]:
         "study": store.spec.name,
         "cells": store.counts(),
         "findings": [asdict(finding) for finding in findings(data)],
-        "curves": curve_fits(data),
+        "curves": {fmt: {**fit.curve._asdict(), "r2": fit.r2} for fmt, fit in data.fits.items()},
     }

@@ -46,9 +46,12 @@ class Curve(NamedTuple):
         return math.exp(exponent) if exponent < 700 else math.inf
 
 
-def fit_curve(n: Sequence[float], accuracy: Sequence[float] | np.ndarray, weight: Sequence[float]) -> Curve:
+def fit_curve(
+    n: Sequence[float], accuracy: Sequence[float] | np.ndarray, weight: Sequence[float], start: Curve | None = None
+) -> Curve:
     """The maximum-likelihood curve; `weight` is the number of problems behind each accuracy.
 
+    The search begins at several places, or at `start` alone: for a bootstrap, whose fits lie near that of the data.
     Raises `ValueError` for fewer than two distinct N.
     """
     x, y, w = np.log(np.asarray(n, float)), np.asarray(accuracy, float), np.asarray(weight, float)
@@ -66,16 +69,17 @@ def fit_curve(n: Sequence[float], accuracy: Sequence[float] | np.ndarray, weight
         return float(-(w * (y * np.log(q) + (1 - y) * np.log(1 - q))).sum()), gradient
 
     middle = float(x.mean())
-    starts = [(1.0, 1.0, middle), (max(0.05, min(1.0, 1.1 * float(y.max()))), 1.5, middle), (1.0, 0.5, float(x.max()))]
+    reached = max(0.05, min(1.0, 1.1 * float(y.max())))
+    several = [Curve(1.0, 1.0, middle), Curve(reached, 1.5, middle), Curve(1.0, 0.5, float(x.max()))]
     fits = [
         minimize(
             loss,
-            start,
+            np.array(begin),
             jac=True,
             method="L-BFGS-B",
             bounds=[(0.01, 1.0), (0.05, 6.0), (float(x.min()) - 8, float(x.max()) + 8)],
         )
-        for start in starts
+        for begin in ([start] if start else several)
     ]
     best = min(fits, key=lambda fit: fit.fun)
     return Curve(*map(float, best.x))
@@ -138,3 +142,38 @@ def bootstrap_accuracy(outcomes: dict[str, Outcomes], draws: int, seed: int) -> 
         for fmt, o in outcomes.items():
             result[fmt][draw] = (o.correct[seeds] @ counts).mean(axis=0)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The curve of one format and those of its bootstrap draws."""
+
+    examples: tuple[int, ...]
+    """The N measured."""
+    curve: Curve
+    resampled: list[Curve]
+    r2: float
+    """`goodness` of the curve."""
+
+    def threshold(self, accuracy: float) -> Threshold:
+        """N* for an accuracy."""
+        return threshold_of(self.curve, accuracy, self.examples)
+
+    def threshold_draws(self, accuracy: float) -> np.ndarray:
+        """(draws,) N* of every draw, a censored one at the end of the measured range."""
+        return np.array([threshold_of(curve, accuracy, self.examples).value for curve in self.resampled])
+
+
+def fit_formats(outcomes: dict[str, Outcomes], draws: int, seed: int = 1) -> dict[str, Fit]:
+    """Format -> its fit; the draws of all formats are paired. Empty where there are fewer than two data sizes."""
+    if not outcomes or len(next(iter(outcomes.values())).examples) < 2:
+        return {}
+    resampled = bootstrap_accuracy(outcomes, draws, seed)
+    fits = {}
+    for fmt, o in outcomes.items():
+        weight = [1.0] * len(o.examples)
+        accuracy = o.accuracy()
+        curve = fit_curve(o.examples, accuracy, weight)
+        curves = [fit_curve(o.examples, row, weight, start=curve) for row in resampled[fmt]]
+        fits[fmt] = Fit(o.examples, curve, curves, goodness(curve, o.examples, accuracy))
+    return fits
