@@ -38,7 +38,10 @@ def planted(curves, seed, seeds=3, problems=200):
 
 
 def verdict_on_f1(outcomes):
-    return f1(Measured(fits=fit_formats(outcomes, draws=200), tokens_per_example=dict.fromkeys(outcomes, 50.0)))
+    seeds = len(next(iter(outcomes.values())).correct)
+    return f1(
+        Measured(fits=fit_formats(outcomes, draws=200), tokens_per_example=dict.fromkeys(outcomes, 50.0), seeds=seeds)
+    )
 
 
 def test_a_curve_is_recovered_and_its_threshold_is_its_inverse():
@@ -89,7 +92,12 @@ def test_f1_finds_an_effect_that_is_there():
     curves = {"explicit": Curve(1, 1, math.log(150)), "composed:2": Curve(1, 1, math.log(600))}
     finding = verdict_on_f1(planted(curves, 1))
     assert finding.verdict == "supported"
-    assert finding.rows[0]["ratio"] == pytest.approx(4, rel=0.4)
+    assert float(finding.rows[0]["ratio"]) == pytest.approx(4, rel=0.4)
+
+
+def test_f1_decides_nothing_on_two_seeds():
+    curves = {"explicit": Curve(1, 1, math.log(150)), "composed:2": Curve(1, 1, math.log(600))}
+    assert verdict_on_f1(planted(curves, 1, seeds=2)).verdict == "inconclusive"
 
 
 def test_f1_is_contradicted_by_the_opposite_effect():

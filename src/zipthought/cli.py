@@ -7,8 +7,13 @@ Exit codes: 0 all went well; 1 the command ran and its answer is no (`verify` fo
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from functools import partial, wraps
 from importlib import import_module
+from io import StringIO
+from itertools import groupby
+from typing import Any
 
 from . import __version__
 
@@ -72,25 +77,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         group = [words for words in COMMANDS if words.split()[0] == arguments[0]]
         wants_help = len(arguments) > 1 and arguments[1] in ("-h", "--help")
         if group and (wants_help or len(arguments) == 1):
-            print("\n".join(f"zipthought {words}  {COMMANDS[words][2]}" for words in group))
+            lines = "\n".join(f"zipthought {words}  {COMMANDS[words][2]}" for words in group)
+            print(lines, file=sys.stdout if wants_help else sys.stderr)
             return 0 if wants_help else 2
         hint = ", ".join(group or COMMANDS)
         print(f"zipthought: unknown command {' '.join(arguments[:2])!r}; use one of: {hint}", file=sys.stderr)
         return 2
     words, rest = found
     module, function, text = COMMANDS[words]
-
-    import tyro
-
     try:
         command = getattr(import_module(f"zipthought.commands.{module}"), function)
-        return tyro.cli(
-            command,
-            prog=f"zipthought {words}",
-            description=f"{text[0].upper()}{text[1:]}.",
-            args=rest,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        )
+        return _parse(command, words, text, rest)()
     except KeyboardInterrupt:
         print(f"zipthought {words}: interrupted", file=sys.stderr)
         return 130
@@ -99,9 +96,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"zipthought {words}: needs the package {error.name!r}; install zipthought[study]", file=sys.stderr)
         return 2
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OverflowError) as error:
         print(f"zipthought {words}: {_one_line(error)}", file=sys.stderr)
         return 2
+
+
+def _parse(command: Callable[..., int], words: str, text: str, arguments: list[str]) -> Callable[[], int]:
+    """The command with its arguments, ready to run. Exits after help; raises `ValueError` for arguments it refuses."""
+    import tyro
+
+    @wraps(command)
+    def bind(*args: Any, **kwargs: Any) -> Callable[[], int]:
+        return partial(command, *args, **kwargs)
+
+    refusal = StringIO()
+    try:
+        with redirect_stderr(refusal):
+            return tyro.cli(
+                bind,
+                prog=f"zipthought {words}",
+                description=f"{text[0].upper()}{text[1:]}.",
+                args=arguments,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
+    except SystemExit as stop:
+        if stop.code != 2:
+            raise
+        # tyro draws a box: a title, a rule, the message, a rule, hints. Where the terminal has no such characters, the
+        # title stands on a line of its own.
+        lines = [line.strip("│ ") for line in refusal.getvalue().splitlines()]
+        parts = [
+            list(part) for rule, part in groupby(lines, lambda line: line.startswith(("╭", "─", "--"))) if not rule
+        ]
+        message = parts[0 if refusal.getvalue().startswith("╭") else 1]
+        raise ValueError(f"{' '.join(message)} (see zipthought {words} --help)") from stop
 
 
 def _one_line(error: Exception) -> str:

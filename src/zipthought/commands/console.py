@@ -28,7 +28,7 @@ def progress() -> Progress:
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output."""
-    print(json.dumps(value))
+    print(json.dumps(value, allow_nan=False))
 
 
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:

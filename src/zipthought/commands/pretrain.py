@@ -12,7 +12,7 @@ def pretrain(
     output_dir: Path,
     config: PretrainConfig = PretrainConfig(),  # noqa: B008
     resume: bool = False,
-    threads: int = 2,
+    threads: int = 1,
     json: bool = False,
 ) -> int:
     """Train a tiny base model from nothing and write its card.
@@ -26,7 +26,7 @@ def pretrain(
     """
     from ..study.bases import make_base
 
-    if (output_dir / "config.json").exists() and not resume:
+    if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
         raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
     with progress() as bar:
         task = bar.add_task("pretrain", total=config.steps, note="")

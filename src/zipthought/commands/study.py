@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+if TYPE_CHECKING:
+    from ..study.store import Store
 
 from ..data.files import write_text
 from .console import console, print_json, print_table, progress
@@ -99,15 +102,16 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
     return 0
 
 
-def _report(store: object, path: Path, json: bool) -> None:
+def _report(store: Store, path: Path, json: bool) -> None:
     from ..report.page import build_report
-    from ..study.results import report_data, summary
+    from ..study.results import measured, report_data, summary
 
-    data = report_data(store)  # type: ignore[arg-type]
-    write_text(path, build_report(data))
+    data = measured(store)
+    shown = report_data(store, data)
+    write_text(path, build_report(shown))
     if json:
-        print_json({**summary(store), "report": str(path)})  # type: ignore[arg-type]
+        print_json({**summary(store, data), "report": str(path)})
         return
-    for finding in data.findings:
+    for finding in shown.findings:
         print(f"{finding.id} {finding.verdict}: {finding.summary}")
     print(f"report: {path}")

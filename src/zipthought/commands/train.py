@@ -38,13 +38,14 @@ def sft(
     import torch
 
     from ..models.loading import load, save
+    from ..train.loop import drop_checkpoint
     from ..train.sft import fine_tune
 
     if threads:
         torch.set_num_threads(threads)
-    if (output_dir / "config.json").exists() and not resume:
+    if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
         raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
-    loaded, tokenizer = load(model, device)
+    loaded, tokenizer = load(model, device, training=True)
     with progress() as bar:
         task = bar.add_task("sft", total=None, note="")
         result = fine_tune(
@@ -58,6 +59,7 @@ def sft(
             on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
         )
     save(loaded, tokenizer, output_dir)
+    drop_checkpoint(output_dir)
     summary = {
         "model": str(output_dir),
         "base": model,
@@ -88,8 +90,6 @@ def read_all(path: Path) -> list[Record]:
     for record in read_records(path):
         if isinstance(record, BadLine):
             raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
-        if "messages" not in record:
-            raise ValueError(f"{path}: a record has no 'messages'; write the file with 'zipthought generate'")
         records.append(record)
     if not records:
         raise ValueError(f"{path} holds no records")

@@ -9,12 +9,12 @@ from typing import Annotated
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..data.records import BadLine, problem_of, read_records, solution_of
+from ..data.records import BadLine, problem_of, read_records, solution_of, surface_name
 from ..surfaces import verify as judge
 from .console import console, print_json, print_table, progress
 
-SHOWN = 5
-"""Unfaithful records that are shown one by one."""
+SHOWN = 20
+"""Lines of each kind that are named one by one."""
 
 
 def verify(
@@ -43,10 +43,11 @@ def verify(
                 continue
             try:
                 problem, solution = problem_of(record, modulus), solution_of(record)
+                surface = surface_name(record)
             except ValueError as error:
                 bad.append(BadLine(place, str(error)))
                 continue
-            verdict = judge(solution, problem, record.get("surface"))
+            verdict = judge(solution, problem, surface)
             records += 1
             faithful += verdict.faithful
             answers[verdict.answer] += 1
@@ -73,4 +74,6 @@ def verify(
         rows = [{"what": "answer", "verdict": k, "count": n} for k, n in answers.items() if n]
         rows += [{"what": "step", "verdict": k, "count": n} for k, n in steps.items() if n]
         print_table(f"{faithful} of {records} faithful, {len(bad)} lines not read", rows)
-    return 0 if records and faithful == records and not bad else 1
+    if faithful < records:
+        return 1
+    return 0 if records and not bad else 2

@@ -125,7 +125,7 @@ class FastWriter:
         before_structure = f'","split":"{self._split}","structure":"'
         end = f'","surface":"{self._surface}"}}'
         sha256 = hashlib.sha256
-        lines = []
+        parts: list[str] = []
         for answer, completion, index, prompt, structure in zip(
             answers, completions, indices, prompts, structures, strict=True
         ):
@@ -135,8 +135,8 @@ class FastWriter:
                 f"{before_structure}{structure}{end}"
             )
             digest = sha256(f"{head}{tail}".encode()).hexdigest()
-            lines.append(f'{head}"id":"{digest[:16]}",{tail}\n')
-        return "".join(lines).encode()
+            parts += (head, '"id":"', digest[:16], '",', tail, "\n")
+        return "".join(parts).encode()
 
 
 def _values(batch: Batch) -> np.ndarray:

@@ -23,7 +23,7 @@ from ..core.formats import Format, parse_format
 from ..core.orders import ORDERS
 from ..surfaces import get_surface
 from .fastpath import FastWriter, supports
-from .files import atomic_open
+from .files import BackgroundWriter, atomic_open
 from .records import FIELDS, canonical_json, import_parquet, make_record
 from .sampling import Batch, SamplerConfig, sample_batch
 from .splits import SPLITS
@@ -138,6 +138,9 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     directory = Path(config.output_dir)
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
+    for fmt in formats:
+        if config.path(fmt).is_dir():
+            raise IsADirectoryError(f"{config.path(fmt)} is a directory, where a file is to be written")
 
     # glibc returns large freed arrays to the system at once, and faulting them in again costs a third of the time; one
     # larger array, made and freed untouched, raises that limit (mallopt(3), M_MMAP_THRESHOLD). Elsewhere: no effect.
@@ -146,7 +149,7 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     done, total = 0, len(rows) * len(formats)
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_open(config.path(fmt))) for fmt in formats]
-        make_sink = _ParquetSink if config.file_type == "parquet" else _JsonlSink
+        make_sink = _ParquetSink if config.file_type == "parquet" else BackgroundWriter
         sinks: list[Sink] = [make_sink(file) for file in files]
         for sink in sinks:
             stack.callback(sink.close)  # Before the files, so that all bytes are out before the first gets its name.
@@ -207,17 +210,6 @@ class Sink(Protocol):
     def write(self, block: bytes) -> None: ...
 
     def close(self) -> None: ...
-
-
-class _JsonlSink:
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def write(self, block: bytes) -> None:
-        self._file.write(block)
-
-    def close(self) -> None:
-        self._file.flush()
 
 
 class _ParquetSink:

@@ -177,8 +177,7 @@ def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem
     if m is None:
         raise ValueError("the record has no modulus; give one")
     if record.get("prompt") is not None:
-        surface = get_surface(_text(record, "surface")) if record.get("surface") is not None else english
-        return surface.parse_problem(_text(record, "prompt"), m)
+        return get_surface(surface_name(record) or english.NAME).parse_problem(_text(record, "prompt"), m)
     if record.get("problem") is None:
         raise ValueError("the record has neither 'prompt' nor 'problem'")
     return english.parse_problem(f"{_text(record, 'problem').strip()} {_text(record, 'question').strip()}", m)
@@ -187,6 +186,11 @@ def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem
 def solution_of(record: Mapping[str, Any]) -> str:
     """The solution text of a record: `completion`, or the `solution` of a foreign one. Raises `ValueError`."""
     return _text(record, "completion" if record.get("completion") is not None else "solution")
+
+
+def surface_name(record: Mapping[str, Any]) -> str | None:
+    """The surface that a record names; None where it names none. Raises `ValueError` for one that does not exist."""
+    return None if record.get("surface") is None else get_surface(_text(record, "surface")).NAME
 
 
 def _text(record: Mapping[str, Any], field: str) -> str:

@@ -25,6 +25,8 @@ from .splits import SPLITS, split_of
 MAX_ATTEMPTS = 400
 """Draws of one item before its split counts as empty; at a 10% split, 0.9**400 is 5e-19."""
 
+MAX_CONSTANT = 10**9
+"""Of modulus and number_range: a draw has 32 bits, and products of residues fit 64."""
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _SPLIT_OF_PERCENT = np.array([split_of(f"{-(-(percent << 32) // 100):08x}") for percent in range(100)])
 """`split_of` by the hundredth of all digests in which a digest lies."""
@@ -73,6 +75,10 @@ class SamplerConfig:
             raise ValueError(f"modulus must be at least 2, got {self.modulus}")
         if not self.operators or set(self.operators) - set(OPERATORS) or len(set(self.operators)) < len(self.operators):
             raise ValueError(f"operators must be some of '+-*', each once, got {self.operators!r}")
+        if max(self.number_range, self.modulus) > MAX_CONSTANT:
+            raise ValueError(
+                f"number_range and modulus must be at most {MAX_CONSTANT}, got {self.number_range} and {self.modulus}"
+            )
         if self.number_range < 2:
             raise ValueError(f"number_range must be at least 2, got {self.number_range}: no constant fits")
         if self.number_range < 3 and "*" in self.operators:
@@ -309,9 +315,10 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; use {', '.join(SPLITS)}")
-    index = np.asarray(list(indices) if not isinstance(indices, range) else indices, dtype=np.int64)
-    if index.size and index.min() < 0:
-        raise ValueError(f"an index must be at least 0, got {index.min()}")
+    wanted = list(indices)
+    if wanted and not 0 <= min(wanted) <= max(wanted) < 1 << 62:
+        raise ValueError(f"an index must be at least 0 and below 2**62, got {min(wanted)}..{max(wanted)}")
+    index = np.asarray(wanted, dtype=np.int64)
     key = config.key(split)
     size = len(index)
     q = config.n_quantities

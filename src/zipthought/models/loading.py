@@ -29,15 +29,18 @@ def resolve(name: str) -> str:
     return name
 
 
-def load(name: str, device: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model and its tokenizer: float32 on the CPU, bfloat16 on a GPU.
+def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model and its tokenizer: float32 on the CPU, bfloat16 on a GPU; for training, float32 weights everywhere
+    (the loop computes in bfloat16 on a GPU, and small updates are not rounded away).
 
-    Raises `ValueError` where there is no such model (HF_HUB_OFFLINE is respected by the loader itself).
+    Raises `ValueError` where there is no such model or device (HF_HUB_OFFLINE is respected by the loader itself).
     """
     where = resolve(name)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise ValueError(f"device {device!r} is not there; use auto, cpu or, on a machine with a GPU, cuda")
+    dtype = torch.float32 if device == "cpu" or training else torch.bfloat16
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
         model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, PreTrainedModel
 
-SIZES = {"0.2M": (80, 2, 2), "0.6M": (128, 3, 4), "2M": (224, 4, 4)}
+SIZES = {"0.2M": (80, 2, 2), "0.6M": (128, 3, 2), "2M": (224, 4, 4)}
 """Name -> (width, layers, heads)."""
 HEAD_DIM = 64
 """Width of a Llama head, and with `ROPE_THETA` what decides whether a tiny model finds a name among a thousand: of 32
@@ -30,7 +30,7 @@ def tiny_config(family: str, size: str, vocab_size: int, pad: int, bos: int, eos
         return LlamaConfig(
             vocab_size=vocab_size,
             hidden_size=width,
-            intermediate_size=3 * width // 2,
+            intermediate_size=2 * width,
             num_hidden_layers=layers,
             num_attention_heads=heads,
             num_key_value_heads=heads,

@@ -15,6 +15,7 @@ from ..data.files import write_text
 from ..evaluation.evaluate import EvaluateConfig, evaluate
 from ..models.loading import save
 from ..train.config import PretrainConfig
+from ..train.loop import drop_checkpoint
 from ..train.pretrain import pretrain
 from .runner import environment
 
@@ -50,8 +51,10 @@ def make_base(
         ),
     ).summary()["by_n_ops"]
     save(model, tokenizer, directory)
+    earlier = Path(config.init) / "card.json" if config.init else None
     card = {
         "recipe": asdict(config),
+        "init": json.loads(earlier.read_text()) if earlier and earlier.exists() else None,
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens": result.tokens,
         "minutes": round(result.seconds / 60, 1),
@@ -66,6 +69,7 @@ def make_base(
     }
     write_text(directory / "card.json", json.dumps(card, indent=2) + "\n")
     write_text(directory / "README.md", render_card(card))
+    drop_checkpoint(directory)
     return card
 
 

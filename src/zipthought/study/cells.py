@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data.records import make_record
-from ..data.sampling import SamplerConfig, sample_batch
-from ..evaluation.evaluate import DecodingConfig, EvaluateConfig, evaluate, evaluate_records
+from ..data.sampling import SamplerConfig
+from ..evaluation.evaluate import DecodingConfig, EvaluateConfig, distinct_problems, evaluate, evaluate_records
 from ..models.loading import load
 from ..train.config import OptimizerConfig, SFTConfig
 from ..train.sft import fine_tune
@@ -23,24 +23,20 @@ LOSS_POINTS = 60
 
 
 def training_records(cell: CellConfig) -> list[dict[str, Any]]:
-    """The cell's distinct training problems with their compressed traces."""
+    """The cell's training problems, all of different structures, with their compressed traces.
+
+    Raises `ValueError` where a length has too few structures.
+    """
     records = []
     base, extra = divmod(cell.examples, len(cell.n_ops))
     for place, n_ops in enumerate(cell.n_ops):
         config = SamplerConfig(n_ops=n_ops, seed=cell.seed, modulus=cell.modulus, number_range=cell.number_range)
-        batch = sample_batch(config, "train", range(base + (place < extra)))
-        for row, index in enumerate(batch.index.tolist()):
-            records.append(
-                make_record(
-                    batch.problem(row),
-                    cell.format,
-                    cell.order,
-                    cell.surface,
-                    "train",
-                    index,
-                    batch.aliases(row),
-                )
-            )
+        wanted = base + (place < extra)
+        problems = distinct_problems(config, "train", wanted)
+        if len(problems) < wanted:
+            raise ValueError(f"only {len(problems)} training structures of n_ops={n_ops} for {wanted} examples")
+        for index, problem in problems:
+            records.append(make_record(problem, cell.format, cell.order, cell.surface, "train", index))
     return records
 
 

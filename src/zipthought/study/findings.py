@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .statistics import Fit
+from ..core.formats import parse_format
+from .statistics import Fit, Threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class Measured:
     """Format -> the fitted curve of held-out accuracy and its bootstrap draws."""
     tokens_per_example: dict[str, float]
     """Format -> mean training tokens of one example, prompt included."""
+    seeds: int
+    """How many seeds are behind the fits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,27 +46,29 @@ class Finding:
 
 F1_CLAIM = "Coarser chains of thought need more SFT data."
 F1_THRESHOLD = 0.5
+F1_SEEDS = 3
 F1_RULE = (
     "N* is the number of distinct training examples at which the fitted curve of held-out accuracy reaches 0.5; where "
-    "it does so outside the measured range, the end of the range stands in for it, which can only make a ratio "
-    "smaller. For each format with granularity above 1, the ratio of its N* to that of explicit has an interval by "
-    "bootstrap over seeds, then problems (paired), at 95% after a Bonferroni correction for the number of formats. "
-    "Supported: every interval lies above 1. Contradicted: at least one lies below 1. Inconclusive otherwise. The same "
-    "is reported with distinct training tokens in the place of examples; the verdict is that of examples."
+    "it does so outside the measured range, the end of the range stands in for it, which can only move a ratio towards "
+    "1. For each format with granularity above 1, the ratio of its N* to that of explicit has an interval by bootstrap "
+    "over seeds, then problems (both paired), at 95% after a Bonferroni correction for the number of formats. "
+    "Supported: every interval lies above 1. Contradicted: at least one lies below 1. Inconclusive otherwise, and "
+    "always with fewer than 3 seeds, which cannot tell the noise of training. The same ratio counted in distinct "
+    "training tokens stands beside it; the verdict is that of examples."
 )
 
 
 def f1(measured: Measured) -> Finding:
     """Data needed, by granularity (paper, finding 1)."""
     fits = measured.fits
-    coarse = [fmt for fmt in fits if fmt not in ("explicit", "answer-only")]
+    coarse = [fmt for fmt in fits if parse_format(fmt).k > 1]
     if "explicit" not in fits or not coarse:
         return Finding(
             id="F1",
             claim=F1_CLAIM,
             rule=F1_RULE,
             verdict="inconclusive",
-            summary="The study holds no explicit cells, no coarser ones or one data size only: nothing to compare.",
+            summary="No seed has every explicit and coarser cell at two data sizes or more: nothing to compare.",
         )
     points = {fmt: fit.threshold(F1_THRESHOLD) for fmt, fit in fits.items()}
     stars = {fmt: fit.threshold_draws(F1_THRESHOLD) for fmt, fit in fits.items()}
@@ -80,21 +85,33 @@ def f1(measured: Measured) -> Finding:
                 "format": fmt,
                 "N*": _bound(points[fmt].value, points[fmt].censored),
                 "N* explicit": _bound(points["explicit"].value, points["explicit"].censored),
-                "ratio": round(points[fmt].value / points["explicit"].value, 2),
+                "ratio": _ratio(points, fmt),
                 "interval": f"{low:.2f} to {high:.2f}",
-                "ratio at equal tokens": round(tokens * points[fmt].value / points["explicit"].value, 2),
-                "interval at equal tokens": f"{low * tokens:.2f} to {high * tokens:.2f}",
+                "ratio in tokens": _ratio(points, fmt, tokens),
+                "interval in tokens": f"{low * tokens:.2f} to {high * tokens:.2f}",
             }
         )
-    if all(low > 1 for low in lows):
+    if measured.seeds < F1_SEEDS:
+        verdict = "inconclusive"
+    elif all(low > 1 for low in lows):
         verdict = "supported"
     elif any(high < 1 for high in highs):
         verdict = "contradicted"
     else:
         verdict = "inconclusive"
-    parts = [f"{row['format']} {row['ratio']}x ({row['interval']})" for row in rows]
-    summary = f"Examples to reach accuracy {F1_THRESHOLD} against explicit: {'; '.join(parts)}."
+    parts = [f"{row['format']} {row['ratio']} times ({row['interval']})" for row in rows]
+    summary = f"Examples to reach {F1_THRESHOLD}, against explicit: {'; '.join(parts)}; {measured.seeds} seeds."
     return Finding(id="F1", claim=F1_CLAIM, rule=F1_RULE, verdict=verdict, summary=summary, rows=rows)
+
+
+def _ratio(points: dict[str, Threshold], fmt: str, scale: float = 1.0) -> str:
+    """The ratio of two N*, marked as a bound where one of them is; a dash where both lie beyond the same end."""
+    mine, base = points[fmt], points["explicit"]
+    if mine.censored and mine.censored == base.censored:
+        return "-"
+    sign = "> " if mine.censored == "above" or base.censored == "below" else ""
+    sign = "< " if mine.censored == "below" or base.censored == "above" else sign
+    return f"{sign}{scale * mine.value / base.value:.2f}"
 
 
 def _bound(value: float, censored: str) -> str:

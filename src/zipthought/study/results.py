@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.compress import compress
+from ..core.formats import parse_format
 from ..data.sampling import SamplerConfig, sample_batch
 from ..evaluation.evaluate import read_completions
 from ..report.data import (
@@ -23,7 +24,7 @@ from ..report.data import (
     ReportData,
     ThresholdRow,
 )
-from ..surfaces import get_surface, verify
+from ..surfaces import count_pieces, get_surface, verify
 from .findings import FINDINGS, Finding, Measured
 from .spec import StudySpec
 from .statistics import Outcomes, binomial_interval, fit_formats
@@ -37,9 +38,12 @@ BASELINES = ("explicit", "answer-only")
 
 
 def measured(store: Store) -> Measured:
-    """What the findings are computed from: all done cells. Seeds that are not complete for a format are left out."""
+    """What the findings are computed from: the cells of the study's first order, in all formats of the study.
+
+    Seeds that are not complete in every format and data size are left out; where none is, there are no fits.
+    """
     spec = store.spec
-    cells = [cell for cell in store.cells() if cell.result]
+    cells = [cell for cell in store.cells() if cell.result and cell.config.order == spec.orders[0]]
     found: dict[tuple[str, int, int], dict[tuple[int, int], bool]] = {}
     tokens: dict[str, list[float]] = defaultdict(list)
     for cell in cells:
@@ -48,7 +52,7 @@ def measured(store: Store) -> Measured:
             (row["n_ops"], row["index"]): row["correct"] for row in rows
         }
         tokens[cell.config.format].append(cell.result["distinct_tokens"] / cell.config.examples)
-    formats = list(dict.fromkeys(cell.config.format for cell in cells))
+    formats = list(dict.fromkeys(str(parse_format(fmt)) for fmt in spec.formats))
     complete = [seed for seed in spec.seeds if all((fmt, seed, n) in found for fmt in formats for n in spec.examples)]
     outcomes = {}
     if complete:
@@ -57,7 +61,7 @@ def measured(store: Store) -> Measured:
             grid = [[[found[fmt, seed, n][key] for key in keys] for n in spec.examples] for seed in complete]
             outcomes[fmt] = Outcomes(spec.examples, np.array(grid, dtype=bool))
     means = {fmt: float(np.mean(values)) for fmt, values in tokens.items()}
-    return Measured(fits=fit_formats(outcomes, spec.bootstrap), tokens_per_example=means)
+    return Measured(fits=fit_formats(outcomes, spec.bootstrap), tokens_per_example=means, seeds=len(complete))
 
 
 def findings(data: Measured) -> list[Finding]:
@@ -65,11 +69,10 @@ def findings(data: Measured) -> list[Finding]:
     return [finding(data) for finding in FINDINGS.values()]
 
 
-def report_data(store: Store) -> ReportData:
+def report_data(store: Store, data: Measured) -> ReportData:
     """All that the report shows."""
     spec = store.spec
     cells = [cell for cell in store.cells() if cell.result]
-    data = measured(store)
     curves, thresholds = _curves(data)
     return ReportData(
         title=f"zipthought study: {spec.name}",
@@ -159,7 +162,8 @@ def _curves(data: Measured) -> tuple[list[CurvePoint], list[ThresholdRow]]:
 def _problems(store: Store, spec: StudySpec, cells: list[Cell]) -> list[ExplorerProblem]:
     """The first held-out problems of each length: gold in every format, and what the models of seed 0 wrote."""
     surface = get_surface(spec.surface)
-    shown = [c for c in cells if c.config.seed == spec.seeds[0] and c.config.examples == max(spec.examples)]
+    shown = [c for c in cells if (c.config.seed, c.config.order) == (spec.seeds[0], spec.orders[0])]
+    shown = [c for c in shown if c.config.examples in (min(spec.examples), max(spec.examples))]
     written = {c.digest: read_completions(store.completions_path(c.digest, "test")) for c in shown}
     if not written:
         return []
@@ -173,8 +177,8 @@ def _problems(store: Store, spec: StudySpec, cells: list[Cell]) -> list[Explorer
             problem = batch.problem(place)
             gold = []
             for fmt in spec.formats:
-                text = surface.render(compress(problem, fmt), batch.aliases(place))
-                gold.append((fmt, text, len(text.split()) if spec.surface == "terse" else 0))
+                text = surface.render(compress(problem, fmt, spec.orders[0]), batch.aliases(place))
+                gold.append((fmt, text, count_pieces(text)))
             generated = []
             for cell in shown:
                 row = next((r for r in written[cell.digest] if (r["n_ops"], r["index"]) == (n_ops, index)), None)
@@ -207,9 +211,8 @@ def _problems(store: Store, spec: StudySpec, cells: list[Cell]) -> list[Explorer
     return problems
 
 
-def summary(store: Store) -> dict[str, Any]:
+def summary(store: Store, data: Measured) -> dict[str, Any]:
     """What ``study run --json`` prints: counts, verdicts, fits."""
-    data = measured(store)
     return {
         "study": store.spec.name,
         "cells": store.counts(),

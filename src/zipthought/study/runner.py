@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
+import shlex
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from .store import HEARTBEAT_SECONDS, Store, worker_name
+from .store import HEARTBEAT_SECONDS, MAX_ATTEMPTS, Store, worker_name
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "altair")
 
@@ -63,8 +64,8 @@ def _work(directory: str, threads: int) -> None:
 
     torch.set_num_threads(threads)
     store, worker = Store(Path(directory)), worker_name()
-    parent = os.getppid()
-    while os.getppid() == parent and (cell := store.claim(worker)):
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive() and (cell := store.claim(worker)):
         done = threading.Event()
 
         def beat(digest: str = cell.digest, done: threading.Event = done) -> None:
@@ -97,9 +98,10 @@ def run(
 
     `workers` 0 means one for every core. `on_progress` hears the counts. A `KeyboardInterrupt` stops the workers and is
     raised again; what they had not finished is pending at the next run. A worker that dies is replaced while cells are
-    left.
+    left; where ever more of them die without a cell, `RuntimeError` says so.
     """
     workers = workers or os.cpu_count() or 1
+    started, most = 0, workers + MAX_ATTEMPTS * sum(store.counts().values())
     context = multiprocessing.get_context("spawn")
     store.release_dead()
     store.retry_failed()
@@ -117,6 +119,9 @@ def run(
                 process = context.Process(target=_work, args=(str(store.directory), threads), daemon=True)
                 process.start()
                 pool.append(process)
+                started += 1
+                if started > most:
+                    raise RuntimeError("workers end before they take a cell; run one alone with --workers 1 to see why")
             if running > len(pool) or not pool:
                 store.release_dead()
             time.sleep(poll_seconds)
@@ -134,4 +139,4 @@ def run(
 
 def command_line() -> str:
     """The command that runs now, for the report."""
-    return " ".join(["zipthought", *sys.argv[1:]])
+    return shlex.join(["zipthought", *sys.argv[1:]])

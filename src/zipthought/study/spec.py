@@ -16,6 +16,8 @@ from typing import Any
 
 from ..core.formats import parse_format
 from ..core.orders import ORDERS
+from ..evaluation.config import EvaluateConfig
+from ..train.config import OptimizerConfig, SFTConfig
 
 PRESETS = ("quick",)
 
@@ -121,6 +123,23 @@ class StudySpec:
             raise ValueError(f"examples must be at least one for each of {len(self.n_ops)} n_ops, got {self.examples}")
         if self.split not in ("test", "validation"):
             raise ValueError(f"split must be test or validation, got {self.split!r}")
+        if self.steps < 1 or self.bootstrap < 1 or self.train_count < 1:
+            raise ValueError("steps, bootstrap and train_count must be at least 1")
+        if max(self.examples) > self.steps * self.batch_size:
+            raise ValueError(
+                f"{self.steps} updates of {self.batch_size} see {self.steps * self.batch_size} examples, fewer than "
+                f"the {max(self.examples)} of the largest cell; raise steps or batch_size"
+            )
+        # What a cell is made of says what is wrong with the rest.
+        OptimizerConfig(learning_rate=self.learning_rate, optimizer=self.optimizer)
+        SFTConfig(steps=self.steps, batch_size=self.batch_size)
+        EvaluateConfig(
+            n_ops=self.n_ops,
+            count=self.test_count,
+            surface=self.surface,
+            modulus=self.modulus,
+            number_range=self.number_range,
+        )
 
     def cells(self) -> list[CellConfig]:
         """The grid, so ordered that each seed's cheap cells come first."""
@@ -181,5 +200,25 @@ def make_spec(settings: dict[str, Any]) -> StudySpec:
     known = {f.name for f in fields(StudySpec)}
     if unknown := sorted(set(settings) - known):
         raise ValueError(f"unknown setting {unknown[0]!r} in a study; use {', '.join(sorted(known))}")
-    plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+    if "name" not in settings:
+        raise ValueError("a study needs a name")
+    plain: dict[str, Any] = {}
+    for f in fields(StudySpec):
+        if f.name not in settings:
+            continue
+        value, many = settings[f.name], str(f.type).startswith("tuple")
+        items = value if isinstance(value, list | tuple) else [value]
+        if isinstance(value, list | tuple) != many or not all(type(item) in _KINDS[str(f.type)] for item in items):
+            raise ValueError(f"{f.name} must be {f.type}, got {value!r}")
+        plain[f.name] = tuple(value) if many else value
     return StudySpec(**plain)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "tuple[str, ...]": (str,),
+    "tuple[int, ...]": (int,),
+}
+"""Annotation of a setting -> what its value, or each of its values, may be."""

@@ -15,10 +15,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import beta
 
-Z95 = 0.95
 
-
-def binomial_interval(successes: int, n: int, level: float = Z95) -> tuple[float, float]:
+def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Clopper-Pearson interval of a proportion. Raises `ValueError` for n = 0."""
     if n == 0:
         raise ValueError("an interval needs at least one observation")
@@ -85,11 +83,11 @@ def fit_curve(
     return Curve(*map(float, best.x))
 
 
-def goodness(curve: Curve, n: Sequence[float], accuracy: Sequence[float] | np.ndarray) -> float:
-    """R^2 of the curve on the points; nan where all points are equal."""
+def goodness(curve: Curve, n: Sequence[float], accuracy: Sequence[float] | np.ndarray) -> float | None:
+    """R^2 of the curve on the points; None where all points are equal."""
     y = np.asarray(accuracy, float)
     total = float(((y - y.mean()) ** 2).sum())
-    return 1 - float(((y - curve(np.asarray(n, float))) ** 2).sum()) / total if total else math.nan
+    return 1 - float(((y - curve(np.asarray(n, float))) ** 2).sum()) / total if total else None
 
 
 class Threshold(NamedTuple):
@@ -130,14 +128,15 @@ class Outcomes:
 def bootstrap_accuracy(outcomes: dict[str, Outcomes], draws: int, seed: int) -> dict[str, np.ndarray]:
     """Format -> (draws, K) accuracies: seeds are drawn with replacement, then problems, both shared by all formats.
 
-    With one seed only problems vary, and the intervals say nothing about training noise.
+    Of S seeds, S-1 are drawn, which makes the variance over few seeds unbiased (Rao & Wu 1988). With one seed only
+    problems vary, and the intervals say nothing about training noise.
     """
     rng = np.random.default_rng(seed)
     first = next(iter(outcomes.values())).correct
     n_seeds, _, n_problems = first.shape
     result = {fmt: np.empty((draws, len(o.examples))) for fmt, o in outcomes.items()}
     for draw in range(draws):
-        seeds = rng.integers(n_seeds, size=n_seeds)
+        seeds = rng.integers(n_seeds, size=max(1, n_seeds - 1))
         counts = np.bincount(rng.integers(n_problems, size=n_problems), minlength=n_problems) / n_problems
         for fmt, o in outcomes.items():
             result[fmt][draw] = (o.correct[seeds] @ counts).mean(axis=0)
@@ -152,7 +151,7 @@ class Fit:
     """The N measured."""
     curve: Curve
     resampled: list[Curve]
-    r2: float
+    r2: float | None
     """`goodness` of the curve."""
 
     def threshold(self, accuracy: float) -> Threshold:

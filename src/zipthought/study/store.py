@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS cells (
     error TEXT
 );
 """
+_GIVE_BACK = (
+    "UPDATE cells SET status = CASE WHEN attempts >= ? THEN 'failed' ELSE 'pending' END, error = ?, worker = NULL "
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +75,26 @@ class Store:
 
     @classmethod
     def create(cls, directory: Path, spec: StudySpec, environment: dict[str, Any]) -> Store:
-        """A new study, or the existing one of the same spec. Raises `ValueError` where another spec lives there."""
+        """A new study, or the existing one of the same spec and model.
+
+        Raises `ValueError` where another one lives there, and as `StudySpec.cells` does.
+        """
+        cells = spec.cells()
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "completions").mkdir(exist_ok=True)
         store = cls(directory)
         with store._connect() as db:
             db.executescript(_SCHEMA)
             db.execute("BEGIN IMMEDIATE")
-            text = json.dumps(asdict(spec), sort_keys=True)
-            found = db.execute("SELECT value FROM meta WHERE key = 'spec'").fetchone()
-            if found and found[0] != text:
+            identity = {"spec": json.dumps(asdict(spec), sort_keys=True), "model": json.dumps(cells[0].model_digest)}
+            found = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('spec', 'model')").fetchall())
+            if found and found != identity:
                 db.execute("ROLLBACK")
-                raise ValueError(f"{directory} holds a study with other settings; use another --output-dir")
+                raise ValueError(f"{directory} holds a study of other settings or weights; use another --output-dir")
             if not found:
-                rows = {"spec": text, "environment": json.dumps(environment), "created": json.dumps(time.time())}
+                rows = identity | {"environment": json.dumps(environment), "created": json.dumps(time.time())}
                 db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
-            for place, cell in enumerate(spec.cells()):
+            for place, cell in enumerate(cells):
                 config = json.dumps(asdict(cell), sort_keys=True)
                 db.execute(
                     "INSERT OR IGNORE INTO cells (digest, place, config) VALUES (?, ?, ?)", (cell.digest, place, config)
@@ -102,6 +109,8 @@ class Store:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             yield db
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self._path} cannot be used as a study's store: {error}") from error
         finally:
             db.close()
 
@@ -129,13 +138,16 @@ class Store:
             return dict(db.execute("SELECT status, COUNT(*) FROM cells GROUP BY status"))
 
     def release_dead(self) -> int:
-        """Make cells pending again whose worker died: no such process (here) or a stale heartbeat (anywhere)."""
+        """Put back the cells whose worker died: no such process (here) or a stale heartbeat (anywhere).
+
+        A cell that has had `MAX_ATTEMPTS` workers is `failed`.
+        """
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
             rows = db.execute("SELECT digest, worker, heartbeat FROM cells WHERE status = 'running'").fetchall()
             dead = [d for d, worker, beat in rows if not _alive(worker) or beat < time.time() - STALE_SECONDS]
             for digest in dead:
-                db.execute("UPDATE cells SET status = 'pending', worker = NULL WHERE digest = ?", (digest,))
+                db.execute(_GIVE_BACK + "WHERE digest = ?", (MAX_ATTEMPTS, "its worker died", digest))
             db.execute("COMMIT")
             return len(dead)
 
@@ -173,11 +185,7 @@ class Store:
     def fail(self, digest: str, worker: str, reason: str) -> None:
         """Put a cell back, or give it up after `MAX_ATTEMPTS`."""
         with self._connect() as db:
-            db.execute(
-                "UPDATE cells SET status = CASE WHEN attempts >= ? THEN 'failed' ELSE 'pending' END, error = ?, "
-                "worker = NULL WHERE digest = ? AND worker = ?",
-                (MAX_ATTEMPTS, reason, digest, worker),
-            )
+            db.execute(_GIVE_BACK + "WHERE digest = ? AND worker = ?", (MAX_ATTEMPTS, reason, digest, worker))
 
     def retry_failed(self) -> None:
         """Give failed cells another round of attempts."""
@@ -202,6 +210,8 @@ def _alive(worker: str) -> bool:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        return True  # Somebody else's process by that number.
     return True
 
 

@@ -84,19 +84,21 @@ class SFTConfig:
 class PretrainConfig:
     """The recipe; its defaults are those of the bundled base."""
 
+    init: str = ""
+    """A model to go on from (a directory); empty for fresh weights. Then `family` and `size` are that model's."""
     family: str = "llama"
     """`llama` or `gpt2`."""
     size: str = "0.6M"
     """`0.2M`, `0.6M` or `2M`."""
-    steps: int = 4000
+    steps: int = 6000
     """Updates."""
-    batch_size: int = 64
+    batch_size: int = 32
     """Sequences an update."""
     n_ops: tuple[tuple[int, float], ...] = ((1, 0.1), (2, 0.15), (3, 0.3), (4, 0.45))
     """(operations of a chain, its probability), as in `--n-ops 1 0.5 2 0.5`."""
     facts: float = 0.04
     """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
-    lookups: float = 0.1
+    lookups: float = 0.2
     """Share of the sequences that ask for a quantity that the prompt gives."""
     walks: float = 0.4
     """Share of the sequences that tell several chains at once, from any residues, and name the start of one, to be
@@ -111,7 +113,7 @@ class PretrainConfig:
     seed: int = 0
     """Weights and data."""
     optimizer: OptimizerConfig = field(
-        default_factory=lambda: OptimizerConfig(optimizer="muon", learning_rate=8e-3, min_learning_rate_ratio=0.02)
+        default_factory=lambda: OptimizerConfig(optimizer="muon", learning_rate=7e-3, min_learning_rate_ratio=0.02)
     )
     """Optimizer and schedule."""
 

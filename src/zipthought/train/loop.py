@@ -7,6 +7,7 @@ bytes. Shapes: B batch, T time, N positions with loss, H width, V vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -28,7 +29,8 @@ from .muon import Muon
 def make_optimizers(model: PreTrainedModel, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
     """The optimizers for the model's parameters, at the peak learning rate."""
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    hidden = [p for n, p in named if p.ndim == 2 and "embed" not in n and "wte" not in n and "wpe" not in n]
+    outer = ("embed", "wte", "wpe", "lm_head")
+    hidden = [p for n, p in named if p.ndim == 2 and not any(word in n for word in outer)]
     taken = {id(p) for p in hidden} if config.optimizer == "muon" else set()
     rest = [p for _, p in named if id(p) not in taken]
     groups = [
@@ -77,8 +79,8 @@ def train_loop(
     """`steps` updates of `model` in place, with ``batch_at(step)`` for the data.
 
     `directory` receives ``metrics.jsonl`` and, every `checkpoint_every` steps (0: never), ``checkpoint.pt``; `resume`
-    continues from it where it exists. `identity` is what a checkpoint must have been made for: a resumed run with
-    another raises `ValueError`.
+    continues from it where it exists. Whoever has saved the trained model calls `drop_checkpoint`. `identity` is what a
+    checkpoint must have been made for: a resumed run with another raises `ValueError`.
     """
     optimizers = make_optimizers(model, config)
     device = next(model.parameters()).device
@@ -104,7 +106,8 @@ def train_loop(
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
-        loss = batch_loss(model, batch)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = batch_loss(model, batch)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.gradient_clip or math.inf)
         for optimizer in optimizers:
@@ -128,8 +131,6 @@ def train_loop(
         if checkpoint and checkpoint_every and (step + 1) % checkpoint_every == 0 and step + 1 < steps:
             _save(checkpoint, model, optimizers, step + 1, tokens, seconds, history, identity or {})
     log.close()
-    if checkpoint and checkpoint.exists():
-        checkpoint.unlink()
     model.eval()
     tail = [row["loss"] for row in history[-max(1, steps // 10) :]]
     return LoopResult(steps, tokens, seconds, sum(tail) / len(tail))
@@ -152,6 +153,19 @@ class _MetricsLog:
     def close(self) -> None:
         if self._file:
             self._file.close()
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """A digest of the weights that a run starts from."""
+    digest = hashlib.sha256()
+    for parameter in model.parameters():
+        digest.update(parameter.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def drop_checkpoint(directory: Path) -> None:
+    """Remove the checkpoint of a run whose model is saved."""
+    (directory / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def _save(

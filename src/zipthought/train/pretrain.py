@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.arithmetic import BinOp, Expr, apply
@@ -24,8 +25,10 @@ from ..core.problem import Problem
 from ..core.trace import Trace, solve
 from ..data.chat import completion_ids, prompt_ids, prompt_messages
 from ..data.sampling import SamplerConfig, nouns, sample_batch
+from ..data.splits import split_of
+from ..models.loading import load
 from ..models.tiny import build_tiny, tiny_config
-from ..models.tokenizer import build_tokenizer
+from ..models.tokenizer import MAX_NUMBER, build_tokenizer
 from ..surfaces import terse
 from .batches import Batch, Example, collate
 from .config import PretrainConfig
@@ -51,6 +54,8 @@ class PretrainStream:
     WINDOW = 32
 
     def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+        if config.modulus > MAX_NUMBER:
+            raise ValueError(f"modulus must be at most {MAX_NUMBER}, whose residues have tokens; got {config.modulus}")
         self._config, self._tokenizer = config, tokenizer
         self._sizes, self._weights = zip(*config.n_ops, strict=True)
         vocabulary = tokenizer.get_vocab()
@@ -80,6 +85,15 @@ class PretrainStream:
         return terse.render_problem(problem), terse.render(solve(problem))
 
     def _walk(self, rng: np.random.Generator) -> tuple[str, str]:
+        while True:
+            problem, start = self._draw_walk(rng)
+            if split_of(problem.structure) == "train":  # Walks keep to the split as chains do.
+                break
+        asked = terse.render_problem(Problem(problem.modulus, problem.definitions, start))
+        return asked, terse.render(mixed_trace(problem, self._config.granularity, rng))
+
+    def _draw_walk(self, rng: np.random.Generator) -> tuple[Problem, str]:
+        """A problem that asks for the end of one of several chains, and the start of that chain."""
         c = self._config
         lengths = rng.choice(self._sizes, p=self._weights, size=int(rng.integers(2, 4))).tolist()
         names = iter(rng.choice(len(nouns()), size=sum(lengths) + len(lengths), replace=False).tolist())
@@ -94,8 +108,7 @@ class PretrainStream:
             ends.append((start, end))
         told = {name: sentences[name] for name in rng.permutation(list(sentences)).tolist()}
         start, end = ends[rng.integers(len(ends))]
-        trace = mixed_trace(Problem(c.modulus, told, end), c.granularity, rng)
-        return terse.render_problem(Problem(c.modulus, told, start)), terse.render(trace)
+        return Problem(c.modulus, told, end), start
 
     def _make_window(self, window: int) -> list[list[Example]]:
         c = self._config
@@ -108,8 +121,9 @@ class PretrainStream:
             for make, number in zip((self._fact, self._lookup, self._walk), made, strict=False)
             for _ in range(number)
         ]
+        sampler_seed = -1 - c.seed  # Negative, so that no study with a usual seed draws the same items.
         for n_ops, number in zip(self._sizes, lengths.tolist(), strict=True):
-            sampler = SamplerConfig(n_ops=n_ops, seed=c.seed, modulus=c.modulus, number_range=c.number_range)
+            sampler = SamplerConfig(n_ops=n_ops, seed=sampler_seed, modulus=c.modulus, number_range=c.number_range)
             batch = sample_batch(sampler, "train", range(window * count, window * count + number))
             for row in range(number):
                 problem = batch.problem(row)
@@ -131,10 +145,13 @@ def pretrain(
     resume: bool = False,
     on_step: Callable[[dict[str, float]], None] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoopResult]:
-    """A fresh tiny model trained by the recipe; `directory` and `resume` as for `train_loop`."""
+    """A tiny model trained by the recipe, from fresh weights or from `init`; the rest is as for `train_loop`."""
     tokenizer = build_tokenizer()
-    special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
-    model = build_tiny(tiny_config(config.family, config.size, len(tokenizer), *special), config.seed)
+    if config.init:
+        model, _ = load(config.init, "cpu")
+    else:
+        special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
+        model = build_tiny(tiny_config(config.family, config.size, len(tokenizer), *special), config.seed)
     result = train_loop(
         model,
         PretrainStream(config, tokenizer),
@@ -143,7 +160,7 @@ def pretrain(
         directory=directory,
         resume=resume,
         checkpoint_every=250 if directory else 0,
-        identity=json.loads(json.dumps(asdict(config))),
+        identity={**json.loads(json.dumps(asdict(config))), "threads": torch.get_num_threads()},
         on_step=on_step,
     )
     return model, tokenizer, result

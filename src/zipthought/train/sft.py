@@ -8,6 +8,7 @@ resume exactly.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,14 +20,31 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..data.chat import completion_ids, prompt_ids
 from .batches import EpochBatches, Example
 from .config import SFTConfig
-from .loop import LoopResult, train_loop
+from .loop import LoopResult, fingerprint, train_loop
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Example:
-    """The tokens of a record, through the one prompt builder. Raises `KeyError` for a record without messages."""
-    *prompt, answer = record["messages"]
+    """The tokens of a record, through the one prompt builder.
+
+    Raises `ValueError` for a record whose `messages` do not end with an assistant's turn after others, and for text
+    that the tokenizer has no tokens for: training on unknown tokens teaches nothing and says nothing.
+    """
+    turns = record.get("messages")
+    if (
+        not isinstance(turns, list)
+        or len(turns) < 2
+        or not all(isinstance(t, dict) and isinstance(t.get("content"), str) and t.get("role") for t in turns)
+        or [turn["role"] == "assistant" for turn in turns[-2:]] != [False, True]
+    ):
+        raise ValueError("a record needs messages of {role, content}, the last one of the assistant")
+    *prompt, answer = turns
     before = prompt_ids(tokenizer, prompt)
-    return Example(before + completion_ids(tokenizer, answer["content"]), len(before))
+    after = completion_ids(tokenizer, answer["content"])
+    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in before + after:
+        raise ValueError(
+            "the tokenizer does not know this text; the bundled models speak --surface terse with a modulus up to 100"
+        )
+    return Example(before + after, len(before))
 
 
 @dataclass(slots=True)
@@ -57,7 +75,12 @@ def fine_tune(
 
     `on_start` hears the number of updates. Raises `ValueError` where no example is left, and as `train_loop` does.
     """
-    encoded = [encode(tokenizer, record) for record in records]
+    encoded = []
+    for place, record in enumerate(records, 1):
+        try:
+            encoded.append(encode(tokenizer, record))
+        except ValueError as error:
+            raise ValueError(f"record {place}: {error}") from error
     examples = [e for e in encoded if len(e.ids) <= config.max_length]
     if encoded and not examples:
         raise ValueError(f"all {len(encoded)} examples are longer than max_length={config.max_length}; raise it")
@@ -74,7 +97,12 @@ def fine_tune(
         directory=directory,
         resume=resume,
         checkpoint_every=config.checkpoint_every if directory else 0,
-        identity={**asdict(config), "examples": len(examples), "threads": torch.get_num_threads()},
+        identity={
+            **asdict(config),
+            "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
+            "weights": fingerprint(model),
+            "threads": torch.get_num_threads(),
+        },
         on_step=on_step,
     )
     return SFTResult(loop, len(examples), len(encoded) - len(examples), sum(len(e.ids) for e in examples))
