@@ -23,7 +23,7 @@ from ..core.formats import Format, parse_format
 from ..core.orders import ORDERS
 from ..surfaces import get_surface
 from .fastpath import FastWriter, supports
-from .files import BackgroundWriter, atomic_open
+from .files import atomic_open
 from .records import FIELDS, canonical_json, import_parquet, make_record
 from .sampling import Batch, SamplerConfig, sample_batch
 from .splits import SPLITS
@@ -148,8 +148,9 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
 
     done, total = 0, len(rows) * len(formats)
     with ExitStack() as stack:
-        files = [stack.enter_context(atomic_open(config.path(fmt))) for fmt in formats]
-        make_sink = _ParquetSink if config.file_type == "parquet" else BackgroundWriter
+        # Not durable: the same command makes the same bytes again.
+        files = [stack.enter_context(atomic_open(config.path(fmt), durable=False)) for fmt in formats]
+        make_sink = _ParquetSink if config.file_type == "parquet" else _JsonlSink
         sinks: list[Sink] = [make_sink(file) for file in files]
         for sink in sinks:
             stack.callback(sink.close)  # Before the files, so that all bytes are out before the first gets its name.
@@ -210,6 +211,17 @@ class Sink(Protocol):
     def write(self, block: bytes) -> None: ...
 
     def close(self) -> None: ...
+
+
+class _JsonlSink:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, block: bytes) -> None:
+        self._file.write(block)
+
+    def close(self) -> None:
+        self._file.flush()
 
 
 class _ParquetSink:
