@@ -76,10 +76,13 @@ def check(trace: Trace, problem: Problem) -> Verdict:
     if trace.steps:
         complete = problem.target in checker.grounded
         granularity = tuple([step[2] for step in judged if step[2]])
+        # What valid steps lead to is the answer; the problem need not be solved once more.
+        gold = checker.values[problem.target] if complete else problem.answer
     else:
         complete = trace.final is not None
         granularity = (problem.n_ops,) if complete else ()
-    return Verdict(_judge_answer(trace, problem.answer), judged, complete, granularity)
+        gold = problem.answer
+    return Verdict(_judge_answer(trace, gold), judged, complete, granularity)
 
 
 def _judge_answer(trace: Trace, gold: int) -> str:
@@ -125,13 +128,13 @@ def _plain(expression: Expr) -> Expr:
 class _Checker:
     """The state of one reading: which values the text has given and which operations it has covered so far."""
 
-    __slots__ = ("_covered", "_definitions", "_forms", "_modulus", "_problem", "_values", "grounded")
+    __slots__ = ("_covered", "_definitions", "_forms", "_modulus", "_problem", "grounded", "values")
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._definitions = problem.definitions
         self._modulus = problem.modulus
-        self._values: dict[str, int] = {}
+        self.values: dict[str, int] = {}
         self._covered: set[str] = set()
         self._forms: dict[tuple[str, str], tuple[int, int]] = {}
         self.grounded: set[str] = set()
@@ -145,14 +148,14 @@ class _Checker:
         definition = self._definitions.get(name)
         if definition is None:
             return StepVerdict(name, "undefined_reference", 0, "unknown")
-        if name in self._values and type(sides[-1]) is int:
+        if name in self.values and type(sides[-1]) is int:
             return StepVerdict(name, "redefined", 0, "unknown")
         if len(sides) == 3 and type(definition) is BinOp:
             # An operation with a constant, stated, filled in and computed. The rest of this method says the same of it;
             # it stands here since nearly all steps are such, and most of the verifier's time goes into them.
             op, ref, constant = definition
             symbols, numbers, result = sides
-            value = self._values.get(ref)
+            value = self.values.get(ref)
             if (
                 type(symbols) is type(numbers) is BinOp
                 and symbols[1] == ref
@@ -164,7 +167,7 @@ class _Checker:
             ):
                 fresh = 0 if name in self._covered else 1
                 self._covered.add(name)
-                self._values[name] = result
+                self.values[name] = result
                 if ref in self.grounded:
                     self.grounded.add(name)
                 return _new(StepVerdict, (name, "valid", fresh, "explicit"))
@@ -191,7 +194,7 @@ class _Checker:
         if not numbers:
             return self._settle(name, None, operations, False, form)
         needed = used[shown - 1]
-        if any(ref not in self._values for ref in needed):
+        if any(ref not in self.values for ref in needed):
             return self._fail(step, "undefined_reference")
         if not self._computes(forms[-1], numbers):
             return self._fail(step, "wrong_arithmetic")
@@ -213,14 +216,14 @@ class _Checker:
         omitted, stack = {name}, [name]
         while stack:
             for ref in references(self._definitions[stack.pop()]):
-                if ref in self._values:
+                if ref in self.values:
                     grounded = grounded and ref in self.grounded
                 elif ref not in omitted:
                     omitted.add(ref)
                     stack.append(ref)
         operations = []
         values: dict[str, int] = {}
-        known = ChainMap(values, self._values)
+        known = ChainMap(values, self.values)
         for each in sorted(omitted, key=place.__getitem__):
             values[each] = evaluate(self._definitions[each], known, self._modulus)
             if isinstance(self._definitions[each], BinOp):
@@ -234,7 +237,7 @@ class _Checker:
     def _computes(self, symbols: Expr, numbers: Sequence[Expr]) -> bool:
         """Whether `numbers` are the value of `symbols`: expressions first, of which the one after the symbols puts the
         values in and changes nothing else, and the residue last."""
-        put_in = _plain(substitute(symbols, self._values))
+        put_in = _plain(substitute(symbols, self.values))
         if isinstance(numbers[0], BinOp) and not same(_plain(numbers[0]), put_in):
             return False
         value = evaluate(put_in, {}, self._modulus)
@@ -276,7 +279,7 @@ class _Checker:
         """A step that is not valid; the number that it claims is what later steps are judged by."""
         name, claimed = step.name, step.sides[-1]
         if type(claimed) is int:
-            self._values.setdefault(name, claimed)
+            self.values.setdefault(name, claimed)
         return StepVerdict(name, verdict, 0, "unknown")
 
     def _settle(
@@ -287,7 +290,7 @@ class _Checker:
         self._covered.update(operations)
         fresh = len(self._covered) - before
         if value is not None:
-            self._values[name] = value
+            self.values[name] = value
         if grounded:
             self.grounded.add(name)
         return _new(StepVerdict, (name, "valid", fresh, form))
