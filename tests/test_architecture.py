@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -52,11 +51,9 @@ def test_the_core_is_on_the_standard_library():
 def test_help_and_import_load_no_torch():
     code = "import sys, zipthought.cli as c; c.main(['--help']); import zipthought; zipthought.verify; "
     code += "print([m for m in ('torch', 'transformers', 'numpy') if m in sys.modules], file=sys.stderr)"
-    began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert "study run" in done.stdout
-    assert time.perf_counter() - began < 30  # The figure is in docs/LOG.md; a shared machine may be slow.
 
 
 def test_every_command_explains_its_options_without_torch():

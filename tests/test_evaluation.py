@@ -191,8 +191,8 @@ def test_a_model_that_learnt_one_problem_is_correct_on_it():
     record = make_record(problem, "composed:2", surface="terse")
     prompt = prompt_ids(TOKENIZER, record["messages"][:2])
     ids = torch.tensor([prompt + completion_ids(TOKENIZER, record["completion"])])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(100):
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    for _ in range(150):
         logits = network(ids).logits[0, len(prompt) - 1 : -1]
         torch.nn.functional.cross_entropy(logits, ids[0, len(prompt) :]).backward()
         optimizer.step()

@@ -11,8 +11,10 @@ from torch.nn.functional import cross_entropy
 from zipthought.data.chat import messages
 from zipthought.data.records import make_record
 from zipthought.data.sampling import SamplerConfig, sample_batch
+from zipthought.data.splits import split_of
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.surfaces import terse, verify
 from zipthought.train.batches import EpochBatches, Example, bucketed, collate
 from zipthought.train.config import OptimizerConfig, PretrainConfig, SFTConfig
 from zipthought.train.loop import batch_loss, train_loop
@@ -121,7 +123,7 @@ def test_killed_and_resumed_ends_in_the_same_bytes(tokenizer, tmp_path, optimize
 
     with pytest.raises(Killed):
         fine_tune(tiny(tokenizer), tokenizer, records, config, directory=tmp_path / "cut", on_step=kill)
-    resumed = tiny(tokenizer, seed=5)  # Other weights: all that counts is in the checkpoint.
+    resumed = tiny(tokenizer)
     fine_tune(resumed, tokenizer, records, config, directory=tmp_path / "cut", resume=True)
     assert weights(resumed) == weights(whole)
     rows = [
@@ -147,6 +149,39 @@ def test_a_checkpoint_of_another_configuration_is_refused(tokenizer, tmp_path):
         train_loop(tiny(tokenizer), batches, **arguments, identity={"lr": 1}, on_step=kill)
     with pytest.raises(ValueError, match="another configuration"):
         train_loop(tiny(tokenizer), batches, **arguments, identity={"lr": 2}, resume=True)
+
+
+def test_a_checkpoint_knows_its_weights_and_its_data(tokenizer, tmp_path):
+    config = SFTConfig(steps=2, batch_size=4, checkpoint_every=1)
+    fine_tune(tiny(tokenizer), tokenizer, some_records(), config, directory=tmp_path)
+    for model, records in ((tiny(tokenizer, seed=5), some_records()), (tiny(tokenizer), some_records(n_ops=3))):
+        with pytest.raises(ValueError, match="another configuration"):
+            fine_tune(model, tokenizer, records, config, directory=tmp_path, resume=True)
+
+
+def test_records_that_teach_nothing_are_refused(tokenizer):
+    record = some_records(1)[0]
+    english = make_record(sample_batch(SamplerConfig(n_ops=2), "train", [0]).problem(0), "explicit")
+    for bad, says in (
+        ({"messages": []}, "the last one of the assistant"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "the last one of the assistant"),
+        ({"messages": record["messages"][::-1]}, "the last one of the assistant"),
+        ({"messages": [{"role": "user"}, {"role": "assistant", "content": "x"}]}, "messages of"),
+        (english, "does not know this text"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            fine_tune(tiny(tokenizer), tokenizer, [record, bad], SFTConfig(steps=1))
+
+
+def test_walks_keep_to_the_training_split(tokenizer):
+    stream = PretrainStream(PretrainConfig(batch_size=1), tokenizer)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        prompt, completion = stream._walk(rng)
+        target = completion.rsplit(" . ", 2)[-2].split(" = ")[0]
+        problem = terse.parse_problem(prompt.rpartition("?")[0] + f"? {target}", 23)
+        assert split_of(problem.structure) == "train"
+        assert verify(completion, problem, "terse").faithful
 
 
 def test_too_long_examples_are_counted_and_an_empty_rest_is_an_error(tokenizer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -439,21 +438,14 @@ HOSTILE = {
 }
 
 
-def seconds(text: str) -> float:
-    start = time.process_time()
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
+def test_long_hostile_texts_are_judged(make):
+    """200,000 characters each: nothing raises, nothing is faithful; what is not linear here takes minutes."""
+    text = make(200_000)
     for module in (english, terse):
-        trace = module.parse(text)
-        check(trace, DRUMS)
+        assert not check(module.parse(text), DRUMS).faithful
         with pytest.raises(ValueError, match=r"."):
             module.parse_problem(text, 23)
-    return time.process_time() - start
-
-
-@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
-def test_time_is_linear_in_the_text(make):
-    # Four times the text: 4 times the time where it is linear, 16 times where it is quadratic.
-    small, large = (min(seconds(make(n)) for _ in range(2)) for n in (50_000, 200_000))
-    assert large < 9 * small + 0.05
 
 
 def test_deep_nesting_does_not_recurse():

@@ -25,8 +25,8 @@ from .splits import SPLITS, split_of
 MAX_ATTEMPTS = 400
 """Draws of one item before its split counts as empty; at a 10% split, 0.9**400 is 5e-19."""
 
-MAX_CONSTANT = 10**9
-"""Of modulus and number_range: a draw has 32 bits, and products of residues fit 64."""
+MAX_RANGE = 10**9
+"""Of number_range: a draw has 32 bits."""
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _SPLIT_OF_PERCENT = np.array([split_of(f"{-(-(percent << 32) // 100):08x}") for percent in range(100)])
 """`split_of` by the hundredth of all digests in which a digest lies."""
@@ -75,10 +75,8 @@ class SamplerConfig:
             raise ValueError(f"modulus must be at least 2, got {self.modulus}")
         if not self.operators or set(self.operators) - set(OPERATORS) or len(set(self.operators)) < len(self.operators):
             raise ValueError(f"operators must be some of '+-*', each once, got {self.operators!r}")
-        if max(self.number_range, self.modulus) > MAX_CONSTANT:
-            raise ValueError(
-                f"number_range and modulus must be at most {MAX_CONSTANT}, got {self.number_range} and {self.modulus}"
-            )
+        if self.number_range > MAX_RANGE:
+            raise ValueError(f"number_range must be at most {MAX_RANGE}, got {self.number_range}")
         if self.number_range < 2:
             raise ValueError(f"number_range must be at least 2, got {self.number_range}: no constant fits")
         if self.number_range < 3 and "*" in self.operators:

@@ -52,9 +52,10 @@ def make_base(
     ).summary()["by_n_ops"]
     save(model, tokenizer, directory)
     earlier = Path(config.init) / "card.json" if config.init else None
+    init = json.loads(earlier.read_text()) if earlier and earlier.exists() else None
     card = {
-        "recipe": asdict(config),
-        "init": json.loads(earlier.read_text()) if earlier and earlier.exists() else None,
+        "recipe": asdict(config) | {"init": init["sha256"] if init else config.init},
+        "init": init,
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens": result.tokens,
         "minutes": round(result.seconds / 60, 1),
@@ -73,6 +74,11 @@ def make_base(
     return card
 
 
+def stages(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cards of the runs that led to a base, the first one first."""
+    return [*(stages(card["init"]) if card.get("init") else []), card]
+
+
 def _mix(granularity: list[tuple[int, float]]) -> str:
     """What a granularity mix says in words."""
     return " or ".join(f"{k} operation{'s' * (k > 1)} with probability {p:g}" for k, p in granularity)
@@ -85,6 +91,12 @@ def render_card(card: dict[str, Any]) -> str:
         f"| {n} | {row['n']} | {row['accuracy']:.3f} | {row['faithful']:.3f} | {row['response_tokens']:.1f} |"
         for n, row in card["accuracy"].items()
     )
+    runs = "\n".join(
+        f"| {place} | {c['recipe']['steps']:,} x {c['recipe']['batch_size']} | {c['tokens']:,} | "
+        f"{c['recipe']['optimizer']['learning_rate']:g} | {c['recipe']['facts']:g} | {c['recipe']['lookups']:g} | "
+        f"{c['recipe']['walks']:g} | {c['recipe']['seed']} | {c['minutes']} |"
+        for place, c in enumerate(stages(card), 1)
+    )
     return f"""---
 license: apache-2.0
 library_name: transformers
@@ -96,10 +108,14 @@ A tiny base model for studying compressed chains of thought on a laptop: {card["
 tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups and chains of
 {", ".join(str(n) for n, _ in recipe["n_ops"])} operations ({_mix(recipe["granularity"])} a step), and nothing else.
 
-Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}): {recipe["steps"]} updates of
-{recipe["batch_size"]} sequences, {card["tokens"]:,} tokens, seed {recipe["seed"]}, {card["minutes"]} minutes on
-{card["threads"]} threads of {card["environment"]["processor"]}, torch {card["environment"]["torch"]}. All training
-structures are of the train split. `card.json` holds the whole recipe.
+Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}), threads: {card["threads"]},
+{card["environment"]["processor"]}, torch {card["environment"]["torch"]}. Each run goes on from the one before it
+(`--init`); `card.json` holds their whole recipes. Shares of facts, look-ups and walks; the rest are chains of the train
+split.
+
+| run | updates x sequences | tokens | learning rate | facts | look-ups | walks | seed | minutes |
+| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+{runs}
 
 Held-out structures (test split), greedy:
 
