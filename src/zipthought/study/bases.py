@@ -117,6 +117,7 @@ split.
 | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 {runs}
 
+{card.get("notes", "")}
 Held-out structures (test split), greedy:
 
 | n_ops | problems | accuracy | faithful | response tokens |
