@@ -21,7 +21,7 @@ COMMANDS = {
     "generate": ("generate", "generate", "make problems and traces in every format, as JSON Lines or Parquet"),
     "verify": ("verify", "verify", "judge a file of solutions step by step"),
     "explain": ("explain", "explain", "show one problem in every format and order, with token counts"),
-    "pretrain": ("pretrain", "pretrain", "train a tiny base model from nothing (the recipe of the bundled one)"),
+    "pretrain": ("pretrain", "pretrain", "train a tiny base model, from nothing or from another one"),
     "train sft": ("train", "sft", "fine-tune a model on a file of records"),
     "evaluate": ("evaluate", "evaluate", "measure accuracy, cost, granularity and faithfulness on held-out problems"),
     "study run": ("study", "run", "run a study (preset or TOML file) to its report; resumes where it stopped"),

@@ -1,4 +1,4 @@
-"""``zipthought pretrain``: the recipe of the bundled base, in one command."""
+"""``zipthought pretrain``: a tiny base from nothing, or from another one; ``make base`` is the bundled one's recipe."""
 
 from __future__ import annotations
 

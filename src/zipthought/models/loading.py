@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 BUNDLED = ("bundled",)
 """Names of the bases that ship with the package, under ``models/bases/``."""
@@ -41,6 +42,7 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
         raise ValueError(f"device {device!r} is not there; use auto, cpu or, on a machine with a GPU, cuda")
     dtype = torch.float32 if device == "cpu" or training else torch.bfloat16
+    disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
         model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)

@@ -106,7 +106,7 @@ class StudySpec:
     """Held-out problems measured, for each of `n_ops`."""
     train_count: int = 50
     """Training problems measured, for each of `n_ops`."""
-    bootstrap: int = 500
+    bootstrap: int = 1000
     """Draws of the hierarchical bootstrap."""
 
     def __post_init__(self) -> None:

@@ -82,7 +82,7 @@ class SFTConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    """The recipe; its defaults are those of the bundled base."""
+    """The recipe; its defaults are those of the bundled base's first run (``make base`` has all three)."""
 
     init: str = ""
     """A model to go on from (a directory); empty for fresh weights. Then `family` and `size` are that model's."""
@@ -98,7 +98,7 @@ class PretrainConfig:
     """(operations of a chain, its probability), as in `--n-ops 1 0.5 2 0.5`."""
     facts: float = 0.04
     """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
-    lookups: float = 0.2
+    lookups: float = 0.1
     """Share of the sequences that ask for a quantity that the prompt gives."""
     walks: float = 0.4
     """Share of the sequences that tell several chains at once, from any residues, and name the start of one, to be

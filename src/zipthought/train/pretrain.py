@@ -4,7 +4,7 @@ What the base learns is the language of the task and exact single operations, no
 compression is learnt in post-training alone. A `granularity` mix (`1 0.75 2 0.25`) makes each group of a chain
 one operation or two with these probabilities, for a base whose step-by-step prior is less brittle.
 
-    zipthought pretrain --output-dir base      # the recipe of the bundled base
+    zipthought pretrain --output-dir base      # the first run of the bundled base; `make base` has all three
 """
 
 from __future__ import annotations
