@@ -37,11 +37,15 @@ def planted(curves, seed, seeds=3, problems=200):
     return outcomes
 
 
-def verdict_on_f1(outcomes):
+def verdict_on_f1(outcomes, trained=1.0):
     seeds = len(next(iter(outcomes.values())).correct)
-    return f1(
-        Measured(fits=fit_formats(outcomes, draws=200), tokens_per_example=dict.fromkeys(outcomes, 50.0), seeds=seeds)
+    measured = Measured(
+        fits=fit_formats(outcomes, draws=200),
+        tokens_per_example=dict.fromkeys(outcomes, 50.0),
+        seeds=seeds,
+        training_accuracy=dict.fromkeys(outcomes, trained),
     )
+    return f1(measured)
 
 
 def test_a_curve_is_recovered_and_its_threshold_is_its_inverse():
@@ -93,6 +97,12 @@ def test_f1_finds_an_effect_that_is_there():
     finding = verdict_on_f1(planted(curves, 1))
     assert finding.verdict == "supported"
     assert float(finding.rows[0]["ratio"]) == pytest.approx(4, rel=0.4)
+
+
+def test_f1_names_formats_that_lack_updates():
+    curves = {"explicit": Curve(1, 1, math.log(150)), "composed:2": Curve(1, 1, math.log(600))}
+    assert "Caution" not in verdict_on_f1(planted(curves, 1)).summary
+    assert "composed:2 (0.40)" in verdict_on_f1(planted(curves, 1), trained=0.4).summary
 
 
 def test_f1_decides_nothing_on_two_seeds():

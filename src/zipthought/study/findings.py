@@ -27,6 +27,8 @@ class Measured:
     """Format -> mean training tokens of one example, prompt included."""
     seeds: int
     """How many seeds are behind the fits."""
+    training_accuracy: dict[str, float]
+    """Format -> mean accuracy on its own training problems at the largest data size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Finding:
 F1_CLAIM = "Coarser chains of thought need more SFT data."
 F1_THRESHOLD = 0.5
 F1_SEEDS = 3
+FITTED = 0.9
+"""Training accuracy below which a format lacks updates, whatever it lacks of data."""
 F1_RULE = (
     "N* is the number of distinct training examples at which the fitted curve of held-out accuracy reaches 0.5; where "
     "it does so outside the measured range, the end of the range stands in for it, which can only move a ratio towards "
@@ -54,7 +58,8 @@ F1_RULE = (
     "over seeds, then problems (both paired), at 95% after a Bonferroni correction for the number of formats. "
     "Supported: every interval lies above 1. Contradicted: at least one lies below 1. Inconclusive otherwise, and "
     "always with fewer than 3 seeds, which cannot tell the noise of training. The same ratio counted in distinct "
-    "training tokens stands beside it; the verdict is that of examples."
+    "training tokens stands beside it; the verdict is that of examples, at equal samples and updates. Formats that do "
+    "not fit their own training problems at the largest N (accuracy below 0.9) are named: updates may be short there."
 )
 
 
@@ -101,6 +106,13 @@ def f1(measured: Measured) -> Finding:
         verdict = "inconclusive"
     parts = [f"{row['format']} {row['ratio']} times ({row['interval']})" for row in rows]
     summary = f"Examples to reach {F1_THRESHOLD}, against explicit: {'; '.join(parts)}; {measured.seeds} seeds."
+    short = {fmt: acc for fmt, acc in measured.training_accuracy.items() if fmt in coarse and acc < FITTED}
+    if short:
+        named = ", ".join(f"{fmt} ({acc:.2f})" for fmt, acc in short.items())
+        summary += (
+            f" Caution: at the largest N {named} did not fit their own training problems in the updates that all "
+            "formats had, so that this does not tell data from updates."
+        )
     return Finding(id="F1", claim=F1_CLAIM, rule=F1_RULE, verdict=verdict, summary=summary, rows=rows)
 
 

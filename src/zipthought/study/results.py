@@ -61,7 +61,16 @@ def measured(store: Store) -> Measured:
             grid = [[[found[fmt, seed, n][key] for key in keys] for n in spec.examples] for seed in complete]
             outcomes[fmt] = Outcomes(spec.examples, np.array(grid, dtype=bool))
     means = {fmt: float(np.mean(values)) for fmt, values in tokens.items()}
-    return Measured(fits=fit_formats(outcomes, spec.bootstrap), tokens_per_example=means, seeds=len(complete))
+    training = defaultdict(list)
+    for cell in cells:
+        if cell.config.examples == max(spec.examples):
+            training[cell.config.format].append(cell.result["splits"]["train"]["accuracy"])
+    return Measured(
+        fits=fit_formats(outcomes, spec.bootstrap),
+        tokens_per_example=means,
+        seeds=len(complete),
+        training_accuracy={fmt: float(np.mean(values)) for fmt, values in training.items()},
+    )
 
 
 def findings(data: Measured) -> list[Finding]:
