@@ -32,9 +32,8 @@ def atomic_open(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[
                 os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)  # Where it has become `path`, it is gone by now.
 
 
 def write_text(path: Path, text: str) -> None:

@@ -127,13 +127,11 @@ def run(
             time.sleep(poll_seconds)
         for process in pool:
             process.join()
-    except BaseException:
+    finally:
         for process in pool:
             process.terminate()
-        for process in pool:
             process.join()
         store.release_dead()
-        raise
     return store.counts()
 
 
