@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ from zipthought.data.sampling import (
     sample,
     sample_batch,
 )
-from zipthought.data.splits import SPLITS, split_of
+from zipthought.data.splits import SPLITS, in_split, split_of
 
 ARRAYS = ("op", "left", "right_name", "constant", "distractors", "distractor_constant", "name", "alias", "sentence")
 CONFIGS = [
@@ -69,6 +71,13 @@ def test_the_items_of_the_first_release() -> None:
     ]
     assert [nouns()[i] for i in batch.name[0, :3].tolist()] == ["orchids", "compasses", "staircases"]
     assert [alias_table()[i] for i in batch.alias[0, :3].tolist()] == ["RY", "TW", "TV"]
+
+
+def test_the_split_of_many_is_the_split_of_each():
+    digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(500)]
+    edges = ["0" * 56 + last for last in ("00000000", "cccccccc", "cccccccd", "e6666666", "e6666667", "ffffffff")]
+    for split in SPLITS:
+        assert in_split(digests + edges, split).tolist() == [split_of(d) == split for d in digests + edges]
 
 
 @given(

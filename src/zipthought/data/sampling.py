@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.arithmetic import OPERATORS, BinOp, Expr
 from ..core.problem import Problem, structure_digest
-from .splits import SPLITS, split_of
+from .splits import SPLITS, in_split
 
 MAX_ATTEMPTS = 400
 """Draws of one item before its split counts as empty; at a 10% split, 0.9**400 is 5e-19."""
@@ -28,8 +28,6 @@ MAX_ATTEMPTS = 400
 MAX_RANGE = 10**9
 """Of number_range: a draw has 32 bits."""
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_SPLIT_OF_PERCENT = np.array([split_of(f"{-(-(percent << 32) // 100):08x}") for percent in range(100)])
-"""`split_of` by the hundredth of all digests in which a digest lies."""
 _PURPOSES = ("start", "op", "constant", "distractor_count", "distractor", "name", "alias", "shuffle", "tree")
 N_ALIASES = 26 * 26
 
@@ -330,8 +328,7 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
         with np.errstate(over="ignore"):
             drawn = make(config, _Draws(key, index[pending], attempt))
         digests = _structures(config, drawn)
-        last = np.frombuffer(bytes.fromhex("".join(digests)), dtype=">u4")[7::8].astype(np.uint64)
-        accepted = np.equal(_SPLIT_OF_PERCENT, split)[last * np.uint64(100) >> np.uint64(32)]
+        accepted = in_split(digests, split)
         for whole, part in zip(skeleton, drawn, strict=True):
             whole[pending[accepted]] = part[accepted]
         structure[pending[accepted]] = np.array(digests, dtype=object)[accepted]

@@ -6,6 +6,10 @@ split wherever it is drawn (FORMATS.md 7).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 SPLITS = ("train", "validation", "test")
 _TRAIN, _VALIDATION = 80, 90
 
@@ -14,3 +18,13 @@ def split_of(structure: str) -> str:
     """The split of a structure digest: 80% train, 10% validation, 10% test, by its last 8 hex digits."""
     percent = int(structure[-8:], 16) * 100 >> 32
     return "train" if percent < _TRAIN else "validation" if percent < _VALIDATION else "test"
+
+
+_OF_PERCENT = np.array([split_of(f"{-(-(percent << 32) // 100):08x}") for percent in range(100)])
+"""`split_of` by the hundredth of all digests in which a digest lies."""
+
+
+def in_split(structures: Sequence[str], split: str) -> np.ndarray:
+    """(B,) bool: which of these structure digests (64 hex digits each) `split_of` puts into `split`."""
+    last = np.frombuffer(bytes.fromhex("".join(structures)), dtype=">u4")[7::8].astype(np.uint64)
+    return np.equal(_OF_PERCENT, split)[last * np.uint64(100) >> np.uint64(32)]
