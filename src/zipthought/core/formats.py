@@ -8,6 +8,7 @@ chain.
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from .arithmetic import BinOp, Expr, references, substitute
@@ -47,28 +48,33 @@ def parse_format(text: str) -> Format:
     return Format("explicit", 1) if (name, int(k)) == ("composed", 1) else Format(name, int(k))
 
 
-def group_ends(problem: Problem, k: int) -> list[str]:
-    """The quantities that a trace of granularity k settles by an operation, in order; the target is the last.
+def group(operands: Mapping[str, Sequence[str]], k: int, shown: Container[str]) -> set[str]:
+    """Which of some steps a trace of granularity k shows, where each of the others stands nested in the step after it.
 
-    No group covers more than k operations: where two unsettled operands would exceed it, the larger is settled first.
+    operands: each step's name, in order, with the earlier names that it uses, repeats included. `shown` are shown in
+    any case. No group covers more than k steps: where two nested operands would exceed it, the larger is shown.
     """
     pending: dict[str, int] = {}
-    ends: dict[str, None] = {}
-    for name in problem.operations:
-        definition = problem.definitions[name]
-        # With repeats: what stands twice in a definition stands twice in the nested expression.
-        open_refs = sorted((ref for ref in definition[1:] if pending.get(ref)), key=pending.__getitem__)
+    ends: set[str] = set()
+    for name, refs in operands.items():
+        open_refs = sorted((ref for ref in refs if pending.get(ref)), key=pending.__getitem__)
         while open_refs and 1 + sum(pending[ref] for ref in open_refs) > k:
             ref = open_refs.pop()
-            ends[ref] = None
+            ends.add(ref)
             pending[ref] = 0
             open_refs = [other for other in open_refs if other != ref]
         pending[name] = 1 + sum(pending[ref] for ref in open_refs)
-        if pending[name] >= k or name == problem.target:
-            ends[name] = None
+        if pending[name] >= k or name in shown:
+            ends.add(name)
             pending[name] = 0
-    place = problem.position
-    return sorted(ends, key=place.__getitem__)
+    return ends
+
+
+def group_ends(problem: Problem, k: int) -> list[str]:
+    """The quantities that a trace of granularity k settles by an operation, in order; the target is the last."""
+    # With repeats: what stands twice in a definition stands twice in the nested expression.
+    ends = group({name: problem.definitions[name][1:] for name in problem.operations}, k, (problem.target,))
+    return sorted(ends, key=problem.position.__getitem__)
 
 
 def nested(problem: Problem, name: str, settled: set[str]) -> BinOp:

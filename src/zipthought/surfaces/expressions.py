@@ -15,7 +15,7 @@ from ..core.trace import Step
 NUMBERS = {str(number): number for number in range(1000)}
 """The numbers that nearly every text consists of, ready."""
 
-_PRECEDENCE = {"(": 0, "+": 1, "-": 1, "*": 2, SCALE: 3}
+_PRECEDENCE = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, SCALE: 3}
 _MAX_DIGITS = 18
 _new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the time.
 

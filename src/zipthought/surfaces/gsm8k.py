@@ -1,0 +1,137 @@
+"""Surface `gsm8k`: solutions in prose with calculator annotations, or without any, and ``#### answer`` (FORMATS.md 5).
+
+    Natalia sold 48/2 = <<48/2=24>>24 clips in May.
+    Natalia sold 48+24 = <<48+24=72>>72 clips altogether.
+    #### 72
+
+A solution verifies where every annotation and every equation of the prose that has no words between its numbers holds
+exactly, and the last step's result is the final answer (60% is 60 or 0.6). Model outputs may end in ``\\boxed{72}`` or
+``The answer is 72.`` instead; a record may carry the answer beside the solution.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from .prose import Equation, Number, find_equations, tokenize
+from .solutions import Solution, SolutionStep, UnreadableError, link, numbers, sentences
+
+NAME = "gsm8k"
+SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
+
+_FINAL = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(?P<final>[^\n]*)")
+_BOXED = re.compile(r"[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[^\n]*")
+_SAID = re.compile(r"(?i)(?:^|(?<=[.\n]))[^.\n]*\banswer(?: is|:)[ \t*]*(?P<final>\S[^\n]*)")
+
+
+def looks_like(solution: str) -> bool:
+    """Whether a text is a solution in prose: any text may be."""
+    return True
+
+
+def plain_number(text: str) -> Number | None:
+    """The one number that a final answer is: ``$1,080``, ``60%`` (as 60), ``1/2``, ``18 eggs``; None for anything
+    else."""
+    found = [token for token in tokenize(text) if token.kind not in ("w", "$", ".")]
+    sign = 1
+    if found and found[0].kind == "-":
+        sign, found = -1, found[1:]
+    if [token.kind for token in found] == ["n"]:
+        return sign * found[0].value
+    if [token.kind for token in found] == ["n", "/", "n"] and found[2].value:
+        return sign * Fraction(found[0].value) / found[2].value
+    return None
+
+
+def final_answer(solution: str) -> tuple[int, str] | None:
+    """Where the part begins that states the final answer, and the answer as it is written; None where none is stated.
+
+    Raises `UnreadableError` where a text states two that differ.
+    """
+    for pattern in (_FINAL, _BOXED, _SAID):
+        found = list(pattern.finditer(solution))
+        if found:
+            stated = {match["final"].strip().rstrip(".") for match in found}
+            if len(stated) > 1 and len({plain_number(text) for text in stated}) > 1:
+                raise UnreadableError("conflicting_finals", f"two final answers: {' and '.join(sorted(stated)[:2])}")
+            return found[0].start(), found[-1]["final"].strip()
+    return None
+
+
+def read(question: str, solution: str, answer: str | None = None) -> Solution:
+    """The steps of a solution. `answer` is the final answer of a record whose solution does not state it.
+
+    Raises `UnreadableError`: no_final_answer, conflicting_finals, unreadable_final, no_steps, wrong_arithmetic, rounded,
+    division_by_zero, unreadable_annotation, or final_not_derived (the last step's result is another number).
+    """
+    stated = final_answer(solution)
+    if stated is None and answer is None:
+        raise UnreadableError("no_final_answer", "the solution states no final answer")
+    cut, written = stated or (len(solution.rstrip()), str(answer))
+    tail = solution[cut:] if stated else f"\n#### {answer}"
+    final = plain_number(written)
+    if final is None:
+        raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
+    if stated and answer is not None and plain_number(answer) not in (None, final):
+        raise UnreadableError(
+            "conflicting_finals", f"the solution ends in {written[:40]}, the record says {answer[:40]}"
+        )
+    text = solution[:cut]
+    return build(text, tail, final, numbers(question))
+
+
+def build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
+    """The solution of a text whose equations hold and end in `final`. Raises `UnreadableError`."""
+    equations: list[Equation] = []
+    unread: list[int] = []
+    for found in find_equations(text):
+        if not isinstance(found, Equation):
+            unread.append(found.start)
+        elif found.fault:
+            raise UnreadableError(found.fault, _explain(text, found))
+        else:
+            equations.append(found)
+    if not equations:
+        raise UnreadableError("no_steps", "no equation of numbers could be read")
+    last = equations[-1]
+    if final not in (last.result, last.value.value):
+        raise UnreadableError(
+            "final_not_derived", f"the last step gives {shown(last.result)}, the answer is {shown(final)}"
+        )
+    links, ambiguous = link(equations, given)
+    pieces = sentences(text)
+    steps = []
+    piece = 0
+    for equation, sources in zip(equations, links, strict=True):
+        while pieces[piece][1] <= equation.value.start:
+            piece += 1
+        steps.append(SolutionStep(equation, piece, sources))
+    return Solution(text, tail, shown(final), pieces, tuple(steps), tuple(unread), ambiguous)
+
+
+def shown(value: Number) -> str:
+    """A number in plain digits: ``18``, ``0.5``, ``1/3``."""
+    value = Fraction(value)
+    if value.denominator == 1:
+        return str(value.numerator)
+    for places in range(1, 12):
+        scaled = value * 10**places
+        if scaled.denominator == 1:
+            digits = str(abs(scaled.numerator)).rjust(places + 1, "0")
+            return f"{'-' * (value < 0)}{digits[:-places]}.{digits[-places:]}"
+    return f"{value.numerator}/{value.denominator}"
+
+
+def _explain(text: str, equation: Equation) -> str:
+    """What is wrong with an equation, in its own words."""
+    start, end = equation.annotation or (max(equation.start, 0), equation.value.end)
+    said = " ".join(text[start:end].split())
+    said = said if len(said) <= 80 else f"{said[:77]}..."
+    reasons = {
+        "rounded": "is rounded, not exact",
+        "wrong_arithmetic": "does not hold",
+        "division_by_zero": "divides by zero",
+        "unreadable_annotation": "is not an equation of numbers",
+    }
+    return f"{said} {reasons[equation.fault or '']}"
