@@ -71,6 +71,8 @@ def apply(op: str, left: Any, right: Any, modulus: int | None) -> Any:
     elif op in ("*", SCALE):
         value = left * right
     elif op == "/" and modulus is None:
+        if type(left) is type(right) is int and right and not left % right:
+            return left // right
         return Fraction(left) / Fraction(right)
     else:
         raise ValueError(f"operator {op!r} does not exist in arithmetic modulo {modulus}")

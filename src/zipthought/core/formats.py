@@ -8,11 +8,13 @@ chain.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from .arithmetic import BinOp, Expr, references, substitute
 from .problem import Problem
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Format(NamedTuple):
@@ -48,14 +50,14 @@ def parse_format(text: str) -> Format:
     return Format("explicit", 1) if (name, int(k)) == ("composed", 1) else Format(name, int(k))
 
 
-def group(operands: Mapping[str, Sequence[str]], k: int, shown: Container[str]) -> set[str]:
+def group(operands: Mapping[Name, Sequence[Name]], k: int, shown: Container[Name]) -> set[Name]:
     """Which of some steps a trace of granularity k shows, where each of the others stands nested in the step after it.
 
     operands: each step's name, in order, with the earlier names that it uses, repeats included. `shown` are shown in
     any case. No group covers more than k steps: where two nested operands would exceed it, the larger is shown.
     """
-    pending: dict[str, int] = {}
-    ends: set[str] = set()
+    pending: dict[Name, int] = {}
+    ends: set[Name] = set()
     for name, refs in operands.items():
         open_refs = sorted((ref for ref in refs if pending.get(ref)), key=pending.__getitem__)
         while open_refs and 1 + sum(pending[ref] for ref in open_refs) > k:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from .prose import Equation, Number, find_equations, tokenize
-from .solutions import Solution, SolutionStep, UnreadableError, link, numbers, sentences
+from .prose import Equation, find_equations
+from .solutions import Solution, SolutionStep, UnreadableError, link, sentences
+from .tokens import Number, numbers, parse_number, tokenize
 
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
@@ -33,6 +34,8 @@ def looks_like(solution: str) -> bool:
 def plain_number(text: str) -> Number | None:
     """The one number that a final answer is: ``$1,080``, ``60%`` (as 60), ``1/2``, ``18 eggs``; None for anything
     else."""
+    if text.isdigit():
+        return parse_number(text)
     found = [token for token in tokenize(text) if token.kind not in ("w", "$", ".")]
     sign = 1
     if found and found[0].kind == "-":
@@ -62,8 +65,8 @@ def final_answer(solution: str) -> tuple[int, str] | None:
 def read(question: str, solution: str, answer: str | None = None) -> Solution:
     """The steps of a solution. `answer` is the final answer of a record whose solution does not state it.
 
-    Raises `UnreadableError`: no_final_answer, conflicting_finals, unreadable_final, no_steps, wrong_arithmetic, rounded,
-    division_by_zero, unreadable_annotation, or final_not_derived (the last step's result is another number).
+    Raises `UnreadableError`: no_final_answer, conflicting_finals, unreadable_final, no_steps, wrong_arithmetic,
+    rounded, division_by_zero, unreadable_annotation, or final_not_derived (the last step's result is another number).
     """
     stated = final_answer(solution)
     if stated is None and answer is None:
@@ -112,7 +115,6 @@ def build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
 
 def shown(value: Number) -> str:
     """A number in plain digits: ``18``, ``0.5``, ``1/3``."""
-    value = Fraction(value)
     if value.denominator == 1:
         return str(value.numerator)
     for places in range(1, 12):

@@ -20,25 +20,24 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from ..core.arithmetic import BinOp, Expr, evaluate, same
+from ..core.arithmetic import BinOp, Expr, apply, evaluate, same
+from .tokens import MAX_DIGITS, Number, Token, parse_number, tokenize
 
-MAX_DIGITS = 30
-"""Longer numbers are not read."""
 MAX_OPERANDS = 256
 """Expressions of more are not read."""
 
-Number = int | Fraction
+_LEVEL = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2}
+_new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the time.
 
 
-class Token(NamedTuple):
-    """A piece of text."""
+class Expression(NamedTuple):
+    """An expression as it stands in a text."""
 
-    kind: str
-    """`n` number, `w` words, `.` a sentence's end, `a` annotation, `$` currency, or the operator, bracket or `=`."""
-    start: int
-    end: int
-    value: Number = 0
-    percent: bool = False
+    tree: Expr
+    """A number in it stands as its place in `operands`: ``BinOp("+", "0", "1")``."""
+    operands: tuple[Token, ...]
+    value: Number | None
+    """With per cent as shares of 100; None for a division by zero."""
 
 
 class Equation(NamedTuple):
@@ -66,132 +65,33 @@ class Equation(NamedTuple):
     """`wrong_arithmetic`, `rounded`, `division_by_zero`, `unreadable_annotation`; None for what holds exactly."""
 
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0]\d{3})+(?![\d/,])|\d+)(?:\.\d+)?|\.\d+"
-_BEFORE_NUMBER = r"(?=\s*(?:\\?[$€£])?\s*[\d.(\[\\])"
-_TOKEN = re.compile(
-    r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)\b)[^\W\d_]+[ ,']*)+)"
-    r"|(?P<a><<[^<>\n]*>>)"
-    r"|(?P<skip>[ \t\u00a0]+|\\[,;! ]|\\[()\[\]])"
-    rf"|(?P<mixed>(?:\d+ |(?<=[/÷] ))\d+/\d+(?![\d/.]))|(?P<n>{_DIGITS})"
-    rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX]{_BEFORE_NUMBER}|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
-    rf"|(?P<minus>[−–-]{_BEFORE_NUMBER}|minus\b{_BEFORE_NUMBER})"
-    r"|(?P<of>(?<![^\W\d_])of\b(?=\s*(?:\\?[$€£])?\s*\d))"
-    r"|(?P<unit>/\s*[^\W\d_])|(?P<op>[+/=])|(?P<div>\\div|÷|divided by\b)"
-    rf"|(?P<plus>plus\b{_BEFORE_NUMBER})|(?P<equals>equals\b)"
-    r"|(?P<word>[^\W\d_]+)"
-    r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
-    r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
-    r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
-    r"|(?P<percent>\\?%)|(?P<currency>\\?[$€£])"
-    r"|(?P<other>\\[A-Za-z]+|.)",
-    re.ASCII | re.DOTALL,
-)
-_IN_TEXT = re.compile(rf"({_DIGITS})(\s*%)?", re.ASCII)
-_KIND = {
-    "a": "a",
-    "s": ".",
-    "currency": "$",
-    "open": "(",
-    "close": ")",
-    "equals": "=",
-    "plus": "+",
-    "minus": "-",
-    "times": "*",
-    "of": "*",
-    "div": "/",
-}
-_LEVEL = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2}
-
-
-def _number(text: str) -> Number | None:
-    """The value of a number as it is written: ``1,200``, ``.5``, ``1 1/2``; None where it is too long to read."""
-    if len(text) > MAX_DIGITS:
-        return None
-    if text.isdigit():
-        return int(text)
-    whole, _, fraction = text.rpartition(" ") if "/" in text else ("", "", text)
-    if fraction.count("/"):
-        over, under = fraction.split("/")
-        return None if int(under) == 0 else int(whole or 0) + Fraction(int(over), int(under))
-    value = Fraction(re.sub(r"[ ,\u00a0]", "", fraction))
-    return value.numerator if value.denominator == 1 else value
-
-
-def numbers(text: str) -> set[Number]:
-    """The numbers that a text holds in digits, per cent as shares too."""
-    found: set[Number] = set()
-    for match in _IN_TEXT.finditer(text):
-        value = _number(match[1])
-        if value is not None:
-            found.add(value)
-            if match[2]:
-                found.add(Fraction(value) / 100)
-    return found
-
-
-def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:
-    """The tokens of ``text[start:end]``, blanks left out, each run of words as one."""
-    found: list[Token] = []
-    braces: list[str] = []  # What is open: a numerator, a denominator, or anything else ("").
-    opened = -1
-    for match in _TOKEN.finditer(text, start, len(text) if end is None else end):
-        kind = match.lastgroup
-        at, stop = match.span()
-        if kind == "skip":
-            continue
-        if kind == "n" or kind == "mixed":
-            value = _number(match[0])
-            found.append(Token("w", at, stop) if value is None else Token("n", at, stop, value))
-        elif kind == "op":
-            found.append(Token(match[0], at, stop))
-        elif kind == "percent" and found and found[-1].kind == "n":
-            found[-1] = found[-1]._replace(percent=True)
-        elif kind == "frac":
-            found += (Token("(", at, stop), Token("(", stop, stop))
-            braces.append("numerator")
-        elif kind == "brace":
-            if at == opened:
-                continue
-            if match[0] != "}":
-                braces.append("")
-            elif part := braces.pop() if braces else "":
-                if part == "numerator" and text.startswith("{", stop):
-                    found += (Token(")", at, stop), Token("/", stop, stop), Token("(", stop, stop))
-                    braces.append("denominator")
-                    opened = stop
-                else:
-                    found += (Token(")", at, stop), Token(")", stop, stop))
-        elif kind in _KIND and not (kind == "of" and (not found or found[-1].kind not in "n)")):
-            found.append(Token(_KIND[kind], at, stop))
-        elif found and found[-1].kind == "w":
-            found[-1] = Token("w", found[-1].start, stop)
-        else:
-            found.append(Token("w", at, stop))
-    return found
-
-
-def read_expression(tokens: Sequence[Token]) -> tuple[Expr, tuple[Token, ...]] | None:
-    """The expression that the tokens write, with its operands; words and currency in it are passed over.
+def read_expression(tokens: Sequence[Token]) -> Expression | None:
+    """The expression that the tokens write; words and currency in it are passed over.
 
     A number directly before or after a bracket is a factor: ``(1/4)24``. None where the tokens write no expression.
     """
     trees: list[Expr] = []
+    values: list[Number | None] = []
     operators: list[str] = []
     operands: list[Token] = []
     expect_operand, sign, last = True, "", -1
 
     def reduce(level: int) -> None:
         while operators and _LEVEL[operators[-1]] >= level:
-            right = trees.pop()
-            trees.append(BinOp(operators.pop(), trees.pop(), right))
+            op, right, second = operators.pop(), trees.pop(), values.pop()
+            trees[-1] = _new(BinOp, (op, trees[-1], right))
+            first = values[-1]
+            known = first is not None and second is not None and (op != "/" or second != 0)
+            values[-1] = apply(op, first, second, None) if known else None
 
     for token in tokens:
-        kind = token.kind
+        kind, start, end, value, percent = token
         if kind == "w" or kind == "$":
             continue
         if not expect_operand:
             if kind in "+-*/":
-                reduce(_LEVEL[kind])
+                if operators:
+                    reduce(_LEVEL[kind])
                 operators.append(kind)
                 expect_operand = True
                 continue
@@ -200,24 +100,26 @@ def read_expression(tokens: Sequence[Token]) -> tuple[Expr, tuple[Token, ...]] |
                 if not operators:
                     return None
                 operators.pop()
-                last = token.end
+                last = end
                 continue
-            if token.start > last + 1:
+            if start > last + 1:
                 return None
             reduce(2)
             operators.append("*")
-        if kind == "(":
+        if kind == "n":
+            if len(operands) == MAX_OPERANDS:
+                return None
+            if sign == "-":
+                token = Token("n", start - 1, end, -value, percent)
+            trees.append(str(len(operands)))
+            operands.append(token)
+            values.append(_share(token))
+            expect_operand, sign, last = False, "", end
+        elif kind == "(":
             if sign:
                 return None
             operators.append("(")
             expect_operand = True
-        elif kind == "n":
-            if len(operands) == MAX_OPERANDS:
-                return None
-            trees.append(str(len(operands)))
-            operands.append(token._replace(value=-token.value, start=token.start - 1) if sign == "-" else token)
-            expect_operand, sign = False, ""
-            last = token.end
         elif kind in "+-" and not sign and (not operators or operators[-1] == "("):
             sign = kind
         else:
@@ -225,7 +127,7 @@ def read_expression(tokens: Sequence[Token]) -> tuple[Expr, tuple[Token, ...]] |
     if expect_operand or "(" in operators:
         return None
     reduce(1)
-    return trees[0], tuple(operands)
+    return _new(Expression, (trees[0], tuple(operands), values[0]))
 
 
 def find_equations(text: str) -> Iterator[Equation | Token]:
@@ -239,8 +141,81 @@ def find_equations(text: str) -> Iterator[Equation | Token]:
         line_end = text.find("\n", line_start)
         line_end = len(text) if line_end < 0 else line_end
         if text.find("=", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
-            yield from _line_equations(text, tokenize(text, line_start, line_end))
+            simple = _simple_line(text, line_start, line_end)
+            if simple:
+                yield simple
+            else:
+                yield from _line_equations(text, tokenize(text, line_start, line_end))
         line_start = line_end + 1
+
+
+_N = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_UNIT = r"(?:[ /](?!(?:x|X|of|plus|minus|times|divided|multiplied|by|equals)\b)[A-Za-z]++)*+"
+_SIMPLE = re.compile(
+    r"(?P<before>[^=<>+*/×÷·\-−–()\[\]{}\\%]*?(?<![\d.,$]) ?)"
+    rf"(?P<said>\$?{_N}{_UNIT}(?: ?[-+*/x×] ?\$?{_N}{_UNIT})+) ?(?P<equals>= ?)\$?"
+    r"<<(?P<noted>\d+(?:\.\d+)?(?:[-+*/]\d+(?:\.\d+)?)+)=(?P<value>\d+(?:\.\d+)?)>>"
+    rf"(?P<shown>{_N})?(?![\d/,%])[^=<>]*",
+    re.ASCII,
+)
+_CONTINUES = re.compile(r"plus|minus|times|equals|divided|multiplied|\b[xX]\b|\d\s*of\b|\d \d")
+_PARTS = re.compile(r"[ /][A-Za-z]{2,}|[ /][A-WYZa-wyz]\b|(\d[\d,]*(?:\.\d+)?|[-+*/x×])", re.ASCII)
+
+
+def _simple_line(text: str, start: int, end: int) -> Equation | None:
+    """The equation of a line that has one annotation, which says again what stands before it; None for other lines.
+
+    Most lines are such, and this reads them several times as fast as the rest of this module, which says the same.
+    """
+    match = _SIMPLE.fullmatch(text, start, end)
+    if not match:
+        return None
+    noted, value, shown = match.group("noted", "value", "shown")
+    if shown and shown != value and shown.replace(",", "") != value:
+        return None
+    if _CONTINUES.search(text, start, match.end("before")) or text.find("equals", match.end("value"), end) >= 0:
+        return None
+    at, to = match.span("said")
+    parts = [part for part in _PARTS.finditer(text, at, to) if part[1]]
+    said = "".join([part[1] for part in parts])
+    if said != noted and said.replace(",", "").replace("x", "*").replace("×", "*") != noted:
+        return None
+    note = match.start("noted")
+    tokens: list[Token] = []
+    for part in parts:
+        piece = part[1].replace(",", "")
+        width = len(piece)
+        if piece.isdigit():
+            tokens.append(_new(Token, ("n", note, note + width, int(piece), False)))
+        elif width > 1:
+            tokens.append(_new(Token, ("n", note, note + width, parse_number(piece), False)))
+        else:
+            tokens.append(_new(Token, ("*" if piece in "x×" else piece, note, note + width, 0, False)))
+        note += width
+    expression = _pair(*tokens) if len(tokens) == 3 else read_expression(tokens)
+    result = parse_number(value)
+    if not expression or result is None or expression.value != result:
+        return None
+    operands = expression.operands
+    values = tuple([operand.value for operand in operands])
+    mirror = tuple(
+        [_new(Token, ("n", *part.span(1), value, False)) for part, value in zip(parts[::2], values, strict=True)]
+    )
+    low, high = match.span("value")
+    stated = _new(Token, ("n", low, high, result, False))
+    span = (match.start("noted") - 2, high + 2)
+    return _new(
+        Equation, (expression.tree, operands, stated, values, result, at, match.end("equals"), span, mirror, None)
+    )
+
+
+def _pair(left: Token, op: Token, right: Token) -> Expression | None:
+    """`read_expression` of two numbers."""
+    first, second = left.value, right.value
+    if len(str(first)) > MAX_DIGITS or (op.kind == "/" and not second):
+        return None
+    value = apply(op.kind, first, second, None)
+    return _new(Expression, (_new(BinOp, (op.kind, "0", "1")), (left, right), value))
 
 
 def _line_equations(text: str, tokens: list[Token]) -> Iterator[Equation | Token]:
@@ -332,8 +307,8 @@ def _finish(
         if read or not sides:
             yield tokens[equals]
         return
-    begin, tree, operands = read[0]
-    held = _holds([(tree, operands) for _, tree, operands in read], value)
+    begin, first = read[0]
+    held = _holds([side for _, side in read], value)
     if isinstance(held, str) and not _plain(tokens[begin:end]):
         yield tokens[equals]
         return
@@ -341,7 +316,7 @@ def _finish(
     if isinstance(held, str):
         yield _false(value, start, gap, None, held)
     else:
-        yield Equation(tree, operands, value, *held, start, gap, None, operands, None)
+        yield Equation(first.tree, first.operands, value, *held, start, gap, None, first.operands, None)
 
 
 def _annotation(
@@ -349,44 +324,44 @@ def _annotation(
 ) -> Iterator[Equation]:
     """The equation of the annotation at `place`, after the sides of prose that lead to it; none for ``<<5=5>>``."""
     note = tokens[place]
-    inner = tokenize(text, note.start + 2, note.end - 2)
-    cuts = [-1, *(i for i, t in enumerate(inner) if t.kind == "="), len(inner)]
-    parts = [inner[a + 1 : b] for a, b in itertools.pairwise(cuts)]
-    value, end = _leading_value(parts[-1], 0, len(parts[-1]))
-    sums = [read_expression(part) for part in parts[:-1]]
-    words = any(t.kind == "w" for t in inner)
     span = (note.start, note.end)
-    if not value or end < len(parts[-1]) or words or not sums or None in sums:
+    inner = tokenize(text, note.start + 2, note.end - 2)
+    cuts = [i for i, token in enumerate(inner) if token.kind == "="]
+    value, end = _leading_value(inner, cuts[-1] + 1, len(inner)) if cuts else (None, 0)
+    noted = [read_expression(inner[a:b]) for a, b in zip([0, *(i + 1 for i in cuts)], cuts, strict=False)]
+    first = noted[0] if noted else None
+    if not value or end < len(inner) or not first or None in noted or any(t.kind == "w" for t in inner):
         yield _false(note, -1, -1, span, "unreadable_annotation")
         return
-    read = _operations(tokens, sides)
-    begin = read[0][0] if read else -1
+    prose = _operations(tokens, sides)
+    begin = prose[0][0] if prose else -1
     start, gap = _prose_span(text, tokens, begin, equals)
-    noted = [part for part in sums if part]
-    held = _holds(noted, value)
+    held = _holds([side for side in noted if side], value)
     if isinstance(held, str):
         yield _false(value, start, gap, span, held)
         return
-    told = [_holds([(tree, operands)], value) for _, tree, operands in read]
-    after = tokens[place + 1] if place + 1 < len(tokens) else None
-    if (any(isinstance(t, str) for t in told) and _plain(tokens[begin:place])) or (
-        after
-        and after.kind == "n"
-        and after.start == note.end
-        and after.value != value.value
-        and not (place + 2 < len(tokens) and tokens[place + 2].kind == "/")
-    ):
+    told = [_holds([side], value) for _, side in prose]
+    false = any(isinstance(t, str) for t in told) and _plain(tokens[begin:place])
+    if false or _shows_another(tokens, place, value):
         yield _false(value, start, gap, span, "wrong_arithmetic")
         return
-    tree, operands = noted[0]
     mirror: tuple[Token, ...] = ()
-    if read and not isinstance(told[0], str):
-        if not isinstance(tree, BinOp):
-            (_, tree, operands), held = read[0], told[0]
-        if told[0] == held and same(tree, read[0][1]):
-            mirror = read[0][2]
-    if isinstance(tree, BinOp):
-        yield Equation(tree, operands, value, *held, start, gap, span, mirror, None)
+    if prose and not isinstance(told[0], str):
+        said = prose[0][1]
+        if not isinstance(first.tree, BinOp):  # 12 inches / 12 inches = <<1=1>>1
+            first, held = said, told[0]
+        if told[0] == held and same(first.tree, said.tree):
+            mirror = said.operands
+    if isinstance(first.tree, BinOp):
+        yield Equation(first.tree, first.operands, value, *held, start, gap, span, mirror, None)
+
+
+def _shows_another(tokens: list[Token], place: int, value: Token) -> bool:
+    """Whether the number that directly follows the annotation at `place` is not the one that it states."""
+    after = tokens[place + 1] if place + 1 < len(tokens) else None
+    if not after or after.kind != "n" or after.start != tokens[place].end or after.value == value.value:
+        return False
+    return place + 2 == len(tokens) or tokens[place + 2].kind != "/"
 
 
 def _false(value: Token, start: int, gap: int, span: tuple[int, int] | None, fault: str) -> Equation:
@@ -401,10 +376,10 @@ def _plain(tokens: list[Token]) -> bool:
     )
 
 
-def _operations(tokens: list[Token], sides: list[tuple[int, int]]) -> list[tuple[int, Expr, tuple[Token, ...]]]:
-    """(first token, expression, operands) of the sides that have an operator."""
+def _operations(tokens: list[Token], sides: list[tuple[int, int]]) -> list[tuple[int, Expression]]:
+    """(first token, expression) of the sides that have an operator."""
     read = [(begin, read_expression(tokens[begin:end])) for begin, end in sides]
-    return [(begin, *part) for begin, part in read if part and isinstance(part[0], BinOp)]
+    return [(begin, side) for begin, side in read if side and isinstance(side.tree, BinOp)]
 
 
 def _prose_span(text: str, tokens: list[Token], begin: int, equals: int) -> tuple[int, int]:
@@ -445,35 +420,30 @@ def _leading_value(tokens: list[Token], place: int, stop: int) -> tuple[Token | 
     return (value._replace(value=-value.value, start=value.start - 1) if negative else value), place
 
 
-def _holds(sides: Sequence[tuple[Expr, Sequence[Token]]], value: Token) -> tuple[tuple[Number, ...], Number] | str:
+def _holds(sides: Sequence[Expression], value: Token) -> tuple[tuple[Number, ...], Number] | str:
     """What the operands of the first side and the value count as where all sides equal it; else the fault.
 
     Per cent is a share of 100, or a unit like any other, whichever makes the equation true.
     """
-    percents = value.percent or any(o.percent for _, operands in sides for o in operands)
-    fault = ""
-    for shares in (True, False) if percents else (True,):
-        result = _share(value, shares)
-        ok = True
-        for tree, operands in sides:
-            try:
-                got = evaluate(tree, {str(i): _share(o, shares) for i, o in enumerate(operands)}, None)
-            except ZeroDivisionError:
-                return "division_by_zero"
-            if got != result:
-                ok = False
-                fault = fault or ("rounded" if _rounds_to(got, result, value) else "wrong_arithmetic")
-        if ok:
-            return tuple([_share(o, shares) for o in sides[0][1]]), result
-    return fault
+    result = _share(value)
+    if all(side.value == result for side in sides):
+        return tuple([_share(o) for o in sides[0].operands]), result
+    if any(side.value is None for side in sides):
+        return "division_by_zero"
+    if value.percent or any(o.percent for side in sides for o in side.operands):
+        found = [evaluate(s.tree, {str(i): o.value for i, o in enumerate(s.operands)}, None) for s in sides]
+        if all(number == value.value for number in found):
+            return tuple([o.value for o in sides[0].operands]), value.value
+    rounded = all(side.value == result or _rounds_to(side.value or 0, result) for side in sides)
+    return "rounded" if rounded else "wrong_arithmetic"
 
 
-def _share(operand: Token, shares: bool) -> Number:
-    return Fraction(operand.value) / 100 if operand.percent and shares else operand.value
+def _share(operand: Token) -> Number:
+    return Fraction(operand.value) / 100 if operand.percent else operand.value
 
 
-def _rounds_to(exact: Number, stated: Number, written: Token) -> bool:
-    """Whether a stated number is the exact one to as many places as are written, to the nearest or cut off."""
+def _rounds_to(exact: Number, stated: Number) -> bool:
+    """Whether a stated number is an exact one cut off or rounded to as many places as the stated one has."""
     places = 0
     value = Fraction(stated)
     while value.denominator != 1 and places < MAX_DIGITS:

@@ -19,7 +19,8 @@ from typing import NamedTuple
 from ..core.arithmetic import BinOp, Expr, substitute
 from ..core.formats import group, parse_format
 from .expressions import write
-from .prose import Equation, Number, tokenize
+from .prose import Equation
+from .tokens import Number, tokenize
 
 BASELINES = ("prose", "random-steps")
 _PIECE = re.compile(r"\w+|[^\w\s]")
@@ -124,9 +125,9 @@ class Solution:
                 continue
             user, operand = uses[0]
             # What per cent counts as is a matter of the equation that it stands in.
-            if not any(o.percent for s in (step, steps[user]) for o in (*s.equation.operands, s.equation.value)):
-                if self._takes_nested(steps[user], operand):
-                    may.add(place)
+            shares = any(o.percent for s in (step, steps[user]) for o in (*s.equation.operands, s.equation.value))
+            if not shares and self._takes_nested(steps[user], operand):
+                may.add(place)
         return frozenset(may)
 
     def _piece_at(self, place: int) -> int:
@@ -145,9 +146,8 @@ class Solution:
 
     def groups(self, k: int) -> list[int]:
         """The steps that a text of granularity k shows."""
-        operands = {str(i): [str(s) for s in step.sources if s >= 0] for i, step in enumerate(self.steps)}
-        shown = _Outside(self.hidden)
-        return sorted(int(name) for name in group(operands, k, shown))
+        operands = {place: [s for s in step.sources if s >= 0] for place, step in enumerate(self.steps)}
+        return sorted(group(operands, k, set(operands) - self.hidden))
 
     def compress(self, fmt: TextFormat, seed: str = "", count: Callable[[str], int] | None = None) -> str:
         """The solution in a format, its final answer as it was.
@@ -254,16 +254,6 @@ class Solution:
                 break
             kept, text, length = fewer, shorter, now
         return text
-
-
-class _Outside:
-    """The steps that are not in a set, by name."""
-
-    def __init__(self, hidden: Container[int]) -> None:
-        self._hidden = hidden
-
-    def __contains__(self, name: object) -> bool:
-        return int(str(name)) not in self._hidden
 
 
 def _needs_brackets(tree: Expr, slot: str, inner: Expr) -> bool:
