@@ -19,6 +19,11 @@ from . import __version__
 
 COMMANDS = {
     "generate": ("generate", "generate", "make problems and traces in every format, as JSON Lines or Parquet"),
+    "compress": (
+        "compress",
+        "compress",
+        "compress solutions of your own, every step verified; count what it saves",
+    ),
     "verify": ("verify", "verify", "judge a file of solutions step by step"),
     "explain": ("explain", "explain", "show one problem in every format and order, with token counts"),
     "pretrain": ("pretrain", "pretrain", "train a tiny base model, from nothing or from another one"),

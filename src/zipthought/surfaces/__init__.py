@@ -1,7 +1,8 @@
 """Surfaces: how traces and problems are written. Each module renders and parses side by side.
 
 A surface is a module with ``NAME, looks_like, render_problem, parse_problem, render, parse, sentences``; adding one is
-one file and its line in `SURFACES`.
+one file and its line in `SURFACES`. A family of real solutions, whose problem is known by its question alone, is a
+module with ``NAME, SYSTEM, looks_like, read`` (see `solutions`); adding one is one file and its line in `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,18 @@ from types import ModuleType
 from ..core.problem import Problem
 from ..core.trace import Trace
 from ..core.verify import Verdict, check
-from . import english, terse
+from . import countdown, english, gsm8k, terse
 
 SURFACES: dict[str, ModuleType] = {module.NAME: module for module in (english, terse)}
 
+FAMILIES: dict[str, ModuleType] = {module.NAME: module for module in (countdown, gsm8k)}
+"""In the order in which they are asked whether a question is theirs."""
+
+# The same for ASCII text, several times as fast: runs of word characters, and characters that are punctuation.
+_ASCII = [chr(code) for code in range(128)]
+_BLANK = "_ \t\n\r\f\v\x1c\x1d\x1e\x1f"
+_WORDS_ONLY = bytes(code if (code < 128 and _ASCII[code].isalnum()) or code == ord("_") else 32 for code in range(256))
+_NO_PIECE = bytes(code for code in range(128) if _ASCII[code].isalnum() or _ASCII[code] in _BLANK)
 _PIECE = re.compile(r"\w+|[^\w\s]")
 
 
@@ -32,9 +41,24 @@ def detect_surface(solution: str) -> ModuleType:
     return next((surface for surface in SURFACES.values() if surface.looks_like(solution)), english)
 
 
+def get_family(name: str) -> ModuleType:
+    """The family of solutions of that name. Raises `ValueError` naming those that exist."""
+    if name not in FAMILIES:
+        raise ValueError(f"unknown family {name!r}; use {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def detect_family(question: str) -> ModuleType:
+    """The family that a question is of."""
+    return next(family for family in FAMILIES.values() if family.looks_like(question))
+
+
 def count_pieces(text: str) -> int:
     """Word and punctuation pieces: a token count that needs no tokenizer."""
-    return len(_PIECE.findall(text))
+    if not text.isascii():
+        return len(_PIECE.findall(text))
+    data = text.encode()
+    return len(data.translate(_WORDS_ONLY).split()) + len(data.translate(None, _NO_PIECE))
 
 
 def render(trace: Trace, surface: str = "english", aliases: Mapping[str, str] | None = None) -> str:

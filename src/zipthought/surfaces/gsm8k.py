@@ -26,8 +26,8 @@ _BOXED = re.compile(r"[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[
 _SAID = re.compile(r"(?i)(?:^|(?<=[.\n]))[^.\n]*\banswer(?: is|:)[ \t*]*(?P<final>\S[^\n]*)")
 
 
-def looks_like(solution: str) -> bool:
-    """Whether a text is a solution in prose: any text may be."""
+def looks_like(question: str) -> bool:
+    """Whether a question is of this family: any text may be."""
     return True
 
 

@@ -151,13 +151,20 @@ def find_equations(text: str) -> Iterator[Equation | Token]:
 
 _N = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _UNIT = r"(?:[ /](?!(?:x|X|of|plus|minus|times|divided|multiplied|by|equals)\b)[A-Za-z]++)*+"
-_SIMPLE = re.compile(
-    r"(?P<before>[^=<>+*/×÷·\-−–()\[\]{}\\%]*?(?<![\d.,$]) ?)"
-    rf"(?P<said>\$?{_N}{_UNIT}(?: ?[-+*/x×] ?\$?{_N}{_UNIT})+) ?(?P<equals>= ?)\$?"
-    r"<<(?P<noted>\d+(?:\.\d+)?(?:[-+*/]\d+(?:\.\d+)?)+)=(?P<value>\d+(?:\.\d+)?)>>"
-    rf"(?P<shown>{_N})?(?![\d/,%])[^=<>]*",
+_LEAD = r"(?P<before>[^=<>+*/×÷·\-−–()\[\]{}\\%]*?(?<![\d.,$]) ?)"
+_TRAIL = rf"(?P<shown>{_N})?(?![\d/,%])[^=<>]*"
+_PLAIN = r"\d+(?:\.\d+)?"
+_PAIR = re.compile(
+    rf"{_LEAD}(?P<said>\$?(?P<left>{_N}){_UNIT} ?(?P<op>[-+*/x×]) ?\$?(?P<right>{_N}){_UNIT}) ?(?P<equals>= ?)\$?"
+    rf"<<(?P<first>{_PLAIN})(?P<sign>[-+*/])(?P<second>{_PLAIN})=(?P<value>{_PLAIN})>>{_TRAIL}",
     re.ASCII,
 )
+_SIMPLE = re.compile(
+    rf"{_LEAD}(?P<said>\$?{_N}{_UNIT}(?: ?[-+*/x×] ?\$?{_N}{_UNIT})+) ?(?P<equals>= ?)\$?"
+    rf"<<(?P<noted>{_PLAIN}(?:[-+*/]{_PLAIN})+)=(?P<value>{_PLAIN})>>{_TRAIL}",
+    re.ASCII,
+)
+_TREES = {op: BinOp(op, "0", "1") for op in "+-*/"}
 _CONTINUES = re.compile(r"plus|minus|times|equals|divided|multiplied|\b[xX]\b|\d\s*of\b|\d \d")
 _PARTS = re.compile(r"[ /][A-Za-z]{2,}|[ /][A-WYZa-wyz]\b|(\d[\d,]*(?:\.\d+)?|[-+*/x×])", re.ASCII)
 
@@ -167,55 +174,79 @@ def _simple_line(text: str, start: int, end: int) -> Equation | None:
 
     Most lines are such, and this reads them several times as fast as the rest of this module, which says the same.
     """
+    match = _PAIR.fullmatch(text, start, end)
+    if match:
+        return _simple_pair(text, start, end, match)
     match = _SIMPLE.fullmatch(text, start, end)
-    if not match:
+    if not match or not _simple_rest(text, start, end, match):
         return None
-    noted, value, shown = match.group("noted", "value", "shown")
-    if shown and shown != value and shown.replace(",", "") != value:
-        return None
-    if _CONTINUES.search(text, start, match.end("before")) or text.find("equals", match.end("value"), end) >= 0:
-        return None
-    at, to = match.span("said")
-    parts = [part for part in _PARTS.finditer(text, at, to) if part[1]]
-    said = "".join([part[1] for part in parts])
-    if said != noted and said.replace(",", "").replace("x", "*").replace("×", "*") != noted:
+    noted = match["noted"]
+    parts = [part for part in _PARTS.finditer(text, *match.span("said")) if part[1]]
+    if "".join([part[1] for part in parts]).replace(",", "").replace("x", "*").replace("×", "*") != noted:
         return None
     note = match.start("noted")
     tokens: list[Token] = []
     for part in parts:
         piece = part[1].replace(",", "")
-        width = len(piece)
-        if piece.isdigit():
-            tokens.append(_new(Token, ("n", note, note + width, int(piece), False)))
-        elif width > 1:
-            tokens.append(_new(Token, ("n", note, note + width, parse_number(piece), False)))
-        else:
-            tokens.append(_new(Token, ("*" if piece in "x×" else piece, note, note + width, 0, False)))
+        number = parse_number(piece) if piece[0] in "0123456789" else None
+        kind, width = ("*" if piece in "x×" else piece) if number is None else "n", len(piece)
+        tokens.append(Token(kind, note, note + width, number or 0))
         note += width
-    expression = _pair(*tokens) if len(tokens) == 3 else read_expression(tokens)
-    result = parse_number(value)
+    expression = read_expression(tokens)
+    result = parse_number(match["value"])
     if not expression or result is None or expression.value != result:
         return None
     operands = expression.operands
-    values = tuple([operand.value for operand in operands])
-    mirror = tuple(
-        [_new(Token, ("n", *part.span(1), value, False)) for part, value in zip(parts[::2], values, strict=True)]
+    mirror = [Token("n", *part.span(1), o.value) for part, o in zip(parts[::2], operands, strict=True)]
+    return _simple_equation(match, expression.tree, operands, result, match.start("noted"), tuple(mirror))
+
+
+def _simple_rest(text: str, start: int, end: int, match: re.Match[str]) -> bool:
+    """Whether the rest of a simple line changes nothing: the number shown is the one annotated, no operator in words
+    stands before the expression and no second equation after it."""
+    value, shown = match.group("value", "shown")
+    return not (
+        (shown and shown != value and shown.replace(",", "") != value)
+        or _CONTINUES.search(text, start, match.end("before"))
+        or text.find("equals", match.end("value"), end) >= 0
     )
+
+
+def _simple_pair(text: str, start: int, end: int, match: re.Match[str]) -> Equation | None:
+    """`_simple_line` of two numbers, the commonest of all."""
+    left, op, right, first, sign, second, stated = match.group(
+        "left", "op", "right", "first", "sign", "second", "value"
+    )
+    if op != sign and (sign != "*" or op not in "x×"):
+        return None
+    if (left != first and left.replace(",", "") != first) or (right != second and right.replace(",", "") != second):
+        return None
+    if not _simple_rest(text, start, end, match):
+        return None
+    one, two, result = parse_number(first), parse_number(second), parse_number(stated)
+    if one is None or two is None or result is None or (sign == "/" and not two):
+        return None
+    if apply(sign, one, two, None) != result:
+        return None
+    operands = (
+        _new(Token, ("n", *match.span("first"), one, False)),
+        _new(Token, ("n", *match.span("second"), two, False)),
+    )
+    mirror = (
+        _new(Token, ("n", *match.span("left"), one, False)),
+        _new(Token, ("n", *match.span("right"), two, False)),
+    )
+    return _simple_equation(match, _TREES[sign], operands, result, operands[0].start, mirror)
+
+
+def _simple_equation(
+    match: re.Match[str], tree: Expr, operands: tuple[Token, ...], result: Number, note: int, mirror: tuple[Token, ...]
+) -> Equation:
     low, high = match.span("value")
     stated = _new(Token, ("n", low, high, result, False))
-    span = (match.start("noted") - 2, high + 2)
-    return _new(
-        Equation, (expression.tree, operands, stated, values, result, at, match.end("equals"), span, mirror, None)
-    )
-
-
-def _pair(left: Token, op: Token, right: Token) -> Expression | None:
-    """`read_expression` of two numbers."""
-    first, second = left.value, right.value
-    if len(str(first)) > MAX_DIGITS or (op.kind == "/" and not second):
-        return None
-    value = apply(op.kind, first, second, None)
-    return _new(Expression, (_new(BinOp, (op.kind, "0", "1")), (left, right), value))
+    values = tuple([operand[3] for operand in operands])
+    span, start, gap = (note - 2, high + 2), match.start("said"), match.end("equals")
+    return _new(Equation, (tree, operands, stated, values, result, start, gap, span, mirror, None))
 
 
 def _line_equations(text: str, tokens: list[Token]) -> Iterator[Equation | Token]:
@@ -261,7 +292,7 @@ def _suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, bool]
             continue
         if not expect_operand and kind in "n)":
             after = tokens[place + 1]
-            if after.start > tokens[place].end + 1 or (kind == "n" and after.kind != "("):
+            if after.start > tokens[place].end + 1 or after.kind not in ("(" if kind == "n" else "(n"):
                 break
             expect_operand = True
         if expect_operand and kind == "(" and tokens[place + 1].kind == "-":

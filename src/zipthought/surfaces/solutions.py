@@ -1,9 +1,10 @@
 """Solutions in prose: steps found in a text, which earlier result each operand is, and the text compressed.
 
-A family of solutions (`gsm8k`, `countdown`) is a module with ``NAME, SYSTEM, looks_like, read``; its `read` gives a
-`Solution`, or raises `UnreadableError` with the reason. A step is one equation of the source, so that granularity
-counts the source's steps. A result is nested in a later step only where that step alone uses it, once, and where the
-sentence that is left can say so (`Solution.hidden`); other steps are shown in every composed or implicit text.
+A family of solutions (`gsm8k`, `countdown`) is a module with ``NAME, SYSTEM, looks_like, read`` and one line in
+`FAMILIES` of this package; its `read` gives a `Solution`, or raises `UnreadableError` with the reason. A step is one
+equation of the source, so that granularity counts the source's steps. A result is nested in a later step only where
+that step alone uses it, once, and where the sentence that is left can say so (`Solution.hidden`); other steps are shown
+in every composed or implicit text.
 """
 
 from __future__ import annotations
@@ -202,8 +203,8 @@ class Solution:
             return []
         changes = []
         if equation.annotation:
-            leaves = {str(i): inner.get(i, f"{place}.{i}") for i in range(len(sources))}
-            text = "".join(write(substitute(equation.tree, leaves), self._leaf))
+            leaves = {str(i): inner.get(i) or self._leaf(place, i) for i in range(len(sources))}
+            text = "".join(write(substitute(equation.tree, leaves), str))
             value = self.text[equation.value.start : equation.value.end] + "%" * equation.value.percent
             changes.append((*equation.annotation, f"<<{text}={value}>>"))
         for slot, tree in inner.items():
@@ -215,7 +216,7 @@ class Solution:
     def _in_prose(self, tree: Expr, start: int, end: int, outer: Expr, slot: str) -> str:
         """An expression as it is written in the place of an operand, with blanks where its neighbours have them."""
         before, after = self.text[start - 1 : start], self.text[end : end + 1]
-        tokens = write(tree, self._leaf)
+        tokens = write(tree, str)
         tight = before in _OPERATOR_CHARACTERS or after in _OPERATOR_CHARACTERS
         text = "".join(tokens) if tight else " ".join(tokens).replace("( ", "(").replace(" )", ")")
         if before == ")" or after == "(" or _UNIT.match(self.text, end) or _needs_brackets(outer, slot, tree):
@@ -223,17 +224,16 @@ class Solution:
         return text
 
     def _nested(self, place: int, visible: Container[int]) -> Expr:
-        """The expression of a step that is not shown, its operands named ``step.operand``."""
+        """The expression of a step that is not shown, its operands as they are written."""
         sources = self.steps[place].sources
         leaves: dict[str, Expr] = {
-            str(i): self._nested(s, visible) if s >= 0 and s not in visible else f"{place}.{i}"
+            str(i): self._nested(s, visible) if s >= 0 and s not in visible else self._leaf(place, i)
             for i, s in enumerate(sources)
         }
         return substitute(self.steps[place].equation.tree, leaves)
 
-    def _leaf(self, name: str) -> str:
-        place, slot = name.split(".")
-        operand = self.steps[int(place)].equation.operands[int(slot)]
+    def _leaf(self, place: int, slot: int) -> str:
+        operand = self.steps[place].equation.operands[slot]
         text = self.text[operand.start : operand.end] + "%" * operand.percent
         return f"({text})" if operand.value < 0 or " " in text or "/" in text else text.replace(",", "")
 

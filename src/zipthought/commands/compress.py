@@ -1,0 +1,79 @@
+"""``zipthought compress``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..data.compress import CompressConfig, compress_file
+from .console import console, print_json, print_table, progress
+
+
+def compress(
+    input: Annotated[Path, tyro.conf.Positional],  # noqa: A002
+    output: Path,
+    format: tuple[str, ...] = ("composed:2",),  # noqa: A002
+    layout: str = "auto",
+    question_field: str = "",
+    solution_field: str = "",
+    answer_field: str = "",
+    id_field: str = "id",
+    family: str = "auto",
+    tokenizer: str = "",
+    workers: int = 0,
+    seed: int = 0,
+    json: bool = False,
+) -> int:
+    """Compress solutions.
+
+    Args:
+        input: JSON Lines, JSON, Parquet, or a Hugging Face dataset directory.
+        output: A .jsonl file for the records of all formats, or a directory for a file per format; what does not
+            verify goes to OUTPUT.rejects.jsonl.
+        format: composed:k, implicit:k, answer-only, and the baselines random-steps:p (a share p of the text) and prose.
+        layout: question-answer, question-cot-answer, alpaca, sharegpt, messages; auto finds it for each record.
+        question_field: The field of the question, where no layout fits.
+        solution_field: The field of the solution, where no layout fits.
+        answer_field: The field of the final answer, where the solution does not state it.
+        id_field: The field of the source's id.
+        family: gsm8k (arithmetic in prose), countdown, or auto.
+        tokenizer: A Hugging Face tokenizer to count with (a directory, or a tokenizer.json).
+        workers: Processes; 0 means one for a small input, else one a processor.
+        seed: Of random-steps.
+        json: Print what was done as one object on standard output.
+    """
+    config = CompressConfig(
+        input=input,
+        output=output,
+        format=format,
+        layout=layout,
+        question_field=question_field,
+        solution_field=solution_field,
+        answer_field=answer_field,
+        id_field=id_field,
+        family=family,
+        tokenizer=tokenizer,
+        workers=workers,
+        seed=seed,
+    )
+    with progress() as bar:
+        task = bar.add_task("compress", total=None, note="")
+        summary = compress_file(config, lambda done: bar.update(task, completed=done))
+    if json:
+        print_json(summary)
+        return 0
+    if summary["rejected"]:
+        rows = [{"reason": reason, "records": n} for reason, n in summary["reasons"].items()]
+        print_table(f"{summary['rejected']} of {summary['input']} records kept aside: {summary['rejects_file']}", rows)
+    unit = "tokens" if tokenizer else "pieces"
+    rows = [
+        {"format": name, unit: row["tokens_after"], "of": row["tokens_before"], "ratio": row["ratio"]}
+        | {f"p{p}": row[f"ratio_p{p}"] for p in (10, 50, 90)}
+        for name, row in summary["formats"].items()
+    ]
+    print_table(f"{summary['verified']} of {summary['input']} records verified and compressed", rows)
+    for path in dict.fromkeys(summary["files"].values()):
+        console.print(path, markup=False)
+    return 0
