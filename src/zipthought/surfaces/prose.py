@@ -140,7 +140,7 @@ def find_equations(text: str) -> Iterator[Equation | Token]:
     while line_start < len(text):
         line_end = text.find("\n", line_start)
         line_end = len(text) if line_end < 0 else line_end
-        if text.find("=", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
+        if any(text.find(sign, line_start, line_end) >= 0 for sign in ("=", "<<", "equals")):
             simple = _simple_line(text, line_start, line_end)
             if simple:
                 yield simple

@@ -28,7 +28,7 @@ class Token(NamedTuple):
     percent: bool = False
 
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0]\d{3})+(?![\d/,])|\d+)(?:\.\d+)?|\.\d+"
+_DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0]\d{3})+(?![\d/,])|\d++)(?:\.\d++)?+|\.\d++)(?!\.\.|…)"
 _BEFORE_NUMBER = r"(?=\s*(?:\\?[$€£])?\s*[\d.(\[\\])"
 _TOKEN = re.compile(
     r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_]))[^\W\d_]+[ ,']*)+)"
@@ -87,7 +87,7 @@ def numbers(text: str) -> set[Number]:
         if written.isdigit() and len(written) < MAX_DIGITS:
             found.add(int(written))
             continue
-        value = parse_number(written.strip("%., "))
+        value = parse_number(written.rstrip("%"))
         if value is not None:
             found.add(value)
             if written[-1] == "%":

@@ -1,0 +1,180 @@
+"""Arithmetic in prose: what is read, what is refused, and that no text makes it fail."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zipthought.core.arithmetic import evaluate
+from zipthought.surfaces import prose
+from zipthought.surfaces.prose import Equation, find_equations
+from zipthought.surfaces.tokens import numbers, tokenize
+
+GSM8K = Path(__file__).parents[2] / "shared" / "data" / "gsm8k" / "test.jsonl"
+
+
+def read(text):
+    """(value of the expression, result, fault) of each equation; `=` for what could not be read."""
+    found = []
+    for e in find_equations(text):
+        if not isinstance(e, Equation):
+            found.append("=")
+        elif e.fault:
+            found.append(e.fault)
+        else:
+            value = evaluate(e.tree, {str(i): v for i, v in enumerate(e.values)}, None)
+            assert value == e.result
+            found.append(e.result)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "results"),
+    [
+        ("He has 3 + 4 = 7 eggs.", [7]),
+        ("He has 3+4=<<3+4=7>>7 eggs.", [7]),
+        ("It costs 2 x $4.50 = $9.00", [9]),
+        ("It costs 6 cars × $2/car = $<<6*2=12>>12.", [12]),
+        ("That is 3 hours + 2 hours = 5 hours in all", [5]),
+        ("He ran 1,200 / 4 = <<1200/4=300>>300 m", [300]),
+        ("It paid $400 000 x 3/100 = $12 000", [12000]),
+        ("This is 12/20 x 100% = 60% of them.", [Fraction(3, 5)]),
+        ("He lost 45 + 21 + 28 = 94% of it", [94]),
+        ("So 20% of 50 = 10 left", [10]),
+        ("3 1/2 - 2 = 1 1/2 hours", [Fraction(3, 2)]),
+        ("W = 1 1/2 / 1/2 = 3 episodes", [3]),
+        ("(1/4)24 = 6 pints", [6]),
+        ("1/2 (68) + 10 = 44 points", [44]),
+        ("It fell 2 - 8 = -6 degrees", [-6]),
+        ("Then -6 + 3 = -3 degrees", [-3]),
+        ("-48 + 21 + (-3) = <<-48+21+(-3)=-30>>-30", [-30]),
+        ("5 × \\frac{1}{2} = 2.5 and \\frac{3+1}{2} = 2", [Fraction(5, 2), 2]),
+        ("4 \\times 5 \\div 2 = 10", [10]),
+        ("200 minus 174 equals 26", [26]),
+        ("8 divided by 2 equals 4", [4]),
+        ("60g * 4/5 = 240g/5 = 48 grams", [48]),
+        ("250(2/5)=100=x", [100]),
+        ("so 250 of them. Then 5+2=7", [7]),
+    ],
+)
+def test_reads(text, results):
+    assert read(text) == results
+
+
+@pytest.mark.parametrize(
+    ("text", "results", "why"),
+    [
+        ("He has 2 + 2 = 5", ["wrong_arithmetic"], "plain and false"),
+        ("He has 2+2=<<2+2=5>>5", ["wrong_arithmetic"], "an annotation must hold"),
+        ("He has 2+3=<<2+2=4>>4", ["wrong_arithmetic"], "the prose says another sum"),
+        ("He has 2+2=<<2+2=4>>5", ["wrong_arithmetic"], "the number shown is another one"),
+        ("10/3 = <<10/3=3.33>>3.33", ["rounded"], "exact, not rounded"),
+        ("1/0 = <<1/0=0>>0", ["division_by_zero"], "no value"),
+        ("<<two+2=4>>4", ["unreadable_annotation"], "words"),
+        ("<<2+=4>>4", ["unreadable_annotation"], "no expression"),
+        ("<<4>>4", ["unreadable_annotation"], "no equation"),
+        ("Let x = 5", ["="], "no operation"),
+        ("15 gallons = 120 pints", [], "no operation"),
+        ("We get 2x + 14 = 20", ["="], "letters: it does not hold as numbers"),
+        ("X*6 + 9 = 15", ["="], "an operator with a letter before it is left out of what was read"),
+        ("10% of it in 3 days + 2 = 9", ["="], "words between, and false: another meaning"),
+        ("33 / 100 = 33.333...%", ["="], "an ellipsis is no number"),
+        (f"{'9' * 31} + 1 = 2", ["="], "too long to read"),
+    ],
+)
+def test_refuses(text, results, why):
+    assert read(text) == results, why
+
+
+def test_numbers_of_a_question():
+    assert numbers("5 eggs at $1,200.50 with 20% off, .5 each") == {
+        5,
+        Fraction("1200.5"),
+        20,
+        Fraction(1, 5),
+        Fraction(1, 2),
+    }
+
+
+PIECES = st.sampled_from(
+    "3|12|1,200|0.5|.25|+|-|*|/|x|of|=|<<|>>|(|)|%|$| |\n|eggs|. |<<3+4=7>>|\\frac{|}|{|\\boxed{|7|plus|equals|–".split("|")
+)
+
+
+@given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=60))
+@settings(max_examples=400)
+def test_no_text_raises(text):
+    for equation in find_equations(text):
+        if isinstance(equation, Equation) and not equation.fault:
+            assert evaluate(equation.tree, {str(i): v for i, v in enumerate(equation.values)}, None) == equation.result
+    for token in tokenize(text):
+        assert 0 <= token.start <= token.end <= len(text)
+
+
+NUMBER = st.integers(0, 999).map(str) | st.sampled_from(["1,200", "0.5", "2.50"])
+UNIT = st.sampled_from(["", " eggs", " red boxes", "/day", " x", " of"])
+LINE = st.tuples(
+    st.sampled_from(["", "He has ", "In 5 days he ran ", "20% of 3 ", "(so) ", "plus ", "4 times more: ", "a-b "]),
+    st.sampled_from(["", "$"]),
+    st.lists(st.tuples(NUMBER, UNIT), min_size=2, max_size=4),
+    st.sampled_from(["+", " - ", " x ", "*", " / "]),
+    st.sampled_from(["", ".", " eggs.", " and 3 + 4 = 7.", "% of it", "/2", " equals that"]),
+    st.integers(-1, 1),
+)
+
+
+@given(LINE)
+@settings(max_examples=500)
+def test_the_short_way_through_a_simple_line_says_the_same(line):
+    lead, money, numbers_, op, trail, error = line
+    said = op.join(f"{money}{number}{unit}" for number, unit in numbers_)
+    noted = op.strip().replace("x", "*").join(number.replace(",", "") for number, _ in numbers_)
+    try:
+        value = evaluate_plain(noted) + error
+    except ZeroDivisionError:
+        return
+    if value.denominator != 1:
+        return
+    text = f"{lead}{said} = {money}<<{noted}={value}>>{value}{trail}"
+    short = prose._simple_line(text, 0, len(text))
+    if short:
+        assert list(prose._line_equations(text, tokenize(text))) == [short]
+
+
+def evaluate_plain(text):
+    """An expression of one kind of operator, by hand."""
+    op = next(c for c in "+-*/" if c in text)
+    first, *rest = map(Fraction, text.split(op))
+    for number in rest:
+        first = {"+": first + number, "-": first - number, "*": first * number}.get(op) or (
+            first / number if op == "/" else first * 0
+        )
+    return first
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="the real data are not here")
+def test_the_short_way_says_the_same_of_real_lines():
+    short = 0
+    for row in map(json.loads, GSM8K.open()):
+        for line in row["answer"].split("\n"):
+            simple = prose._simple_line(line, 0, len(line))
+            if simple:
+                short += 1
+                assert list(prose._line_equations(line, tokenize(line))) == [simple]
+    assert short > 3000
+
+
+def test_the_work_is_linear_in_the_text():
+    import time
+
+    def seconds(times):
+        text = "3 + ( 4 eggs - " * times + "= 5 x " * times
+        start = time.process_time()
+        list(find_equations(text))
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(8000) < 40 * max(seconds(1000), 0.002)  # 8 times the text; quadratic would be 64 times the time.
