@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from json.encoder import encode_basestring_ascii as quoted
+from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -226,7 +227,8 @@ def _work(config: CompressConfig, batches: Iterator[list[SourceItem]]) -> Iterat
         yield from (compress_batch(config, batch) for batch in batches)
         return
     waiting: deque[Future[Done]] = deque()
-    with ProcessPoolExecutor(max_workers=workers) as pool:
+    # Not forked: the process may have threads (of Arrow, of torch) that a copy of it would wait for.
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
         for batch in batches:
             waiting.append(pool.submit(compress_batch, config, batch))
             if len(waiting) >= 2 * workers:

@@ -22,7 +22,8 @@ NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
 
 _FINAL = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(?P<final>[^\n]*)")
-_BOXED = re.compile(r"[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[^\n]*")
+# Both from a sentence's start on, so that each sentence is looked at once.
+_BOXED = re.compile(r"(?:^|(?<=[.\n]))[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[^\n]*")
 _SAID = re.compile(r"(?i)(?:^|(?<=[.\n]))[^.\n]*\banswer(?: is|:)[ \t*]*(?P<final>\S[^\n]*)")
 
 

@@ -1,0 +1,225 @@
+"""`zipthought compress`, from files to files: nothing is lost, nothing is mended, and every reject says why."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from zipthought.cli import main
+from zipthought.data.compress import CompressConfig, compress_file
+from zipthought.data.records import record_id
+
+GOOD = {"question": "How many?", "answer": "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.\n#### 20"}
+FORMATS = ("composed:2", "implicit:2", "answer-only", "random-steps:0.6", "prose")
+
+
+def rows(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def run(tmp_path, text, name="in.jsonl", formats=("composed:2",), **settings):
+    source = tmp_path / name
+    source.write_bytes(text if isinstance(text, bytes) else text.encode())
+    config = CompressConfig(input=source, output=tmp_path / "out.jsonl", format=formats, **settings)
+    summary = compress_file(config)
+    return summary, rows(config.output), rows(config.rejects_path)
+
+
+def test_a_record_in_every_format(tmp_path):
+    summary, out, rejects = run(tmp_path, json.dumps({**GOOD, "id": "a-1"}), formats=FORMATS)
+    assert rejects == []
+    assert [row["format"] for row in out] == ["composed", "implicit", "answer-only", "random-steps", "prose"]
+    for row in out:
+        assert row["source_id"] == "a-1"
+        assert row["id"] == record_id(row)
+        assert row["completion"].endswith("#### 20")
+        assert [turn["role"] for turn in row["messages"]] == ["system", "user", "assistant"]
+        assert row["messages"][2]["content"] == row["completion"]
+    assert out[0]["completion"] == "So (2+3)*4 = <<(2+3)*4=20>>20.\n#### 20".replace("(2+3)*4 =", "(2 + 3) * 4 =")
+    assert summary["formats"]["prose"]["tokens_before"] == summary["formats"]["prose"]["tokens_after"]
+
+
+BROKEN = [
+    (b'{"question": "a"', "broken_json"),
+    (b"", "empty_line"),
+    (b"[1, 2]", "not_an_object"),
+    (b'"text"', "not_an_object"),
+    (b'{"question": "a"}', "missing_field"),
+    (b'{"question": "a", "answer": 5.5}', "no_final_answer"),
+    (b'{"question": "a", "answer": null}', "missing_field"),
+    (b'{"text": "a"}', "missing_field"),
+    (b'{"question": "a\xff", "answer": "b"}', "not_utf8"),
+    (b"[" * 100_000, "broken_json"),
+    (b'{"question": "a", "answer": "2+2=<<2+2=5>>5\\n#### 5"}', "wrong_arithmetic"),
+    (b'{"question": "a", "answer": "1/0=<<1/0=5>>5\\n#### 5"}', "division_by_zero"),
+    (b'{"question": "a", "n": ' + b"9" * 5000 + b"}", "broken_json"),
+    (b'{"messages": [{"role": "user", "content": "a"}]}', "not_one_turn"),
+    (b'{"messages": "a"}', "missing_field"),
+]
+
+
+def test_input_is_output_and_rejects(tmp_path):
+    lines = [json.dumps(GOOD).encode(), *(line for line, _ in BROKEN), json.dumps(GOOD).encode()]
+    summary, out, rejects = run(tmp_path, b"\n".join(lines))
+    assert summary["input"] == len(lines) == len(out) + len(rejects)
+    assert summary["verified"] == len(out) == 2
+    assert [row["reason"] for row in rejects] == [reason for _, reason in BROKEN]
+    assert [row["source_line"] for row in rejects] == list(range(2, len(BROKEN) + 2))
+    assert sum(summary["reasons"].values()) == summary["rejected"]
+    for row, (line, _) in zip(rejects, BROKEN, strict=True):
+        if "original" in row:
+            assert row["original"].rstrip("\n").encode() == line
+        else:
+            assert row["reason"] == "not_utf8"
+
+
+def test_a_line_of_ten_megabytes(tmp_path):
+    words = "and so on " * 1_000_000
+    long = {"question": "a", "answer": f"{words}\nIt is 2 + 3 = 5.\n#### 5"}
+    digits = {"question": "a", "answer": "9" * 10_000_000}
+    summary, out, rejects = run(tmp_path, f"{json.dumps(long)}\n{json.dumps(digits)}\n", formats=("composed:2",))
+    assert (len(out), [row["reason"] for row in rejects]) == (1, ["no_final_answer"])
+    assert summary["input"] == 2
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"question": "How many?", "cot": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": "20"},
+        {"question": "How many?", "cot": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": 20},
+        {"instruction": "How many?", "input": "", "output": GOOD["answer"]},
+        {"conversations": [{"from": "human", "value": "How many?"}, {"from": "gpt", "value": GOOD["answer"]}]},
+        {
+            "messages": [
+                {"role": "system", "content": "Be good."},
+                {"role": "user", "content": "How many?"},
+                {"role": "assistant", "content": GOOD["answer"]},
+            ]
+        },
+    ],
+)
+def test_layouts(tmp_path, record):
+    _, out, rejects = run(tmp_path, json.dumps(record))
+    assert rejects == []
+    assert out[0]["prompt"] == "How many?"
+    assert out[0]["answer"] == "20"
+
+
+def test_fields_by_flag(tmp_path):
+    record = {"q": "How many?", "s": "It is 2 + 3 = 5.", "final": "5", "key": 7}
+    (tmp_path / "in.jsonl").write_text(json.dumps(record))
+    flags = ["--question-field", "q", "--solution-field", "s", "--answer-field", "final", "--id-field", "key"]
+    assert main(["compress", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl"), *flags]) == 0
+    assert rows(tmp_path / "out.jsonl")[0]["source_id"] == "7"
+
+
+def test_json_parquet_and_dataset_directories_say_the_same(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    records = [{**GOOD, "id": str(i)} for i in range(50)]
+    expected = run(tmp_path, "\n".join(map(json.dumps, records)))[1]
+    assert run(tmp_path, json.dumps(records, indent=2), "in.json")[1] == expected
+    table = pyarrow.Table.from_pylist(records)
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    directory = tmp_path / "dataset" / "train"
+    directory.mkdir(parents=True)
+    path = str(directory / "data-00000-of-00001.arrow")
+    with pyarrow.OSFile(path, "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, max_chunksize=7)
+    for source in (tmp_path / "in.parquet", tmp_path / "dataset"):
+        compress_file(CompressConfig(input=source, output=tmp_path / "out.jsonl"))
+        assert rows(tmp_path / "out.jsonl") == expected
+
+
+def test_json_arrays_are_read_element_by_element(tmp_path, monkeypatch):
+    from zipthought.data import sources
+
+    monkeypatch.setattr(sources, "CHUNK", 16)
+    text = json.dumps([GOOD, 12, {"a": [1, {"b": "]"}]}, "x, y", 3.5], indent=1)
+    (tmp_path / "a.json").write_text(text)
+    items = [json.loads(item.text) for item in sources.read_source(tmp_path / "a.json")]
+    assert items == json.loads(text)
+    (tmp_path / "b.json").write_text(text[:-20])
+    items = list(sources.read_source(tmp_path / "b.json"))
+    assert [json.loads(item.text) for item in items[:2]] == [GOOD, 12]
+    assert "".join(item.text.decode() for item in items).startswith("{")
+    (tmp_path / "c.json").write_text(json.dumps(GOOD))
+    assert [json.loads(item.text) for item in sources.read_source(tmp_path / "c.json")] == [GOOD]
+
+
+def test_processes_change_nothing(tmp_path, monkeypatch):
+    from zipthought.data import compress
+
+    monkeypatch.setattr(compress, "BATCH_RECORDS", 7)
+    rng = random.Random(0)
+    lines = [rng.choice([json.dumps(GOOD), "{", json.dumps({**GOOD, "id": i})]) for i in range(60)]
+    one = run(tmp_path, "\n".join(lines), formats=FORMATS, workers=1)
+    two = run(tmp_path, "\n".join(lines), formats=FORMATS, workers=2)
+    assert one == two
+
+
+def test_a_directory_receives_a_file_per_format(tmp_path):
+    (tmp_path / "in.jsonl").write_text(json.dumps(GOOD))
+    assert main(["compress", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "d"), "--format", *FORMATS]) == 0
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [
+        "answer-only.jsonl",
+        "composed-2.jsonl",
+        "implicit-2.jsonl",
+        "prose.jsonl",
+        "random-steps-0.6.jsonl",
+    ]
+    assert (tmp_path / "d.rejects.jsonl").read_text() == ""
+
+
+def test_tokens_of_a_tokenizer(tmp_path, tiny_base):
+    summary, _, _ = run(tmp_path, json.dumps(GOOD), tokenizer=str(tiny_base))
+    assert summary["formats"]["composed:2"]["tokens_after"] > 0
+    with pytest.raises(ValueError, match=r"tokenizer\.json"):
+        run(tmp_path, json.dumps(GOOD), tokenizer=str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ValueError, match="not the tokenizer"):
+        run(tmp_path, json.dumps(GOOD), tokenizer=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--format", "explicit"], "prose"),
+        (["--format", "composed:0"], "at least 1"),
+        (["--layout", "other"], "unknown layout"),
+        (["--question-field", "q"], "go together"),
+        (["--family", "other"], "unknown family"),
+        (["--output", "in.jsonl"], "is the input"),
+        (["--output", "out.txt"], ".jsonl file or a directory"),
+        (["--workers", "-1"], "at least 0"),
+    ],
+)
+def test_one_line_for_what_cannot_be_done(tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text(json.dumps(GOOD))
+    defaults = [] if "--output" in flags else ["--output", "out.jsonl"]
+    assert main(["compress", "in.jsonl", *defaults, *flags]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "in.txt", "empty"])
+def test_inputs_that_are_none(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    Path("in.txt").write_text("a")
+    Path("empty").mkdir()
+    assert main(["compress", name, "--output", "out.jsonl"]) == 2
+    assert name in capsys.readouterr().err
+    assert not Path("out.jsonl").exists()
+
+
+def test_summary_as_json(tmp_path, capsys):
+    (tmp_path / "in.jsonl").write_text(json.dumps(GOOD) + "\n{\n")
+    assert main(["compress", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl"), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["input"] == 2
+    assert summary["reasons"] == {"broken_json": 1}
+    assert set(summary["formats"]["composed:2"]) >= {"records", "tokens_before", "tokens_after"}

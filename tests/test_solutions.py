@@ -1,0 +1,220 @@
+"""Solutions in prose: what verifies, which result each operand is, and that compressed text says the same."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zipthought.surfaces import count_pieces, countdown, detect_family, gsm8k
+from zipthought.surfaces.solutions import UnreadableError, parse_text_format
+
+GSM8K = Path(__file__).parents[2] / "shared" / "data" / "gsm8k" / "test.jsonl"
+
+EGGS = """The ducks lay 16 eggs and she eats 3, so 16 - 3 = <<16-3=13>>13 eggs are left.
+She bakes with 4 of them. That leaves 13 - 4 = <<13-4=9>>9 eggs.
+She sells 9 eggs * $2/egg = $<<9*2=18>>18 worth.
+#### 18"""
+
+
+def compressed(text, fmt, question=""):
+    return gsm8k.read(question, text).compress(parse_text_format(fmt))
+
+
+def test_composed_nests_the_operations_in_the_last_sentence():
+    assert (
+        compressed(EGGS, "composed:3") == "She sells (16 - 3 - 4) eggs * $2/egg = $<<(16-3-4)*2=18>>18 worth.\n#### 18"
+    )
+    assert compressed(EGGS, "composed:2").split("\n") == [
+        "She bakes with 4 of them. That leaves 16 - 3 - 4 = <<16-3-4=9>>9 eggs.",
+        "She sells 9 eggs * $2/egg = $<<9*2=18>>18 worth.",
+        "#### 18",
+    ]
+
+
+def test_implicit_shows_the_results_alone():
+    assert compressed(EGGS, "implicit:2").split("\n") == [
+        "She bakes with 4 of them. That leaves 9 eggs.",
+        "She sells $18 worth.",
+        "#### 18",
+    ]
+    assert compressed(EGGS, "implicit:9") == "She sells $18 worth.\n#### 18"
+
+
+def test_the_other_formats():
+    assert compressed(EGGS, "answer-only") == "#### 18"
+    assert compressed(EGGS, "prose") == EGGS
+    solution = gsm8k.read("", EGGS)
+    half = parse_text_format("random-steps:0.5")
+    assert solution.compress(half, "a") == solution.compress(half, "a")
+    assert {count_pieces(solution.compress(half, str(i))) for i in range(9)} != {count_pieces(EGGS)}
+    assert solution.compress(parse_text_format("random-steps:1"), "a") == EGGS
+
+
+def test_a_result_that_is_used_twice_is_shown():
+    text = "A is 2 + 3 = 5.\nB is 5 * 2 = 10.\nC is 5 + 10 = 15.\n#### 15"
+    assert compressed(text, "composed:9") == "A is 2 + 3 = 5.\nC is 5 + 5 * 2 = 15.\n#### 15"
+
+
+def test_brackets_follow_precedence():
+    text = "A is 9 - 2 = 7.\nB is 20 - 7 = 13.\n#### 13"
+    assert "20 - (9 - 2) = 13" in compressed(text, "composed:2")
+    text = "A is 12/4=3.\nB is 30/3=10.\n#### 10"
+    assert "30/(12/4)=10" in compressed(text, "composed:2")
+    text = "A is 12/4=3.\nB is 3*5=15.\n#### 15"
+    assert "12/4*5=15" in compressed(text, "composed:2")
+
+
+def test_an_operand_is_an_unused_result_first_then_a_number_of_the_question():
+    text = "A is 2 + 3 = 5.\nB is 5 * 4 = 20.\nC is 20 + 5 = 25.\n#### 25"
+    told = gsm8k.read("He has 5 apples.", text)
+    assert [step.sources for step in told.steps] == [(-1, -1), (0, -1), (1, -1)]
+    assert told.ambiguous == 2  # The 5 of B, and the 5 of C, could be either.
+    untold = gsm8k.read("He has apples.", text)
+    assert untold.steps[2].sources == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2+2=<<2+2=5>>5\n#### 5", "wrong_arithmetic"),
+        ("1/0=<<1/0=1>>1\n#### 1", "division_by_zero"),
+        ("10/3=<<10/3=3.3>>3.3\n#### 3.3", "rounded"),
+        ("<<a+b=3>>3\n#### 3", "unreadable_annotation"),
+        ("2+2=<<2+2=4>>4", "no_final_answer"),
+        ("2+2=<<2+2=4>>4\n#### 4\n#### 5", "conflicting_finals"),
+        ("2+2=<<2+2=4>>4\n#### four", "unreadable_final"),
+        ("2+2=<<2+2=4>>4\n#### 4 or 5", "unreadable_final"),
+        ("2+2=<<2+2=4>>4\n#### 5", "final_not_derived"),
+        ("It is clear.\n#### 5", "no_steps"),
+        ("", "no_final_answer"),
+    ],
+)
+def test_rejections_have_their_reason(text, reason):
+    with pytest.raises(UnreadableError) as error:
+        gsm8k.read("", text)
+    assert error.value.reason == reason
+    assert str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "First, 3 \\times 4 = 12. So the answer is $\\boxed{12}$.",
+        "3 * 4 = 12\nThe answer is 12.",
+        "3 * 4 = 12\nAnswer: $12",
+        "3 * 4 = 12\n#### 12\n#### 12.0",
+    ],
+)
+def test_model_outputs_state_their_answer_in_other_ways(text):
+    solution = gsm8k.read("", text)
+    assert solution.answer == "12"
+    assert gsm8k.final_answer(solution.compress(parse_text_format("answer-only")))
+
+
+def test_the_answer_may_stand_beside_the_solution():
+    solution = gsm8k.read("", "So 3 * 4 = 12 eggs.", "12")
+    assert solution.compress(parse_text_format("implicit:1")) == "So 12 eggs.\n#### 12"
+    with pytest.raises(UnreadableError, match="the record says 13"):
+        gsm8k.read("", "So 3 * 4 = 12 eggs.\n#### 12", "13")
+
+
+def test_formats_that_do_not_exist():
+    for text in ("explicit", "composed:0", "composed", "random-steps:0", "random-steps:2", "nothing", "composed:1"):
+        with pytest.raises(ValueError, match=r"format|granularity|share"):
+            parse_text_format(text)
+
+
+COUNTDOWN = "Using the numbers [19, 36, 55, 7], create an equation that equals 65."
+
+
+def test_countdown_checks_what_is_on_the_table():
+    good = "55 + 36 = 91\n91 - 19 = 72\n72 - 7 = 65\n#### 65"
+    assert detect_family(COUNTDOWN) is countdown
+    assert detect_family("How many eggs?") is gsm8k
+    solution = countdown.read(COUNTDOWN, good)
+    assert solution.compress(parse_text_format("composed:3")) == "55 + 36 - 19 - 7 = 65\n#### 65"
+    for bad in (
+        good.replace("72 - 7 = 65", "72 - 7 - 1 + 1 = 65"),
+        good.replace("55 + 36 = 91", "55 + 36 = 91\n55 + 1 = 56"),
+        "55 + 7 = 62\n62 + 7 = 69\n#### 69",
+    ):
+        with pytest.raises(UnreadableError) as error:
+            countdown.read(COUNTDOWN, bad)
+        assert error.value.reason == "wrong_premise"
+    with pytest.raises(UnreadableError) as error:
+        countdown.read("Make 65.", good)
+    assert error.value.reason == "unreadable_question"
+
+
+@st.composite
+def solutions(draw):
+    """A solution of up to 8 steps, each from earlier results or numbers of its own."""
+    values, lines = [], []
+    for place in range(draw(st.integers(1, 8))):
+        fresh = st.integers(1, 50)
+        left = draw(st.sampled_from(values) | fresh if values else fresh)
+        if values and draw(st.booleans()):
+            left = values[-1]
+        right, op = draw(fresh), draw(st.sampled_from("+-*/"))
+        if op == "/":
+            right = draw(st.sampled_from([d for d in range(1, 51) if left % d == 0]))
+        value = {"+": left + right, "-": left - right, "*": left * right}.get(op)
+        value = left // right if value is None else value
+        unit = draw(st.sampled_from(["", " eggs"]))
+        lead = draw(st.sampled_from(["", "It is ", "Now we see. So he has "]))
+        signed = f"({left})" if left < 0 else str(left)
+        shown = draw(st.sampled_from(["note", "prose"])) if value >= 0 and left >= 0 else "prose"
+        blank = draw(st.sampled_from(["", " "]))
+        note = f"<<{left}{op}{right}={value}>>" if shown == "note" else ""
+        lines.append(
+            f"{lead}{signed}{unit}{blank or ' ' * bool(unit)}{op}{blank}{right} = {note}{value} of day {'A' * place}B."
+        )
+        values.append(value)
+    return "\n".join([*lines, f"#### {values[-1]}"])
+
+
+@given(solutions(), st.integers(2, 9))
+@settings(max_examples=300)
+def test_composed_text_reads_and_ends_in_the_same_answer(text, k):
+    solution = gsm8k.read("", text)
+    shown = solution.groups(k)
+    again = gsm8k.read("", solution.compress(parse_text_format(f"composed:{k}")))
+    assert again.answer == solution.answer
+    assert [step.equation.result for step in again.steps] == [solution.steps[i].equation.result for i in shown]
+    for fmt in (f"implicit:{k}", "answer-only", "random-steps:0.5"):
+        stated = gsm8k.final_answer(solution.compress(parse_text_format(fmt), "seed"))
+        assert stated
+        assert gsm8k.plain_number(stated[1]) == gsm8k.plain_number(solution.answer)
+
+
+@given(st.text(max_size=80), st.text(max_size=200))
+@settings(max_examples=200)
+def test_no_text_raises_anything_else(question, text):
+    for family in (gsm8k, countdown):
+        with suppress(UnreadableError):
+            family.read(question, text)
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="the real data are not here")
+def test_real_solutions():
+    rows = [json.loads(line) for line in GSM8K.open()]
+    read, reasons = [], set()
+    for row in rows:
+        try:
+            read.append((row, gsm8k.read(row["question"], row["answer"])))
+        except UnreadableError as error:
+            reasons.add(error.reason)
+    assert reasons == {"final_not_derived", "no_steps", "wrong_arithmetic"}
+    assert len(read) >= 0.97 * len(rows)
+    for row, solution in read:
+        gold = row["answer"].rpartition("#### ")[2].replace(",", "").strip()
+        assert gsm8k.plain_number(gold) == gsm8k.plain_number(solution.answer)
+        for fmt in ("composed:2", "composed:4", "implicit:2"):
+            text = solution.compress(parse_text_format(fmt))
+            assert gsm8k.plain_number(gsm8k.final_answer(text)[1]) == gsm8k.plain_number(gold)
+            if fmt.startswith("composed"):
+                again = gsm8k.read(row["question"], text)
+                assert len(again.steps) == len(solution.groups(int(fmt[-1])))
