@@ -9,8 +9,7 @@ from typing import Annotated
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..data.records import BadLine, problem_of, read_records, solution_of, surface_name
-from ..surfaces import verify as judge
+from ..data.records import BadLine, read_records, solution_of, verdict_of
 from .console import console, print_json, print_table, progress
 
 SHOWN = 20
@@ -42,12 +41,10 @@ def verify(
                 bad.append(record)
                 continue
             try:
-                problem, solution = problem_of(record, modulus), solution_of(record)
-                surface = surface_name(record)
+                verdict = verdict_of(record, solution_of(record), modulus)
             except ValueError as error:
                 bad.append(BadLine(place, str(error)))
                 continue
-            verdict = judge(solution, problem, surface)
             records += 1
             faithful += verdict.faithful
             answers[verdict.answer] += 1

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from ..core.compress import compress
 from ..core.formats import Format, parse_format
 from ..core.problem import Problem
-from ..surfaces import english, get_surface
+from ..core.verify import Verdict
+from ..surfaces import FAMILIES, english, get_surface, verify
 from .chat import messages
 
 Record = dict[str, Any]
@@ -186,6 +187,17 @@ def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem
 def solution_of(record: Mapping[str, Any]) -> str:
     """The solution text of a record: `completion`, or the `solution` of a foreign one. Raises `ValueError`."""
     return _text(record, "completion" if record.get("completion") is not None else "solution")
+
+
+def verdict_of(record: Mapping[str, Any], solution: str, modulus: int | None = None) -> Verdict:
+    """The verdict on a solution of the problem that a record states, ours or a real one.
+
+    Raises `ValueError` for a record whose problem or right answer cannot be read, as `problem_of` does.
+    """
+    name = record.get("surface")
+    if isinstance(name, str) and name in FAMILIES:
+        return FAMILIES[name].judge(_text(record, "prompt"), solution, _text(record, "answer"))
+    return verify(solution, problem_of(record, modulus), surface_name(record))
 
 
 def surface_name(record: Mapping[str, Any]) -> str | None:

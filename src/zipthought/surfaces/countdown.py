@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from ..core.verify import StepVerdict, Verdict
 from . import gsm8k
 from .solutions import Solution, UnreadableError
 from .tokens import Number
@@ -29,6 +30,23 @@ _QUESTION = re.compile(r"numbers?\s*\[([\d,\s]+)\][^\[\]]*?(?:equals?|make|reach
 def looks_like(question: str) -> bool:
     """Whether a question is one of this game."""
     return _QUESTION.search(question) is not None
+
+
+def judge(question: str, text: str, gold: str) -> Verdict:
+    """The verdict on a solution. The answer is told in the question, so that it is correct only with steps that make
+    it. Raises `ValueError` for a question that is not of this game."""
+    if not looks_like(question):
+        raise ValueError("the question gives no numbers in brackets and a number to make")
+    verdict = gsm8k.judge(question, text, gold)
+    try:
+        read(question, text, None)
+    except UnreadableError as error:
+        steps = verdict.steps
+        if error.reason == "wrong_premise":
+            steps = (*steps, StepVerdict(str(error), "wrong_premise", 0, "unknown"))
+        answer = "wrong" if verdict.answer == "correct" else verdict.answer
+        return Verdict(answer, steps, False, verdict.granularity)
+    return verdict
 
 
 def read(question: str, solution: str, answer: str | None = None) -> Solution:

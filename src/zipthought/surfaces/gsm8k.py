@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from ..core.arithmetic import count_operations
+from ..core.verify import StepVerdict, Verdict
 from .prose import Equation, find_equations
 from .solutions import Solution, SolutionStep, UnreadableError, link, sentences
 from .tokens import Number, numbers, parse_number, tokenize
@@ -83,6 +85,39 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         )
     text = solution[:cut]
     return build(text, tail, final, numbers(question))
+
+
+def judge(question: str, text: str, gold: str) -> Verdict:
+    """The verdict on a solution whose right answer is `gold`. Raises `ValueError` where that is not one number.
+
+    A text that states no annotation and no equation says its answer alone; every equation that can be read must hold.
+    """
+    right = plain_number(gold)
+    if right is None:
+        raise ValueError(f"the right answer is not one number: {gold[:80]!r}")
+    stated: tuple[int, str] | None = None
+    try:
+        stated = final_answer(text)
+        final = plain_number(stated[1]) if stated else None
+        answer = "missing" if not stated else "malformed" if final is None else "correct" if final == right else "wrong"
+    except UnreadableError:
+        answer = "conflicting"
+    steps = []
+    last: Equation | None = None
+    for found in find_equations(text[: stated[0]] if stated else text):
+        if isinstance(found, Equation):
+            last = found
+            operations = count_operations(found.tree)
+            verdict = "unparseable" if found.fault == "unreadable_annotation" else "wrong_arithmetic"
+            form = "explicit" if operations == 1 else "composed"
+            name = shown(found.result)
+            steps.append(
+                StepVerdict(name, verdict, 0, "unknown")
+                if found.fault
+                else StepVerdict(name, "valid", operations, form)
+            )
+    complete = answer != "missing" and (last is None or right in (last.result, last.value.value))
+    return Verdict(answer, tuple(steps), complete, tuple(step.granularity for step in steps if step.granularity))
 
 
 def build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:

@@ -1,7 +1,8 @@
 """Solutions in prose: steps found in a text, which earlier result each operand is, and the text compressed.
 
-A family of solutions (`gsm8k`, `countdown`) is a module with ``NAME, SYSTEM, looks_like, read`` and one line in
-`FAMILIES` of this package; its `read` gives a `Solution`, or raises `UnreadableError` with the reason. A step is one
+A family of solutions (`gsm8k`, `countdown`) is a module with ``NAME, SYSTEM, looks_like, read, judge`` and one line
+in `FAMILIES` of this package; `read` gives a `Solution`, or raises `UnreadableError` with the reason, and `judge` gives
+the verdict on any text. A step is one
 equation of the source, so that granularity counts the source's steps. A result is nested in a later step only where
 that step alone uses it, once, and where the sentence that is left can say so (`Solution.hidden`); other steps are shown
 in every composed or implicit text.

@@ -17,8 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from ..core.verify import Verdict
-from ..data.records import problem_of, surface_name
-from ..surfaces import verify
+from ..data.records import verdict_of
 
 Reward = Callable[[str, Mapping[str, Any], int], float | None]
 """``f(completion, record, tokens) -> float | None``: the text, the record that asked for it, its length in tokens."""
@@ -27,15 +26,14 @@ BUILT_IN = ("outcome", "faithful", "outcome+length")
 
 
 def judge(completion: str, record: Mapping[str, Any]) -> Verdict | None:
-    """The verdict on a completion of a record; None where the record states no problem that can be read.
+    """The verdict on a completion of a record; None where the record's problem or right answer cannot be read.
 
-    A record needs `prompt`, `surface` and `modulus` (ours), or `problem`, `question` and `modulus` (`problem_of`).
+    A record needs `prompt`, `surface` and `modulus`; of a real solution `prompt`, `surface` and `answer`.
     """
     try:
-        problem, surface = problem_of(record), surface_name(record)
+        return verdict_of(record, completion)
     except ValueError:
         return None
-    return verify(completion, problem, surface)
 
 
 def outcome(completion: str, record: Mapping[str, Any], tokens: int = 0) -> float | None:
