@@ -24,6 +24,11 @@ COMMANDS = {
         "compress",
         "compress solutions of your own, every step verified; count what it saves",
     ),
+    "export": (
+        "export",
+        "export",
+        "hand records to TRL, LLaMA-Factory, verl and other tools, as their loaders read them",
+    ),
     "verify": ("verify", "verify", "judge a file of solutions step by step"),
     "explain": ("explain", "explain", "show one problem in every format and order, with token counts"),
     "pretrain": ("pretrain", "pretrain", "train a tiny base model, from nothing or from another one"),

@@ -2,7 +2,8 @@
 
 A surface is a module with ``NAME, looks_like, render_problem, parse_problem, render, parse, sentences``; adding one is
 one file and its line in `SURFACES`. A family of real solutions, whose problem is known by its question alone, is a
-module with ``NAME, SYSTEM, looks_like, read, judge`` (see `solutions`); adding one is one file and its line in `FAMILIES`.
+module with ``NAME, SYSTEM, looks_like, read, judge`` (see `solutions`); adding one is one file and its line in
+`FAMILIES`.
 """
 
 from __future__ import annotations

@@ -110,12 +110,10 @@ def judge(question: str, text: str, gold: str) -> Verdict:
             operations = count_operations(found.tree)
             verdict = "unparseable" if found.fault == "unreadable_annotation" else "wrong_arithmetic"
             form = "explicit" if operations == 1 else "composed"
-            name = shown(found.result)
-            steps.append(
-                StepVerdict(name, verdict, 0, "unknown")
-                if found.fault
-                else StepVerdict(name, "valid", operations, form)
-            )
+            if not found.fault:
+                steps.append(StepVerdict(shown(found.result), "valid", operations, form))
+            else:
+                steps.append(StepVerdict(_explain(text, found), verdict, 0, "unknown"))
     complete = answer != "missing" and (last is None or right in (last.result, last.value.value))
     return Verdict(answer, tuple(steps), complete, tuple(step.granularity for step in steps if step.granularity))
 

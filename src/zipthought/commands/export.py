@@ -1,0 +1,37 @@
+"""``zipthought export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..data.export import export_records
+from .console import print_json, progress
+
+
+def export(
+    file: Annotated[Path, tyro.conf.Positional],
+    to: str,
+    output_dir: Path,
+    json: bool = False,
+) -> int:
+    """Export records.
+
+    Args:
+        file: Records as `zipthought generate` and `zipthought compress` write them (JSON Lines or Parquet).
+        to: trl-sft, trl-grpo, llamafactory, verl, reasoning-gym, verifiers, lm-eval or hf.
+        output_dir: Receives the data, a file per split, and the target's own registration files.
+        json: Print {"records", "splits", "files"} on standard output.
+    """
+    with progress() as bar:
+        task = bar.add_task("export", total=None, note="")
+        summary = export_records(file, to, output_dir, lambda done: bar.update(task, completed=done))
+    if json:
+        print_json(summary)
+        return 0
+    splits = ", ".join(f"{split} {count}" for split, count in summary["splits"].items())
+    print(f"{summary['records']} records ({splits})")
+    print("\n".join(summary["files"]))
+    return 0

@@ -1,0 +1,136 @@
+"""Exports: records as the data files of other trainers, each with what their loaders need beside them.
+
+A target is a module with ``NAME, TEXT, FILE_TYPE, row, register``: what a record becomes, and which files go beside the
+data. Adding one is one file and its line in `TARGETS`. The system message is in every row; the splits stay apart.
+
+    export_records(Path("data/composed-2.jsonl"), "verl", Path("verl"))
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+from ..files import atomic_open, write_text
+from ..records import BadLine, Record, import_parquet, read_records
+from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verifiers, verl
+
+TARGETS: dict[str, ModuleType] = {
+    module.NAME: module for module in (trl_sft, trl_grpo, llamafactory, verl, reasoning_gym, verifiers, lm_eval, hf)
+}
+BATCH = 1024
+"""Rows that are held in memory for a Parquet file."""
+
+
+def export_records(
+    path: Path, target: str, directory: Path, on_progress: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Write the files. Returns ``{"records", "splits": {split: n}, "files": [...]}``.
+
+    Raises `ValueError` for an unknown target, a line that holds no record (by its number) and a file without records,
+    and `OSError` for what cannot be read or written; then no file appears.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"unknown target {target!r}; use {', '.join(TARGETS)}")
+    module = TARGETS[target]
+    if directory.exists() and not directory.is_dir():
+        raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
+    counts: Counter[str] = Counter()
+    kinds: dict[str, Counter[str]] = {field: Counter() for field in ("surface", "format", "k", "n_ops", "modulus")}
+    files: dict[str, Path] = {}
+    make = _Parquet if module.FILE_TYPE == "parquet" else _Jsonl
+    with ExitStack() as stack:
+        sinks: dict[str, _Jsonl | _Parquet] = {}
+        for place, record in enumerate(_records(path), 1):
+            split = str(record.get("split") or "train")
+            if split not in sinks:
+                files[split] = directory / module.path_of(split)
+                sinks[split] = make(stack.enter_context(atomic_open(files[split])))
+                stack.callback(sinks[split].close)
+            try:
+                sinks[split].write(module.row(record))
+            except KeyError as error:
+                raise ValueError(f"{path}, line {place}: the record has no {error}; export files of records") from error
+            counts[split] += 1
+            for field, seen in kinds.items():
+                seen[str(record.get(field))] += 1
+            if on_progress and place % 1000 == 0:
+                on_progress(place)
+    if not counts:
+        raise ValueError(f"{path} holds no records")
+    texts: Mapping[str, str] = module.register(directory, dict(counts), {k: dict(v) for k, v in kinds.items()})
+    for name, text in texts.items():
+        write_text(directory / name, text)
+    return {
+        "records": counts.total(),
+        "splits": dict(counts),
+        "files": [str(file) for file in (*files.values(), *(directory / name for name in texts))],
+    }
+
+
+def _records(path: Path) -> Iterator[Record]:
+    for record in read_records(path):
+        if isinstance(record, BadLine):
+            raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
+        yield record
+
+
+class _Jsonl:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, row: dict[str, Any]) -> None:
+        self._file.write(f"{json.dumps(row)}\n".encode())
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class _Parquet:
+    """Row groups of `BATCH` rows; the schema is that of the first, with integers for columns that are all null."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._parquet, self._file = import_parquet(), file
+        self._rows: list[dict[str, Any]] = []
+        self._writer: Any = None
+
+    def write(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow
+
+        if not self._rows:
+            return
+        table = pyarrow.Table.from_pylist(self._rows, schema=self._writer.schema if self._writer else None)
+        if self._writer is None:
+            self._writer = self._parquet.ParquetWriter(self._file, _without_nulls(table.schema))
+            table = table.cast(self._writer.schema)
+        self._writer.write_table(table)
+        self._rows = []
+
+    def close(self) -> None:
+        self._flush()
+        if self._writer:
+            self._writer.close()
+
+
+def _without_nulls(schema: Any) -> Any:
+    """A schema in which what is null in all rows is an integer, as a modulus would be."""
+    import pyarrow
+
+    def mend(kind: Any) -> Any:
+        if pyarrow.types.is_null(kind):
+            return pyarrow.int64()
+        if pyarrow.types.is_struct(kind):
+            return pyarrow.struct([field.with_type(mend(field.type)) for field in kind])
+        return kind
+
+    return pyarrow.schema([field.with_type(mend(field.type)) for field in schema])

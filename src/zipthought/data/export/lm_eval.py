@@ -1,0 +1,27 @@
+"""lm-eval: a task of generated solutions, scored by us: accuracy and the share of faithful solutions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..records import Record
+from .common import held_out, reward_columns, template
+from .common import jsonl as path_of
+
+NAME = "lm-eval"
+FILE_TYPE = "jsonl"
+__all__ = ["FILE_TYPE", "NAME", "path_of", "register", "row"]
+
+
+def row(record: Record) -> dict[str, Any]:
+    system = record["messages"][0]["content"]
+    return {"system": system, **reward_columns(record), "solution": record["completion"]}
+
+
+def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+    files = "\n".join(f"    {split}: {(directory / path_of(split)).resolve()}" for split in counts)
+    return {
+        "zipthought.yaml": template("lm_eval/zipthought.yaml", files=files, held_out=held_out(counts)),
+        "utils.py": template("lm_eval/utils.py"),
+    }

@@ -1,0 +1,15 @@
+"""python train_grpo.py MODEL OUTPUT_DIR    (or: accelerate launch train_grpo.py MODEL OUTPUT_DIR)"""
+
+import sys
+from pathlib import Path
+
+from datasets import load_dataset
+from reward import reward
+from trl import GRPOConfig, GRPOTrainer
+
+HERE = Path(__file__).parent
+
+if __name__ == "__main__":
+    data = load_dataset("json", data_files=str(HERE / "train.jsonl"), split="train")
+    config = GRPOConfig(output_dir=sys.argv[2], num_generations=8, report_to="none")
+    GRPOTrainer(model=sys.argv[1], reward_funcs=[reward], args=config, train_dataset=data).train()
