@@ -27,7 +27,11 @@ def imported_rooms(path):
                     yield name.split(".")[1]
 
 
-@pytest.mark.parametrize("path", sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts),
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
 def test_a_room_imports_only_rooms_above_it(path):
     room = path.relative_to(ROOT).parts[0]
     if room not in ROOMS:

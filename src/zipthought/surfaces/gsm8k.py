@@ -24,6 +24,7 @@ NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
 
 _FINAL = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(?P<final>[^\n]*)")
+_UNKNOWN = re.compile(r"\d[xyzn]\b", re.ASCII)
 # Both from a sentence's start on, so that each sentence is looked at once.
 _BOXED = re.compile(r"(?:^|(?<=[.\n]))[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[^\n]*")
 _SAID = re.compile(r"(?i)(?:^|(?<=[.\n]))[^.\n]*\banswer(?: is|:)[ \t*]*(?P<final>\S[^\n]*)")
@@ -37,8 +38,10 @@ def looks_like(question: str) -> bool:
 def plain_number(text: str) -> Number | None:
     """The one number that a final answer is: ``$1,080``, ``60%`` (as 60), ``1/2``, ``18 eggs``; None for anything
     else."""
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return parse_number(text)
+    if _UNKNOWN.search(text):
+        return None
     found = [token for token in tokenize(text) if token.kind not in ("w", "$", ".")]
     sign = 1
     if found and found[0].kind == "-":

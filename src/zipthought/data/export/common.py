@@ -23,9 +23,9 @@ def reward_columns(record: Record) -> dict[str, Any]:
     return {"question": record["prompt"], **{name: record[name] for name in REWARD_COLUMNS}}
 
 
-def held_out(counts: dict[str, int]) -> str:
-    """The split to measure on: validation, else test, else there is none but the one to train on."""
-    return next((split for split in ("validation", "test") if split in counts), "train")
+def held_out(counts: dict[str, int], *wanted: str) -> str:
+    """The first of the wanted splits that there is, else `train`."""
+    return next((split for split in wanted if split in counts), "train")
 
 
 def template(name: str, **values: str) -> str:

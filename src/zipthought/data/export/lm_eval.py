@@ -22,6 +22,8 @@ def row(record: Record) -> dict[str, Any]:
 def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     files = "\n".join(f"    {split}: {(directory / path_of(split)).resolve()}" for split in counts)
     return {
-        "zipthought.yaml": template("lm_eval/zipthought.yaml", files=files, held_out=held_out(counts)),
+        "zipthought.yaml": template(
+            "lm_eval/zipthought.yaml", files=files, held_out=held_out(counts, "test", "validation")
+        ),
         "utils.py": template("lm_eval/utils.py"),
     }

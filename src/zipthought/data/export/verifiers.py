@@ -24,5 +24,7 @@ def row(record: Record) -> dict[str, Any]:
 def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {
         "pyproject.toml": template("verifiers/pyproject.toml"),
-        "zipthought_env/__init__.py": template("verifiers/zipthought_env.py", held_out=held_out(counts)),
+        "zipthought_env/__init__.py": template(
+            "verifiers/zipthought_env.py", held_out=held_out(counts, "validation", "test")
+        ),
     }

@@ -1,0 +1,208 @@
+"""The exports, read by their targets' own loaders. Each test skips where the target is not installed.
+
+make integration
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from zipthought.data.compress import CompressConfig, compress_file
+from zipthought.data.export import export_records
+from zipthought.data.generate import GenerateConfig, generate
+from zipthought.data.records import read_records
+
+pytestmark = pytest.mark.integration
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+
+
+@pytest.fixture(scope="module", params=["english", "gsm8k"])
+def records(request, tmp_path_factory):
+    """A file of records in three splits, ours and real ones."""
+    directory = tmp_path_factory.mktemp(request.param)
+    path = directory / "all.jsonl"
+    if request.param == "english":
+        files = [
+            generate(GenerateConfig(n_ops=(3,), count=6, split=split, output_dir=directory / split))["files"][
+                "explicit"
+            ]
+            for split in ("train", "validation", "test")
+        ]
+        path.write_text("".join(file.read_text() for file in files))
+        return path
+    rows = [{"question": f"How many, {i}?", "answer": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.\n#### 20"} for i in range(60)]
+    (directory / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    compress_file(CompressConfig(input=directory / "in.jsonl", output=path))
+    return path
+
+
+def import_from(directory, name, monkeypatch):
+    """A module of an export."""
+    monkeypatch.syspath_prepend(str(directory))
+    for known in [known for known in sys.modules if known.split(".")[0] in (name.split(".")[0], "reward", "utils")]:
+        monkeypatch.delitem(sys.modules, known)
+    return importlib.import_module(name)
+
+
+def golds(records, split):
+    return [record["completion"] for record in read_records(records) if record["split"] == split]
+
+
+@pytest.fixture
+def tiny_model(tmp_path):
+    """A random Qwen2 with a word-level tokenizer and a chat template."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    words = {w: i for i, w in enumerate(["<pad>", "<eos>", "<unk>", *"abcdefgh0123456789=+-*.:?,"])}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'][0] + ':' + m['content'] + ('<eos>' if m['role'] == 'assistant' else '') }}"
+        "{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+    )
+    config = Qwen2Config(
+        vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=4096, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+def test_trl_sft(records, tmp_path, tiny_model):
+    trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
+    export_records(records, "trl-sft", tmp_path / "x")
+    data = datasets.load_dataset("json", data_files=str(tmp_path / "x" / "train.jsonl"), split="train")
+    assert len(data) == len(golds(records, "train"))
+    config = trl.SFTConfig(
+        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, report_to="none", use_cpu=True,
+        bf16=False, completion_only_loss=True,
+    )  # fmt: skip
+    trainer = trl.SFTTrainer(model=tiny_model, args=config, train_dataset=data)
+    trainer.train()
+    first = trainer.train_dataset[0]
+    assert "completion_mask" in first or "assistant_masks" in first or "labels" in first
+
+
+def test_trl_grpo(records, tmp_path, tiny_model, monkeypatch):
+    trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
+    export_records(records, "trl-grpo", tmp_path / "x")
+    reward = import_from(tmp_path / "x", "reward", monkeypatch).reward
+    data = datasets.load_dataset("json", data_files=str(tmp_path / "x" / "train.jsonl"), split="train")
+    paid = reward(data["prompt"], golds(records, "train"), **{k: data[k] for k in data.column_names if k != "prompt"})
+    assert paid == [1.0] * len(data)
+    config = trl.GRPOConfig(
+        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, num_generations=2,
+        max_completion_length=4, report_to="none", use_cpu=True, bf16=False,
+    )  # fmt: skip
+    trl.GRPOTrainer(model=tiny_model, reward_funcs=[reward], args=config, train_dataset=data).train()
+
+
+def test_hugging_face_datasets(records, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    export_records(records, "hf", tmp_path)
+    data = datasets.load_dataset(str(tmp_path))
+    assert {split: len(data[split]) for split in data} == {
+        split: len(golds(records, split)) for split in ("train", "validation", "test")
+    }
+    assert data["train"][0]["messages"][0]["role"] == "system"
+
+
+def test_reasoning_gym(records, tmp_path, monkeypatch):
+    gym = pytest.importorskip("reasoning_gym")
+    export_records(records, "reasoning-gym", tmp_path)
+    monkeypatch.setitem(sys.modules["reasoning_gym.factory"].__dict__["DATASETS"], "zipthought", None)
+    del sys.modules["reasoning_gym.factory"].__dict__["DATASETS"]["zipthought"]
+    import_from(tmp_path, "zipthought_gym", monkeypatch)
+    data = gym.create_dataset("zipthought", split="test")
+    texts = golds(records, "test")
+    assert len(data) == len(texts)
+    for item, gold in zip(data, texts, strict=True):
+        assert data.score_answer(gold, item) == 1.0
+        assert data.score_answer(gold + "1", item) == 0.0
+        assert data.score_answer(None, item) == 0.0
+
+
+def test_verifiers(records, tmp_path, monkeypatch):
+    pytest.importorskip("verifiers")
+    export_records(records, "verifiers", tmp_path)
+    module = import_from(tmp_path, "zipthought_env", monkeypatch)
+    environment = module.load_environment()
+    rows = environment.get_dataset()
+    assert len(rows) == len(golds(records, "train"))
+    for row, gold in zip(rows, golds(records, "train"), strict=True):
+        info = json.loads(row["info"]) if isinstance(row["info"], str) else row["info"]
+        said = [{"role": "assistant", "content": gold}]
+        assert (module.outcome(said, info), module.faithful(said, info)) == (1.0, 1.0)
+        assert module.outcome([{"role": "assistant", "content": "no"}], info) == 0.0
+
+
+def test_lm_eval(records, tmp_path):
+    pytest.importorskip("lm_eval")
+    from lm_eval.tasks import TaskManager
+
+    export_records(records, "lm-eval", tmp_path)
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    loaded = (
+        manager.load_task_or_group("zipthought")
+        if hasattr(manager, "load_task_or_group")
+        else manager.load("zipthought")
+    )
+    task = loaded["zipthought"] if "zipthought" in loaded else loaded["tasks"]["zipthought"]
+    docs = list(task.test_docs())
+    texts = golds(records, "test")
+    assert len(docs) == len(texts)
+    for doc, gold in zip(docs, texts, strict=True):
+        assert doc["question"] in task.doc_to_text(doc)
+        assert task.process_results(doc, [gold]) == {"acc": 1.0, "faithful": 1.0}
+        assert task.process_results(doc, ["no"]) == {"acc": 0.0, "faithful": 0.0}
+
+
+def test_llamafactory(records, tmp_path):
+    if importlib.util.find_spec("llamafactory") is None:
+        pytest.skip("llamafactory is not installed")
+    from llamafactory.data.parser import get_dataset_list
+
+    export_records(records, "llamafactory", tmp_path)
+    (entry,) = get_dataset_list(["zipthought_train"], str(tmp_path))
+    assert (entry.load_from, entry.formatting) == ("file", "alpaca")
+    row = json.loads((tmp_path / entry.dataset_name).read_text().splitlines()[0])
+    for column in (entry.prompt, entry.query, entry.response, entry.system):
+        assert column in row
+
+
+def test_verl(records, tmp_path):
+    if importlib.util.find_spec("verl") is None:
+        pytest.skip("verl is not installed")
+    import pyarrow.parquet
+
+    export_records(records, "verl", tmp_path)
+    spec = importlib.util.find_spec("verl")
+    source = Path(spec.submodule_search_locations[0]) / "trainer" / "ppo" / "reward.py"
+    pytest.importorskip("ray", reason="verl's reward module imports ray")
+    pytest.importorskip("omegaconf")
+    assert source.exists()
+    from omegaconf import OmegaConf
+    from verl.trainer.ppo.reward import get_custom_reward_fn
+
+    config = OmegaConf.create(
+        {"custom_reward_function": {"path": str(tmp_path / "reward.py"), "name": "compute_score"}}
+    )
+    compute = get_custom_reward_fn(config)
+    for row, gold in zip(
+        pyarrow.parquet.read_table(tmp_path / "train.parquet").to_pylist(), golds(records, "train"), strict=True
+    ):
+        call = {"data_source": row["data_source"], "ground_truth": row["reward_model"]["ground_truth"]}
+        assert compute(solution_str=gold, extra_info=row["extra_info"], **call)["score"] == 1.0
+        assert set(compute(solution_str="", extra_info=row["extra_info"], **call)) == {
+            "score", "faithful", "parsed", "skipped",
+        }  # fmt: skip
