@@ -1,6 +1,7 @@
 """Exports: every target from our records and from real solutions, and the rewards that go with them."""
 
 import json
+import re
 import runpy
 import sys
 
@@ -74,7 +75,9 @@ def test_every_record_with_its_system_message_in_its_split(records, target, tmp_
             assert json.dumps(record["messages"][0]["content"])[1:-1] in text
             assert json.dumps(record["prompt"])[1:-1] in text
     assert len(summary["files"]) > len(summary["splits"])
-    assert "@" not in "".join(p.read_text() for p in tmp_path.rglob("*.sh"))
+    for path in tmp_path.rglob("*"):
+        if path.suffix in (".sh", ".py", ".md", ".yaml", ".toml"):
+            assert not re.search(r"@[A-Z_]+@", path.read_text())
 
 
 def gold_and_wrong(record):

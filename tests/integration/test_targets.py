@@ -35,7 +35,7 @@ def records(request, tmp_path_factory):
             ]
             for split in ("train", "validation", "test")
         ]
-        path.write_text("".join(file.read_text() for file in files))
+        path.write_text("".join(file["explicit"].read_text() for file in files))
         return path
     rows = [{"question": f"How many, {i}?", "answer": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.\n#### 20"} for i in range(60)]
     (directory / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
