@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study test test-all lint format base bench clean
+.PHONY: study test test-all integration lint format base bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -20,6 +20,16 @@ test: $(VENV)/.installed  ## the default suite: no network, minutes
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest
+
+INTEGRATION := .venv-integration
+$(INTEGRATION)/.installed: constraints-integration.txt
+	$(PYTHON) -m venv $(INTEGRATION)
+	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement constraints-integration.txt
+	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+integration: $(INTEGRATION)/.installed  ## the exports, read by the loaders of TRL, verl, LLaMA-Factory and others
+	$(INTEGRATION)/bin/python -m pytest tests/integration --override-ini addopts= -q
 
 lint: $(VENV)/.installed  ## what pre-commit runs
 	$(BIN)/ruff check .
@@ -39,6 +49,7 @@ base: $(VENV)/.installed  ## the recipe of the bundled base: three runs, about 3
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/verify.py
+	$(BIN)/python benchmarks/compress.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(INTEGRATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,9 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from zipthought.data.compress import CompressConfig, compress_file
 from zipthought.data.export import export_records
 from zipthought.data.generate import GenerateConfig, generate
 from zipthought.data.records import read_records
+from zipthought.train.interfaces import compute_score
 
 pytestmark = pytest.mark.integration
 
@@ -29,13 +32,11 @@ def records(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp(request.param)
     path = directory / "all.jsonl"
     if request.param == "english":
-        files = [
-            generate(GenerateConfig(n_ops=(3,), count=6, split=split, output_dir=directory / split))["files"][
-                "explicit"
-            ]
-            for split in ("train", "validation", "test")
-        ]
-        path.write_text("".join(file["explicit"].read_text() for file in files))
+        parts = []
+        for split in ("train", "validation", "test"):
+            config = GenerateConfig(n_ops=(3,), count=6, split=split, output_dir=directory / split)
+            parts.append(generate(config)["files"]["explicit"].read_text())
+        path.write_text("".join(parts))
         return path
     rows = [{"question": f"How many, {i}?", "answer": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.\n#### 20"} for i in range(60)]
     (directory / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -152,12 +153,7 @@ def test_lm_eval(records, tmp_path):
 
     export_records(records, "lm-eval", tmp_path)
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
-    loaded = (
-        manager.load_task_or_group("zipthought")
-        if hasattr(manager, "load_task_or_group")
-        else manager.load("zipthought")
-    )
-    task = loaded["zipthought"] if "zipthought" in loaded else loaded["tasks"]["zipthought"]
+    task = manager.load("zipthought")["tasks"]["zipthought"]
     docs = list(task.test_docs())
     texts = golds(records, "test")
     assert len(docs) == len(texts)
@@ -167,17 +163,28 @@ def test_lm_eval(records, tmp_path):
         assert task.process_results(doc, ["no"]) == {"acc": 0.0, "faithful": 0.0}
 
 
-def test_llamafactory(records, tmp_path):
-    if importlib.util.find_spec("llamafactory") is None:
+def test_llamafactory(records, tmp_path, monkeypatch):
+    spec = importlib.util.find_spec("llamafactory")
+    if spec is None:
         pytest.skip("llamafactory is not installed")
+    # Its data package imports what needs audio and a GPU; the parser and the converter do not.
+    package = types.ModuleType("llamafactory.data")
+    package.__path__ = [str(Path(spec.submodule_search_locations[0]) / "data")]
+    monkeypatch.setitem(sys.modules, "llamafactory.data", package)
+    from llamafactory.data.converter import get_dataset_converter
     from llamafactory.data.parser import get_dataset_list
 
     export_records(records, "llamafactory", tmp_path)
-    (entry,) = get_dataset_list(["zipthought_train"], str(tmp_path))
-    assert (entry.load_from, entry.formatting) == ("file", "alpaca")
-    row = json.loads((tmp_path / entry.dataset_name).read_text().splitlines()[0])
-    for column in (entry.prompt, entry.query, entry.response, entry.system):
-        assert column in row
+    for split in ("train", "validation", "test"):
+        (entry,) = get_dataset_list([f"zipthought_{split}"], str(tmp_path))
+        assert (entry.load_from, entry.formatting) == ("file", "alpaca")
+        convert = get_dataset_converter(entry.formatting, entry, types.SimpleNamespace(media_dir=""))
+        rows = [json.loads(line) for line in (tmp_path / entry.dataset_name).read_text().splitlines()]
+        for row, gold in zip(rows, golds(records, split), strict=True):
+            said = convert(row)
+            assert [turn["content"] for turn in said["_response"]] == [gold]
+            assert said["_system"] == row["system"] != ""
+            assert said["_prompt"][0]["content"] == row["instruction"]
 
 
 def test_verl(records, tmp_path):
@@ -194,10 +201,8 @@ def test_verl(records, tmp_path):
     from omegaconf import OmegaConf
     from verl.trainer.ppo.reward import get_custom_reward_fn
 
-    config = OmegaConf.create(
-        {"custom_reward_function": {"path": str(tmp_path / "reward.py"), "name": "compute_score"}}
-    )
-    compute = get_custom_reward_fn(config)
+    ours = {"custom_reward_function": {"path": str(tmp_path / "reward.py"), "name": "compute_score"}}
+    compute = get_custom_reward_fn(OmegaConf.create({**ours, "reward": ours}))  # Its place depends on the version.
     for row, gold in zip(
         pyarrow.parquet.read_table(tmp_path / "train.parquet").to_pylist(), golds(records, "train"), strict=True
     ):
@@ -206,3 +211,34 @@ def test_verl(records, tmp_path):
         assert set(compute(solution_str="", extra_info=row["extra_info"], **call)) == {
             "score", "faithful", "parsed", "skipped",
         }  # fmt: skip
+
+
+NOT_ASKED = {
+    "eq.frac.repeating": "exact: 0.3333333333 is not 1/3",
+    "eq.radical.latex": "the right answer is not a number: skipped",
+    "eq.radical.spacing": "the right answer is not a number: skipped",
+    "eq.pi.symbol": "the right answer is not a number: skipped",
+    "eq.bool.case": "the right answer is not a number: skipped",
+    "eq.bool.punct": "the right answer is not a number: skipped",
+    "eq.choice.case": "the right answer is not a number: skipped",
+    "eq.choice.parens": "the right answer is not a number: skipped",
+    "eq.text.article": "the right answer is not a number: skipped",
+    "eq.tuple.spacing": "the right answer is not a number: skipped",
+    "fmt.markdown_heading": "no final answer is stated",
+}
+"""What reward-doctor would accept and FORMATS.md does not ask for."""
+
+
+def strict(completion, reference):
+    """The reward for a real solution. A bare answer, as many cases are, is put where a final answer stands."""
+    bare = len(completion) <= 16 and "\n" not in completion and not re.search("oxed|nswer|####", completion)
+    row = {"question": "What is it?", "surface": "gsm8k", "modulus": None, "answer": reference}
+    return compute_score("reward-doctor", f"#### {completion}" if bare else completion, reference, row)["score"]
+
+
+def test_reward_doctor():
+    doctor = pytest.importorskip("reward_doctor")
+    result = doctor.audit(strict)
+    assert not result.errors
+    assert [outcome.case.id for outcome in result.false_positives] == []
+    assert {outcome.case.id for outcome in result.false_negatives} <= set(NOT_ASKED)

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from ..core.arithmetic import count_operations
+from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
-from .prose import Equation, find_equations
+from .prose import Equation, find_equations, read_expression
 from .solutions import Solution, SolutionStep, UnreadableError, link, sentences
 from .tokens import Number, numbers, parse_number, tokenize
 
@@ -24,6 +24,10 @@ NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
 
 _FINAL = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(?P<final>[^\n]*)")
+MAX_UNIT_WORDS = 3
+"""After a final answer; a longer text after it may take it back."""
+_EQUALS = re.compile(r"^\s*[A-Za-z]\s*=\s*")
+_POWER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCII)
 _UNKNOWN = re.compile(r"\d[xyzn]\b", re.ASCII)
 # Both from a sentence's start on, so that each sentence is looked at once.
 _BOXED = re.compile(r"(?:^|(?<=[.\n]))[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[^\n]*")
@@ -36,21 +40,33 @@ def looks_like(question: str) -> bool:
 
 
 def plain_number(text: str) -> Number | None:
-    """The one number that a final answer is: ``$1,080``, ``60%`` (as 60), ``1/2``, ``18 eggs``; None for anything
-    else."""
+    """The one number that a final answer is: ``$1,080``, ``60%`` (as 60), ``1/2``, ``x = 5``, ``1e3``, ``18 eggs``.
+
+    None for anything else, such as a number with words before it, which may say that it is not the answer.
+    """
     if text.isascii() and text.isdigit():
         return parse_number(text)
+    text = _EQUALS.sub("", text)
+    if _POWER.fullmatch(text):
+        return Fraction(text)
     if _UNKNOWN.search(text):
         return None
-    found = [token for token in tokenize(text) if token.kind not in ("w", "$", ".")]
-    sign = 1
-    if found and found[0].kind == "-":
-        sign, found = -1, found[1:]
-    if [token.kind for token in found] == ["n"]:
-        return sign * found[0].value
-    if [token.kind for token in found] == ["n", "/", "n"] and found[2].value:
-        return sign * Fraction(found[0].value) / found[2].value
-    return None
+    found = [token for token in tokenize(text) if token.kind not in ("$", ".")]
+    if found and found[-1].kind == "w" and text[found[-1].start :].count(" ") <= MAX_UNIT_WORDS:
+        found.pop()
+    if any(token.kind == "w" for token in found):
+        return None
+    read = read_expression(found)
+    fraction = read and isinstance(read.tree, BinOp) and read.tree.op == "/" and len(read.operands) == 2
+    if not read or not (fraction or read.tree == "0"):
+        return None
+    return read.operands[0].value if read.tree == "0" else read.value
+
+
+def unit(text: str) -> str:
+    """The words after a final answer, without a plural's ending; empty where there are none."""
+    found = re.search(r"([A-Za-z ]+?)s?[.\s]*$", text)
+    return found[1].strip().lower() if found else ""
 
 
 def final_answer(solution: str) -> tuple[int, str] | None:
@@ -103,6 +119,8 @@ def judge(question: str, text: str, gold: str) -> Verdict:
         stated = final_answer(text)
         final = plain_number(stated[1]) if stated else None
         answer = "missing" if not stated else "malformed" if final is None else "correct" if final == right else "wrong"
+        if stated and answer == "correct" and unit(gold) and unit(stated[1]) not in ("", unit(gold)):
+            answer = "wrong"  # 5 feet are not 5 metres.
     except UnreadableError:
         answer = "conflicting"
     steps = []
