@@ -1,6 +1,7 @@
 """What README shows works as it stands there."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ def test_the_five_lines():
     exec(code, scope)
     assert scope["verdict"].faithful
     assert scope["verdict"].granularity == (2, 2, 2)
+
+
+def test_the_pairs_in_docs_are_those_of_the_code():
+    page = runpy.run_path(str(README.parent / "examples" / "pairs.py"))["page"]()
+    assert (README.parent / "docs" / "examples.md").read_text() == page
 
 
 @pytest.mark.parametrize("line", re.findall(r"^(zipthought .*)$", README.read_text(), re.MULTILINE))

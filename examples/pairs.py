@@ -1,0 +1,42 @@
+"""Twenty solutions before and after compression, drawn by a seed from examples/solutions.jsonl, as docs/examples.md.
+
+    python examples/pairs.py > docs/examples.md
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from zipthought.surfaces import gsm8k
+from zipthought.surfaces.solutions import Solution, UnreadableError, parse_text_format
+
+SEED, COUNT = 0, 20
+FORMATS = ("composed:2", "composed:4", "implicit:2")
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    read: list[tuple[dict[str, str], Solution]] = []
+    for line in (Path(__file__).parent / "solutions.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        try:
+            read.append((row, gsm8k.read(row["question"], row["answer"])))
+        except UnreadableError:
+            continue
+    parts = [
+        "# Solutions before and after",
+        f"{COUNT} of the solutions in `examples/solutions.jsonl` that verify, drawn with seed {SEED} by "
+        "`python examples/pairs.py`.\nWhat is nested is put in brackets by precedence; steps whose result is used more "
+        "than once stay, and so do results\nthat a sentence cannot take in.",
+    ]
+    for row, solution in sorted(random.Random(SEED).sample(read, COUNT), key=lambda pair: pair[0]["id"]):
+        parts.append(f"## {row['id']}\n\n{row['question']}")
+        parts.append(f"As it was:\n\n```\n{row['answer']}\n```")
+        parts += [f"`{f}`:\n\n```\n{solution.compress(parse_text_format(f))}\n```" for f in FORMATS]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
