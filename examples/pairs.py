@@ -1,6 +1,6 @@
 """Twenty solutions before and after compression, drawn by a seed from examples/solutions.jsonl, as docs/examples.md.
 
-    python examples/pairs.py > docs/examples.md
+python examples/pairs.py > docs/examples.md
 """
 
 from __future__ import annotations

@@ -140,8 +140,9 @@ def find_equations(text: str) -> Iterator[Equation | Token]:
     while line_start < len(text):
         line_end = text.find("\n", line_start)
         line_end = len(text) if line_end < 0 else line_end
-        if any(text.find(sign, line_start, line_end) >= 0 for sign in ("=", "<<", "equals")):
-            simple = _simple_line(text, line_start, line_end)
+        equals = text.find("=", line_start, line_end) >= 0
+        if equals or text.find("<<", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
+            simple = _simple_line(text, line_start, line_end) if equals else None
             if simple:
                 yield simple
             else:

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from ..core.arithmetic import BinOp, Expr, substitute
+from ..core.arithmetic import BinOp, Expr, walk
 from ..core.formats import group, parse_format
-from .expressions import write
 from .prose import Equation
 from .tokens import Number, tokenize
 
@@ -29,6 +28,12 @@ _PIECE = re.compile(r"\w+|[^\w\s]")
 _OPERATOR_CHARACTERS = tuple("+-−–*×·/÷xX")
 _UNIT = re.compile(r" (?![xX] |times |plus |minus |divided |multiplied |of |equals )[^\W\d_]")
 _LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2}
+
+
+Written = tuple[list[str], str]
+"""An expression as tokens, and the operator at its root; "" for a single number."""
+Edits = dict[int, list[tuple[int, int, str]]]
+"""For each step that is shown: from where to where its sentence changes, and to what."""
 
 
 class UnreadableError(ValueError):
@@ -103,45 +108,39 @@ class Solution:
     """Operands that could be more than one earlier result, or an earlier result and a number of the question."""
 
     @cached_property
-    def uses(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """For each step the (step, operand) pairs that take its result."""
-        uses: list[list[tuple[int, int]]] = [[] for _ in self.steps]
-        for place, step in enumerate(self.steps):
-            for operand, source in enumerate(step.sources):
-                if source >= 0:
-                    uses[source].append((place, operand))
-        return tuple(tuple(u) for u in uses)
-
-    @cached_property
     def hidden(self) -> frozenset[int]:
         """The steps that may be left out, nested in the one step that uses their result."""
         steps = self.steps
         crowded = {self._piece_at(place) for place in self.unread}  # Sentences that must stay as they are.
         seen: set[int] = set()
-        for step in steps:
-            (crowded if step.piece in seen else seen).add(step.piece)
-        may: set[int] = set()
-        for place, step in enumerate(steps):
-            uses = self.uses[place]
-            if step.piece in crowded or len(uses) != 1 or place == len(steps) - 1:
-                continue
-            user, operand = uses[0]
-            # What per cent counts as is a matter of the equation that it stands in.
-            shares = any(o.percent for s in (step, steps[user]) for o in (*s.equation.operands, s.equation.value))
-            if not shares and self._takes_nested(steps[user], operand):
-                may.add(place)
+        users: list[list[tuple[int, int]]] = [[] for _ in steps]  # The (step, operand) pairs that take each result.
+        shares: list[bool] = []  # What per cent counts as is a matter of the equation that it stands in.
+        for place, (equation, piece, sources) in enumerate(steps):
+            (crowded if piece in seen else seen).add(piece)
+            percent = equation.value.percent
+            for slot, source in enumerate(sources):
+                if source >= 0:
+                    users[source].append((place, slot))
+                percent = percent or equation.operands[slot].percent
+            shares.append(percent)
+        may = []
+        for place, uses in enumerate(users):
+            if len(uses) == 1 and steps[place].piece not in crowded and not shares[place]:
+                user, slot = uses[0]
+                if not shares[user] and self._takes_nested(steps[user], slot):
+                    may.append(place)
         return frozenset(may)
 
     def _piece_at(self, place: int) -> int:
         return next((i for i, (start, end) in enumerate(self.pieces) if start <= place < end), -1)
 
-    def _takes_nested(self, step: SolutionStep, operand: int) -> bool:
+    def _takes_nested(self, step: SolutionStep, slot: int) -> bool:
         """Whether a step's sentence can say an expression in the place of an operand."""
         equation = step.equation
         if equation.mirror:
             return True
         start, end = self.pieces[step.piece]
-        value = equation.values[operand]
+        value = equation.values[slot]
         note = equation.annotation
         words = tokenize(self.text, start, note[0] if note else end)
         return all(token.kind != "n" or token.value != value for token in words)
@@ -163,10 +162,9 @@ class Solution:
         if fmt.name == "random-steps":
             return self._random_steps(fmt.share, seed, count or (lambda text: len(_PIECE.findall(text))))
         shown = self.groups(fmt.k)
-        edit = self._composed if fmt.name == "composed" else self._implicit
-        return self._assemble({place: edit(place, shown) for place in shown})
+        return self._assemble(self._composed(shown) if fmt.name == "composed" else self._implicit(shown))
 
-    def _assemble(self, edits: dict[int, list[tuple[int, int, str]]]) -> str:
+    def _assemble(self, edits: Edits) -> str:
         """The sentences of the steps that `edits` has, with its replacements made, and those that lead up to them."""
         by_piece: dict[int, list[tuple[int, int, str]]] = {}
         with_steps = {step.piece for step in self.steps}
@@ -187,55 +185,53 @@ class Solution:
             waiting = []
         return "".join(parts + waiting) + self.tail
 
-    def _implicit(self, place: int, shown: Sequence[int]) -> list[tuple[int, int, str]]:
-        equation = self.steps[place].equation
-        changes = []
-        if equation.start >= 0 and equation.gap >= 0:
-            changes.append((equation.start, equation.gap, ""))
-        if equation.annotation:
-            changes.append((*equation.annotation, ""))
-        return changes
+    def _implicit(self, shown: Sequence[int]) -> Edits:
+        edits: Edits = {}
+        for place in shown:
+            equation = self.steps[place].equation
+            edits[place] = changes = []
+            if equation.start >= 0 and equation.gap >= 0:
+                changes.append((equation.start, equation.gap, ""))
+            if equation.annotation:
+                changes.append((*equation.annotation, ""))
+        return edits
 
-    def _composed(self, place: int, shown: Sequence[int]) -> list[tuple[int, int, str]]:
-        equation, _, sources = self.steps[place]
-        visible = set(shown)
-        inner = {slot: self._nested(s, visible) for slot, s in enumerate(sources) if s >= 0 and s not in visible}
-        if not inner:
-            return []
-        changes = []
-        if equation.annotation:
-            leaves = {str(i): inner.get(i) or self._leaf(place, i) for i in range(len(sources))}
-            text = "".join(write(substitute(equation.tree, leaves), str))
-            value = self.text[equation.value.start : equation.value.end] + "%" * equation.value.percent
-            changes.append((*equation.annotation, f"<<{text}={value}>>"))
-        for slot, tree in inner.items():
+    def _composed(self, shown: Sequence[int]) -> Edits:
+        edits: Edits = {place: [] for place in shown}
+        nested: dict[int, Written] = {}  # What stands for the result of each step that is not shown.
+        for place, (equation, _, sources) in enumerate(self.steps):
+            inner = {slot: nested[source] for slot, source in enumerate(sources) if source in nested}
+            if place in edits and not inner:
+                continue
+            leaves = [inner.get(slot) or ([self._leaf(place, slot)], "") for slot in range(len(sources))]
+            written = write(equation.tree, leaves)
+            if place not in edits:
+                nested[place] = written
+                continue
+            changes = edits[place]
+            if equation.annotation:
+                value = self.text[equation.value.start : equation.value.end]
+                changes.append((*equation.annotation, f"<<{''.join(written[0])}={value}>>"))
             if equation.mirror:
-                start, end = equation.mirror[slot].start, equation.mirror[slot].end
-                changes.append((start, end, self._in_prose(tree, start, end, equation.tree, str(slot))))
-        return changes
+                for slot, (tokens, op) in inner.items():
+                    start, end = equation.mirror[slot].start, equation.mirror[slot].end
+                    brackets = _needs_brackets(equation.tree, str(slot), op)
+                    changes.append((start, end, self._in_prose(tokens, start, end, brackets)))
+        return edits
 
-    def _in_prose(self, tree: Expr, start: int, end: int, outer: Expr, slot: str) -> str:
+    def _in_prose(self, tokens: list[str], start: int, end: int, brackets: bool) -> str:
         """An expression as it is written in the place of an operand, with blanks where its neighbours have them."""
         before, after = self.text[start - 1 : start], self.text[end : end + 1]
-        tokens = write(tree, str)
         tight = before in _OPERATOR_CHARACTERS or after in _OPERATOR_CHARACTERS
         text = "".join(tokens) if tight else " ".join(tokens).replace("( ", "(").replace(" )", ")")
-        if before == ")" or after == "(" or _UNIT.match(self.text, end) or _needs_brackets(outer, slot, tree):
-            return f"({text})"
-        return text
-
-    def _nested(self, place: int, visible: Container[int]) -> Expr:
-        """The expression of a step that is not shown, its operands as they are written."""
-        sources = self.steps[place].sources
-        leaves: dict[str, Expr] = {
-            str(i): self._nested(s, visible) if s >= 0 and s not in visible else self._leaf(place, i)
-            for i, s in enumerate(sources)
-        }
-        return substitute(self.steps[place].equation.tree, leaves)
+        return f"({text})" if brackets or before == ")" or after == "(" or _UNIT.match(self.text, end) else text
 
     def _leaf(self, place: int, slot: int) -> str:
+        """An operand as it is written, fit to stand in another expression."""
         operand = self.steps[place].equation.operands[slot]
-        text = self.text[operand.start : operand.end] + "%" * operand.percent
+        text = self.text[operand.start : operand.end]
+        if operand.percent:
+            text += "%"
         return f"({text})" if operand.value < 0 or " " in text or "/" in text else text.replace(",", "")
 
     def _random_steps(self, share: float, seed: str, count: Callable[[str], int]) -> str:
@@ -257,20 +253,28 @@ class Solution:
         return text
 
 
-def _needs_brackets(tree: Expr, slot: str, inner: Expr) -> bool:
-    """Whether `inner` needs brackets in the place of a leaf of `tree`."""
-    if not isinstance(inner, BinOp):
-        return False
-    stack = [tree]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, BinOp):
-            level, own = _LEVEL[node.op], _LEVEL[inner.op]
-            if node.left == slot:
-                return own < level
-            if node.right == slot:
-                return own <= level
-            stack += (node.left, node.right)
+def write(tree: Expr, leaves: Sequence[Written]) -> Written:
+    """The tokens of an expression, leaf ``"0"`` written as ``leaves[0]`` and so on; brackets by precedence."""
+    done: list[Written] = []
+    for node in reversed(walk(tree)):
+        if not isinstance(node, BinOp):
+            done.append(leaves[int(node)])
+            continue
+        op, level = node[0], _LEVEL[node[0]]
+        (left, left_op), (right, right_op) = done.pop(), done.pop()
+        if left_op and _LEVEL[left_op] < level:
+            left = ["(", *left, ")"]
+        if right_op and _LEVEL[right_op] <= level:
+            right = ["(", *right, ")"]
+        done.append(([*left, op, *right], op))
+    return done[0]
+
+
+def _needs_brackets(tree: Expr, leaf: str, inner: str) -> bool:
+    """Whether an expression with the operator `inner` at its root needs brackets in the place of a leaf of `tree`."""
+    for node in walk(tree):
+        if isinstance(node, BinOp) and leaf in (node.left, node.right):
+            return _LEVEL[inner] < _LEVEL[node.op] + (node.right == leaf)
     return False
 
 
