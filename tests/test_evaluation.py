@@ -12,7 +12,7 @@ import torch
 import zipthought as zt
 from zipthought.core.arithmetic import BinOp
 from zipthought.core.problem import Problem
-from zipthought.data.chat import completion_ids, prompt_ids, prompt_messages
+from zipthought.data.chat import completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
 from zipthought.data.records import make_record
 from zipthought.data.sampling import SamplerConfig
 from zipthought.data.splits import split_of
@@ -22,12 +22,10 @@ from zipthought.evaluation.evaluate import (
     distinct_problems,
     evaluate,
     evaluate_records,
-    surface_of,
-    token_budget,
 )
-from zipthought.evaluation.generation import generate
 from zipthought.evaluation.metrics import judge, summarize
 from zipthought.evaluation.passk import ks_for, pass_at_k
+from zipthought.models.generation import generate
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 

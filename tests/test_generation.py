@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
 from zipthought.data.chat import prompt_ids, prompt_messages
 from zipthought.data.sampling import SamplerConfig, sample_batch
-from zipthought.evaluation.generation import end_of_sequence, generate
+from zipthought.models.generation import end_of_sequence, generate
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.surfaces import render_problem

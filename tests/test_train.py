@@ -17,7 +17,7 @@ from zipthought.models.tokenizer import build_tokenizer
 from zipthought.surfaces import terse, verify
 from zipthought.train.batches import EpochBatches, Example, bucketed, collate
 from zipthought.train.config import OptimizerConfig, PretrainConfig, SFTConfig
-from zipthought.train.loop import batch_loss, train_loop
+from zipthought.train.loop import batch_loss, next_token, train_loop
 from zipthought.train.muon import orthogonalize
 from zipthought.train.pretrain import PretrainStream
 from zipthought.train.sft import encode, fine_tune
@@ -136,6 +136,7 @@ def test_killed_and_resumed_ends_in_the_same_bytes(tokenizer, tmp_path, optimize
 
 def test_a_checkpoint_of_another_configuration_is_refused(tokenizer, tmp_path):
     batches = EpochBatches([encode(tokenizer, r) for r in some_records()], 4, 0, 0)
+    model = tiny(tokenizer)
     arguments = {"steps": 4, "config": OptimizerConfig(), "directory": tmp_path, "checkpoint_every": 1}
 
     class Killed(Exception):  # noqa: N818
@@ -146,9 +147,9 @@ def test_a_checkpoint_of_another_configuration_is_refused(tokenizer, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        train_loop(tiny(tokenizer), batches, **arguments, identity={"lr": 1}, on_step=kill)
+        train_loop(model, next_token(model, batches), **arguments, identity={"lr": 1}, on_step=kill)
     with pytest.raises(ValueError, match="another configuration"):
-        train_loop(tiny(tokenizer), batches, **arguments, identity={"lr": 2}, resume=True)
+        train_loop(model, next_token(model, batches), **arguments, identity={"lr": 2}, resume=True)
 
 
 def test_a_checkpoint_knows_its_weights_and_its_data(tokenizer, tmp_path):

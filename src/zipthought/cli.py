@@ -33,6 +33,7 @@ COMMANDS = {
     "explain": ("explain", "explain", "show one problem in every format and order, with token counts"),
     "pretrain": ("pretrain", "pretrain", "train a tiny base model, from nothing or from another one"),
     "train sft": ("train", "sft", "fine-tune a model on a file of records"),
+    "train rlvr": ("train", "rlvr", "train on verifiable rewards by GRPO, after SFT"),
     "evaluate": ("evaluate", "evaluate", "measure accuracy, cost, granularity and faithfulness on held-out problems"),
     "study run": ("study", "run", "run a study (preset or TOML file) to its report; resumes where it stopped"),
     "study report": ("study", "report", "rebuild the report of a study from its store"),

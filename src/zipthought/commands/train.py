@@ -1,15 +1,20 @@
-"""``zipthought train sft``."""
+"""``zipthought train sft | rlvr``."""
 
 from __future__ import annotations
 
+import hashlib
 import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..data.files import write_text
-from ..data.records import BadLine, Record, read_records
-from ..train.config import SFTConfig
+from ..data.records import BadLine, Record, canonical_json, read_records
+from ..train.config import RLVRConfig, SFTConfig
 from .console import console, print_json, progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def sft(
@@ -35,17 +40,9 @@ def sft(
         json: Print what was done as one object on standard output.
     """
     records = read_all(data)
-    import torch
-
-    from ..models.loading import load, save
-    from ..train.loop import drop_checkpoint
     from ..train.sft import fine_tune
 
-    if threads:
-        torch.set_num_threads(threads)
-    if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
-        raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
-    loaded, tokenizer = load(model, device, training=True)
+    loaded, tokenizer = _begin(model, output_dir, device, threads)
     with progress() as bar:
         task = bar.add_task("sft", total=None, note="")
         result = fine_tune(
@@ -58,8 +55,7 @@ def sft(
             on_start=lambda steps: bar.update(task, total=steps),
             on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
         )
-    save(loaded, tokenizer, output_dir)
-    drop_checkpoint(output_dir)
+    _save(loaded, tokenizer, output_dir)
     summary = {
         "model": str(output_dir),
         "base": model,
@@ -81,6 +77,114 @@ def sft(
             f"{summary['steps']} updates on {result.examples} examples, loss {summary['final_loss']:.4f}: {output_dir}"
         )
     return 0
+
+
+def rlvr(
+    output_dir: Path,
+    model: str = "bundled",
+    data: Path | None = None,
+    exclude: tuple[Path, ...] = (),
+    config: RLVRConfig = RLVRConfig(),  # noqa: B008
+    resume: bool = False,
+    device: str = "auto",
+    threads: int = 0,
+    json: bool = False,
+) -> int:
+    """Train on verifiable rewards by GRPO.
+
+    Args:
+        output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
+        model: bundled, a directory with a model, or a hub id. Of a model that `train sft` wrote, the structures of its
+            training data are never asked.
+        data: Records with the problems to train on; without it problems come from the sampler.
+        exclude: Files of records whose structures are never asked.
+        config: How to train.
+        resume: Go on from the checkpoint in output_dir, where there is one.
+        device: auto, cpu or cuda.
+        threads: Of the CPU; 0 leaves it to torch.
+        json: Print what was done as one object on standard output.
+    """
+    records = read_all(data) if data else []
+    from ..train.grpo import grpo
+    from ..train.tasks import RecordTasks, SampledTasks, Tasks, seen_in_training, structures_of
+
+    seen, missing = seen_in_training(model)
+    if missing and not data:
+        console.print(f"{missing[0]}, on which {model} was trained, is gone: its structures may be asked", markup=False)
+    for path in exclude:
+        seen |= structures_of(path)
+    loaded, tokenizer = _begin(model, output_dir, device, threads)
+    tasks: Tasks
+    if data:
+        kept = [record for record in records if record.get("structure") not in seen]
+        tasks, identity = RecordTasks(config, tokenizer, kept), digest(kept)
+    else:
+        tasks, identity = SampledTasks(config, tokenizer, seen), digest(sorted(seen))
+    with progress() as bar:
+        task = bar.add_task("rlvr", total=config.steps, note="")
+        result = grpo(
+            loaded,
+            tokenizer,
+            tasks,
+            config,
+            directory=output_dir,
+            resume=resume,
+            identity={"problems": identity},
+            on_step=lambda row: bar.update(
+                task, completed=row["step"], note="" if row["reward"] is None else f"reward {row['reward']:.3f}"
+            ),
+        )
+    _save(loaded, tokenizer, output_dir)
+    last = result.history[-max(1, result.steps // 10) :]
+    summary = {
+        "model": str(output_dir),
+        "base": model,
+        "data": str(data) if data else None,
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "seconds": round(result.seconds, 2),
+        "skipped": sum(row["skipped"] for row in result.history),
+        "last_tenth": {name: mean_of(last, name) for name in ("reward", "ops_per_step", "response_tokens", "faithful")},
+    }
+    write_text(output_dir / "run.json", jsonlib.dumps({**summary, "config": asdict(config)}, indent=2) + "\n")
+    if json:
+        print_json(summary)
+    else:
+        said = ", ".join(f"{name} {value:.3f}" for name, value in summary["last_tenth"].items() if value is not None)
+        print(f"{result.steps} steps; over the last tenth {said}: {output_dir}")
+    return 0
+
+
+def mean_of(rows: list[dict[str, Any]], name: str) -> float | None:
+    """The mean of a metric over the rows that have it."""
+    values = [row[name] for row in rows if row[name] is not None]
+    return sum(values) / len(values) if values else None
+
+
+def digest(value: Any) -> str:
+    """The identity of plain data."""
+    return hashlib.sha256(canonical_json({"": value}).encode()).hexdigest()
+
+
+def _begin(model: str, output_dir: Path, device: str, threads: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model to train. Raises `ValueError` where `output_dir` holds a finished one."""
+    import torch
+
+    from ..models.loading import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
+        raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
+    return load(model, device, training=True)
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_dir: Path) -> None:
+    from ..models.loading import save
+    from ..train.loop import drop_checkpoint
+
+    save(model, tokenizer, output_dir)
+    drop_checkpoint(output_dir)
 
 
 def read_all(path: Path) -> list[Record]:

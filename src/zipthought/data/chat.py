@@ -9,7 +9,13 @@ with the tokenizer's beginning-of-sequence token before it, where there is one, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from ..core.compress import compress
+from ..core.orders import ORDERS
+from ..core.problem import Problem
+from ..surfaces import get_surface
 
 Message = dict[str, str]
 
@@ -54,3 +60,19 @@ def completion_ids(tokenizer: Any, completion: str) -> list[int]:
     if tokenizer.eos_token_id is None:
         raise ValueError("the tokenizer has no end-of-sequence token; set one, or the model never learns to stop")
     return [*tokenizer(completion, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+
+
+def surface_of(tokenizer: Any) -> str:
+    """The surface that a tokenizer is made for: `terse` where it has no token for what `english` writes."""
+    ids = tokenizer("Define kites as QB; so QB = 3.", add_special_tokens=False).input_ids
+    return "terse" if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids else "english"
+
+
+def token_budget(tokenizer: Any, problems: Iterable[tuple[Problem, str]], orders: Sequence[str] = tuple(ORDERS)) -> int:
+    """1.25 x the longest explicit gold completion of these (problem, surface), in tokens, + 16."""
+    longest = 0
+    for problem, surface in problems:
+        render = get_surface(surface).render
+        for order in orders if problem.is_chain else ("forward",):
+            longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", order)))))
+    return longest * 5 // 4 + 16

@@ -18,15 +18,14 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..core.compress import compress
 from ..core.problem import Problem
-from ..data.chat import completion_ids, prompt_ids, prompt_messages
+from ..data.chat import prompt_ids, prompt_messages, surface_of, token_budget
 from ..data.files import atomic_open
 from ..data.records import import_parquet, problem_of
 from ..data.sampling import SamplerConfig, sample_batch
+from ..models.generation import generate
 from ..surfaces import get_surface
 from .config import DecodingConfig, EvaluateConfig
-from .generation import generate
 from .metrics import Row, judge, summarize
 
 Progress = Callable[[int, int], None]
@@ -167,24 +166,6 @@ def distinct_problems(
     return tuple(found.values())
 
 
-def surface_of(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The surface that a tokenizer is made for: `terse` where it has no token for what `english` writes."""
-    ids = tokenizer("Define kites as QB; so QB = 3.", add_special_tokens=False).input_ids
-    return "terse" if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids else "english"
-
-
-def token_budget(
-    tokenizer: PreTrainedTokenizerBase, problems: Iterable[tuple[Problem, str]], orders: Sequence[str]
-) -> int:
-    """1.25 x the longest explicit gold completion of these (problem, surface), in tokens, + 16."""
-    longest = 0
-    for problem, surface in problems:
-        render = get_surface(surface).render
-        for order in orders if problem.is_chain else ("forward",):
-            longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", order)))))
-    return longest * 5 // 4 + 16
-
-
 def _evaluate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -252,6 +233,4 @@ __all__ = [
     "distinct_problems",
     "evaluate",
     "evaluate_records",
-    "surface_of",
-    "token_budget",
 ]

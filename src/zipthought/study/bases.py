@@ -29,7 +29,7 @@ def make_base(
     *,
     threads: int,
     resume: bool = False,
-    on_step: Callable[[dict[str, float]], None] | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Pretrain by the recipe, measure on held-out structures (test split), write model, tokenizer and card.
 

@@ -43,7 +43,7 @@ def training_records(cell: CellConfig) -> list[dict[str, Any]]:
 def run_cell(
     cell: CellConfig,
     completions: Callable[[str], Path],
-    on_step: Callable[[dict[str, float]], None] | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Train and measure; the completions on `test` and `train` go where `completions` says (Parquet).
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 ENGINES = ("native",)
+ADVANTAGES = ("grpo", "dr-grpo")
+LOSSES = ("token", "sequence", "constant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,90 @@ class SFTConfig:
     def total_steps(self, steps_per_epoch: int) -> int:
         """Updates in all."""
         return self.steps or max(1, round(self.epochs * steps_per_epoch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RLVRConfig:
+    """How to train on verifiable rewards by GRPO (Shao et al. 2024). The defaults suit the bundled base."""
+
+    n_ops: tuple[int, ...] = (4, 5, 6)
+    """Operations of the problems, in equal shares; of no matter with a file of problems."""
+    split: str = "train"
+    """Of the problems; only `train`, or nothing measured afterwards is held out."""
+    surface: str = "auto"
+    """`english`, `terse`, or `auto`: `terse` for a tokenizer without the words of `english`."""
+    modulus: int = 23
+    """Residues are 0..modulus-1."""
+    number_range: int = 5
+    """Constants are 1..number_range-1."""
+    steps: int = 200
+    """Batches of rollouts."""
+    prompts_per_step: int = 32
+    """Problems of a step, each one a group."""
+    group_size: int = 8
+    """Completions of a problem."""
+    temperature: float = 1.0
+    """Of the rollouts; the loss is that of the same distribution."""
+    max_new_tokens: int | None = None
+    """None: 1.25 x the longest explicit gold completion in tokens + 16, as in evaluation; with a file of problems, of
+    the longest completion there."""
+    reward: str = "outcome"
+    """`outcome`, `faithful`, `outcome+length:0.001` (that cost a token), or ``package.module:name``."""
+    advantage: str = "grpo"
+    """`grpo`: reward less the group's mean, over its standard deviation (of n-1) + 1e-4 (Shao et al. 2024);
+    `dr-grpo`: without the division, which favours problems that are nearly all right or wrong (Liu et al. 2025)."""
+    loss: str = "token"
+    """How tokens are averaged. `token`: all of the step alike (Yu et al. 2025, DAPO); `sequence`: within each
+    completion first (Shao et al. 2024); `constant`: a completion's sum over max_new_tokens (Liu et al. 2025)."""
+    clip: float = 0.2
+    """The probability ratio is clipped at 1 - clip from below (Schulman et al. 2017)."""
+    clip_high: float | None = None
+    """And at 1 + clip_high from above (Yu et al. 2025); None: the same as `clip`."""
+    kl: float = 0.0
+    """Weight of the KL divergence from the model at the start, by the estimator k3 (Schulman 2020)."""
+    kl_every: int = 10
+    """Steps between measurements of that divergence where it is no part of the loss; 0: never."""
+    passes: int = 1
+    """Updates on each batch of rollouts."""
+    micro_batch: int = 64
+    """Completions in one forward and backward pass; smaller needs less memory and changes nothing else."""
+    seed: int = 0
+    """Of the problems and the rollouts."""
+    checkpoint_every: int = 25
+    """Steps between checkpoints; 0 means none."""
+    engine: str = "native"
+    """Which trainer runs it: `native`, ours."""
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
+            learning_rate=2e-4, min_learning_rate_ratio=1.0, warmup_ratio=0.02, weight_decay=0.0
+        )
+    )
+    """Optimizer and schedule; a constant learning rate after the warm-up."""
+
+    def __post_init__(self) -> None:
+        for setting, choices in (("engine", ENGINES), ("advantage", ADVANTAGES), ("loss", LOSSES)):
+            if getattr(self, setting) not in choices:
+                raise ValueError(f"unknown {setting} {getattr(self, setting)!r}; use {', '.join(choices)}")
+        if self.split != "train":
+            raise ValueError(f"split must be train, so that the other splits stay held out, got {self.split!r}")
+        if not self.n_ops or min(self.n_ops) < 1:
+            raise ValueError(f"n_ops must be one or more numbers of at least 1, got {self.n_ops}")
+        for setting, least in (("steps", 1), ("prompts_per_step", 1), ("group_size", 2), ("passes", 1)):
+            if getattr(self, setting) < least:
+                raise ValueError(f"{setting} must be at least {least}, got {getattr(self, setting)}")
+        if self.micro_batch < 1 or (self.max_new_tokens is not None and self.max_new_tokens < 1):
+            raise ValueError(
+                f"micro_batch and max_new_tokens must be at least 1, got {self.micro_batch} and {self.max_new_tokens}"
+            )
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, or all of a group are alike; got {self.temperature}")
+        if not 0 < self.clip < 1 or (self.clip_high is not None and self.clip_high <= 0) or self.kl < 0:
+            raise ValueError(
+                f"clip must be in 0..1, clip_high above 0 and kl at least 0, got {self.clip}, {self.clip_high} and "
+                f"{self.kl}"
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

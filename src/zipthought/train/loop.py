@@ -1,8 +1,10 @@
-"""The optimization loop that pretraining and SFT share: next-token loss on chosen positions, one batch a step.
+"""The optimization loop that pretraining, SFT and RLVR share, and the next-token loss of the first two.
 
-The model's decoder runs on the whole batch, its output layer only on the positions that carry loss. Metrics go to
-``metrics.jsonl``; a checkpoint holds all that the next step depends on, so a killed and resumed run ends in the same
-bytes. Shapes: B batch, T time, N positions with loss, H width, V vocabulary.
+The loop owns the optimizers, the schedule, ``metrics.jsonl`` and the checkpoint, which holds all that the next step
+depends on, so that a killed and resumed run ends in the same bytes. What a step does is the caller's `Work`.
+
+The model's decoder runs on the whole batch, its output layer only on the positions that carry loss.
+Shapes: B batch, T time, N positions with loss, H width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -60,13 +62,48 @@ class LoopResult:
     """Training tokens that are not padding, prompts included."""
     seconds: float
     """Wall time of the steps, all runs of a resumed loop together."""
-    final_loss: float
-    """Mean over the last tenth of the steps."""
+    history: list[dict[str, Any]]
+    """The rows of ``metrics.jsonl``."""
+
+    @property
+    def final_loss(self) -> float:
+        """Mean over the last tenth of the steps; not a number where none of them had a loss."""
+        tail = [row["loss"] for row in self.history[-max(1, self.steps // 10) :] if row["loss"] is not None]
+        return sum(tail) / len(tail) if tail else math.nan
+
+
+Update = Callable[[], float]
+"""Clips the gradients that were gathered, steps the optimizers, clears the gradients; returns the gradient's norm."""
+Work = Callable[[int, Update], dict[str, Any]]
+"""``work(step, update)``: the forward and backward passes of a step, with a call of `update` after each gradient.
+Returns the step's metrics, `tokens` (those of this step that are no padding) among them."""
+
+
+def next_token(model: PreTrainedModel, batch_at: Callable[[int], Batch]) -> Work:
+    """The work of pretraining and SFT: the next-token loss of ``batch_at(step)``, one update a step."""
+    device = next(model.parameters()).device
+
+    def work(step: int, update: Update) -> dict[str, Any]:
+        batch = batch_at(step)
+        batch = Batch(batch.ids.to(device), batch.targets.to(device), batch.tokens)
+        with mixed_precision(device):
+            loss = batch_loss(model, batch)
+        loss.backward()
+        norm = update()
+        padding = 1 - batch.tokens / batch.ids.numel()
+        return {"loss": loss.item(), "gradient_norm": norm, "tokens": batch.tokens, "padding": padding}
+
+    return work
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 on a GPU, float32 on the CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 def train_loop(
     model: PreTrainedModel,
-    batch_at: Callable[[int], Batch],
+    work: Work,
     steps: int,
     config: OptimizerConfig,
     *,
@@ -74,9 +111,9 @@ def train_loop(
     resume: bool = False,
     checkpoint_every: int = 0,
     identity: dict[str, Any] | None = None,
-    on_step: Callable[[dict[str, float]], None] | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> LoopResult:
-    """`steps` updates of `model` in place, with ``batch_at(step)`` for the data.
+    """`steps` steps of `work`, which change `model` in place.
 
     `directory` receives ``metrics.jsonl`` and, every `checkpoint_every` steps (0: never), ``checkpoint.pt``; `resume`
     continues from it where it exists. Whoever has saved the trained model calls `drop_checkpoint`. `identity` is what a
@@ -84,7 +121,7 @@ def train_loop(
     """
     optimizers = make_optimizers(model, config)
     device = next(model.parameters()).device
-    history: list[dict[str, float]] = []
+    history: list[dict[str, Any]] = []
     first, tokens, seconds = 0, 0, 0.0
     checkpoint = directory / "checkpoint.pt" if directory else None
     if resume and checkpoint and checkpoint.exists():
@@ -98,32 +135,24 @@ def train_loop(
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     log = _MetricsLog(directory / "metrics.jsonl" if directory else None, history)
-    for step in range(first, steps):
-        began = time.perf_counter()
-        batch = batch_at(step)
-        batch = Batch(batch.ids.to(device), batch.targets.to(device), batch.tokens)
-        factor = config.factor(step, steps)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * factor
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = batch_loss(model, batch)
-        loss.backward()
+
+    def update() -> float:
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.gradient_clip or math.inf)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        tokens += batch.tokens
+        return norm.item()
+
+    for step in range(first, steps):
+        began = time.perf_counter()
+        learning_rate = config.learning_rate * config.factor(step, steps)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+        row = {"step": step + 1, **work(step, update), "learning_rate": learning_rate}
+        tokens += row["tokens"]
         seconds += time.perf_counter() - began
-        row = {
-            "step": step + 1,
-            "loss": loss.item(),
-            "gradient_norm": norm.item(),
-            "learning_rate": config.learning_rate * factor,
-            "tokens": tokens,
-            "padding": 1 - batch.tokens / batch.ids.numel(),
-            "seconds": round(seconds, 3),
-        }
+        row |= {"tokens": tokens, "seconds": round(seconds, 3)}
         history.append(row)
         log.write(row)
         if on_step:
@@ -132,21 +161,20 @@ def train_loop(
             _save(checkpoint, model, optimizers, step + 1, tokens, seconds, history, identity or {})
     log.close()
     model.eval()
-    tail = [row["loss"] for row in history[-max(1, steps // 10) :]]
-    return LoopResult(steps, tokens, seconds, sum(tail) / len(tail))
+    return LoopResult(steps, tokens, seconds, history)
 
 
 class _MetricsLog:
     """``metrics.jsonl``, a line a step, begun anew with the steps that a resumed run already has."""
 
-    def __init__(self, path: Path | None, history: list[dict[str, float]]) -> None:
+    def __init__(self, path: Path | None, history: list[dict[str, Any]]) -> None:
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8", buffering=1) if path else None
         for row in history:
             self.write(row)
 
-    def write(self, row: dict[str, float]) -> None:
+    def write(self, row: dict[str, Any]) -> None:
         if self._file:
             self._file.write(json.dumps(row) + "\n")
 
@@ -175,7 +203,7 @@ def _save(
     step: int,
     tokens: int,
     seconds: float,
-    history: list[dict[str, float]],
+    history: list[dict[str, Any]],
     identity: dict[str, Any],
 ) -> None:
     with atomic_open(path) as file:

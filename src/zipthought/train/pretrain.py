@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from ..models.tokenizer import MAX_NUMBER, build_tokenizer
 from ..surfaces import terse
 from .batches import Batch, Example, collate
 from .config import PretrainConfig
-from .loop import LoopResult, train_loop
+from .loop import LoopResult, next_token, train_loop
 
 
 def mixed_trace(problem: Problem, granularity: Sequence[tuple[int, float]], rng: np.random.Generator) -> Trace:
@@ -143,7 +144,7 @@ def pretrain(
     *,
     directory: Path | None = None,
     resume: bool = False,
-    on_step: Callable[[dict[str, float]], None] | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoopResult]:
     """A tiny model trained by the recipe, from fresh weights or from `init`; the rest is as for `train_loop`."""
     tokenizer = build_tokenizer()
@@ -154,7 +155,7 @@ def pretrain(
         model = build_tiny(tiny_config(config.family, config.size, len(tokenizer), *special), config.seed)
     result = train_loop(
         model,
-        PretrainStream(config, tokenizer),
+        next_token(model, PretrainStream(config, tokenizer)),
         config.steps,
         config.optimizer,
         directory=directory,

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..data.chat import completion_ids, prompt_ids
 from .batches import EpochBatches, Example
 from .config import SFTConfig
-from .loop import LoopResult, fingerprint, train_loop
+from .loop import LoopResult, fingerprint, next_token, train_loop
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Example:
@@ -68,7 +68,7 @@ def fine_tune(
     *,
     directory: Path | None = None,
     resume: bool = False,
-    on_step: Callable[[dict[str, float]], None] | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
     on_start: Callable[[int], None] | None = None,
 ) -> SFTResult:
     """Fine-tune `model` in place on records with `messages`.
@@ -91,7 +91,7 @@ def fine_tune(
         on_start(steps)
     loop = train_loop(
         model,
-        batches,
+        next_token(model, batches),
         steps,
         config.optimizer,
         directory=directory,

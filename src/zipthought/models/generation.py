@@ -39,6 +39,8 @@ class Completion(NamedTuple):
     logprobs: list[float] | None = None
     """Natural logarithm of the probability of each token and, unless truncated, of the end of sequence after them,
     under the distribution that was drawn from (greedy: the model's own). None where they were not asked for."""
+    end: int | None = None
+    """The end-of-sequence token that came; None where truncated."""
 
     @property
     def n_tokens(self) -> int:
@@ -79,7 +81,7 @@ class _GrowingLayer(DynamicLayer):
         self._buffers = None
 
 
-def _is_growable(cache: DynamicCache) -> bool:
+def is_growable(cache: DynamicCache) -> bool:
     """Whether every layer attends to all that came before. Sliding windows count columns, and allow no gap."""
     return bool(cache.layers) and all(type(layer) in (DynamicLayer, _GrowingLayer) for layer in cache.layers)
 
@@ -155,7 +157,9 @@ def generate(
     bodies = [ids[:-1] if ids[-1] in stops else ids for ids in (written[row][0] for row in order)]
     texts = _decode_texts(tokenizer, bodies)
     flat = [
-        Completion(body, text, written[row][0][-1] not in stops, written[row][1])
+        Completion(
+            body, text, (end := written[row][0][-1]) not in stops, written[row][1], end if end in stops else None
+        )
         for row, body, text in zip(order, bodies, texts, strict=True)
     ]
     return [flat[i : i + samples] for i in range(0, len(flat), samples)]
@@ -172,7 +176,7 @@ def _chunks(
     model: PreTrainedModel, rows: list[tuple[int, int]], prompts: Sequence[Sequence[int]], batch_size: int
 ) -> Iterable[list[tuple[int, int]]]:
     """`rows` cut into batches; where the model's cache allows no gap, a batch has prompts of one length."""
-    one_length = not _is_growable(DynamicCache(config=model.config))
+    one_length = not is_growable(DynamicCache(config=model.config))
     chunk: list[tuple[int, int]] = []
     for row in rows:
         other = chunk and one_length and len(prompts[row[0]]) != len(prompts[chunk[0][0]])
@@ -188,7 +192,7 @@ def _prefill(model: PreTrainedModel, prompts: list[Sequence[int]], repeats: torc
     """The cache after all but the last token of each prompt, with the rows `repeats` (B,) of the prompts."""
     width = max(len(prompt) for prompt in prompts) - 1
     cache = DynamicCache(config=model.config)
-    growable = _is_growable(cache)
+    growable = is_growable(cache)
     if not width:
         return cache
     ids = np.zeros((len(prompts), width), dtype=np.int64)

@@ -1,0 +1,363 @@
+"""GRPO: advantages, weights, clip, KL by hand; the gradient against plain torch; exact resume; what is asked."""
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, MistralConfig
+
+from zipthought.cli import main
+from zipthought.data.records import make_record
+from zipthought.data.sampling import SamplerConfig, sample_batch
+from zipthought.data.splits import split_of
+from zipthought.models.generation import generate
+from zipthought.models.tiny import build_tiny, tiny_config
+from zipthought.models.tokenizer import build_tokenizer
+from zipthought.surfaces import terse
+from zipthought.train.config import OptimizerConfig, RLVRConfig
+from zipthought.train.grpo import clipped_objective, group_advantages, grpo, k3, token_logprobs, token_weights
+from zipthought.train.tasks import RecordTasks, SampledTasks, seen_in_training
+
+SMALL = RLVRConfig(n_ops=(1, 2), prompts_per_step=4, group_size=4, steps=2, max_new_tokens=6, kl_every=0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+def tiny(tokenizer, family="llama", seed=0):
+    special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
+    if family == "mistral":  # Sliding windows: a cache that cannot hold padding.
+        config = MistralConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            sliding_window=16,
+            **dict(zip(("pad_token_id", "bos_token_id", "eos_token_id"), special, strict=True)),
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return AutoModelForCausalLM.from_config(config)
+    return build_tiny(tiny_config(family, "0.2M", len(tokenizer), *special), seed)
+
+
+def even_tokens(completion, record, tokens):
+    """A reward that an untrained model earns now and then: 1 where the first word is among half of the vocabulary."""
+    words = completion.split()
+    return float(bool(words) and len(words[0]) % 2 == 0)
+
+
+def no_gold(completion, record, tokens):
+    return None
+
+
+def always_half(completion, record, tokens):
+    return 0.5
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_advantages_by_hand():
+    rewards = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.1, 0.1, 0.1, 0.1]])
+    # Means 1/4 and 1/2; standard deviations (of n-1) sqrt((9 + 3) / 16 / 3) = 1/2 and sqrt(1/3).
+    got = group_advantages(rewards)
+    assert got[0].tolist() == pytest.approx([0.75 / 0.5001, *[-0.25 / 0.5001] * 3])
+    assert got[1].tolist() == pytest.approx([0.5 / (3**-0.5 + 1e-4)] * 2 + [-0.5 / (3**-0.5 + 1e-4)] * 2)
+    assert got[2:].tolist() == [[0.0] * 4] * 2, "exactly 0, also where the mean is rounded"
+    plain = group_advantages(rewards, "dr-grpo")
+    assert plain[0].tolist() == [0.75, -0.25, -0.25, -0.25]
+    assert plain[1].tolist() == [0.5, 0.5, -0.5, -0.5]
+
+
+def test_token_weights_by_hand():
+    lengths = torch.tensor([2, 6])
+    assert token_weights(lengths, "token", 10).tolist() == pytest.approx([1 / 8, 1 / 8])
+    assert token_weights(lengths, "sequence", 10).tolist() == pytest.approx([1 / 4, 1 / 12])
+    assert token_weights(lengths, "constant", 10).tolist() == pytest.approx([1 / 20, 1 / 20])
+
+
+def test_the_clip_by_hand():
+    ratio = torch.tensor([1.5, 1.5, 0.5, 0.5, 1.1])
+    advantages = torch.tensor([1.0, -1.0, 1.0, -1.0, 2.0])
+    losses, held = clipped_objective(ratio.log(), torch.zeros(5), advantages, 0.2, 0.3)
+    assert losses.tolist() == pytest.approx([-1.3, 1.5, -0.5, 0.8, -2.2])
+    assert held.tolist() == [True, False, False, True, False]
+
+
+def test_k3_has_the_mean_of_the_divergence_and_is_never_negative():
+    new, reference = (torch.randn(50, generator=torch.Generator().manual_seed(i)).log_softmax(0) for i in (0, 1))
+    exact = (new.exp() * (new - reference)).sum()
+    estimates = k3(new, reference)
+    assert (new.exp() * estimates).sum().item() == pytest.approx(exact.item(), abs=1e-5)
+    assert estimates.min() >= 0
+    assert k3(new, new).abs().max() == 0
+
+
+def rows_of(tokenizer, model, count=3, samples=3):
+    """Prompts of several lengths, and sampled completions with the log-probabilities they were drawn with."""
+    tasks, _ = SampledTasks(replace(SMALL, n_ops=(1, 3), prompts_per_step=count), tokenizer)(0)
+    prompts = [task.ids for task in tasks]
+    drawn = generate(model, tokenizer, prompts, max_new_tokens=9, samples=samples, temperature=0.7, logprobs=True)
+    completions = [(place, c) for place, group in enumerate(drawn) for c in group]
+    return prompts, [(place, [*c.ids, *([] if c.end is None else [c.end])]) for place, c in completions], completions
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mistral"])
+def test_log_probabilities_with_shared_prompts_are_those_of_the_plain_model(tokenizer, family):
+    model = tiny(tokenizer, family)
+    prompts, rows, drawn = rows_of(tokenizer, model)
+    shared, entropy = token_logprobs(model, prompts, rows, 0.7)
+    expected, plain_entropy = [], []
+    for place, ids in rows:
+        whole = torch.tensor([[*prompts[place], *ids]])
+        logs = (model(input_ids=whole).logits[0, len(prompts[place]) - 1 : -1] / 0.7).log_softmax(-1)
+        expected.append(logs.gather(1, torch.tensor(ids)[:, None])[:, 0])
+        plain_entropy.append(torch.distributions.Categorical(logits=logs).entropy())
+    assert torch.allclose(shared, torch.cat(expected), atol=1e-5)
+    assert torch.allclose(entropy, torch.cat(plain_entropy), atol=1e-4)
+    sampled = torch.tensor([value for _, c in drawn for value in c.logprobs])
+    assert torch.allclose(shared, sampled, atol=1e-5), "the sampler's own"
+    gradients = []
+    for value in (shared, torch.cat(expected)):
+        model.zero_grad()
+        (value * torch.linspace(-1, 1, len(value))).sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert torch.allclose(*gradients, atol=1e-4)
+
+
+def reference_step(model, tokenizer, config):
+    """One step of GRPO written as plainly as can be: every completion with its prompt, in one padded batch of one."""
+    tasks, budget = SampledTasks(config, tokenizer)(0)
+    from zipthought.train.grpo import _seed
+
+    drawn = generate(
+        model,
+        tokenizer,
+        [t.ids for t in tasks],
+        max_new_tokens=budget,
+        samples=config.group_size,
+        temperature=config.temperature,
+        seed=_seed(config.seed, 0),
+    )
+    lengths = [len(c.ids) + (c.end is not None) for group in drawn for c in group]
+    loss = torch.zeros(())
+    for task, group in zip(tasks, drawn, strict=True):
+        rewards = torch.tensor([even_tokens(c.text, task.record, 0) for c in group])
+        for c, r in zip(group, rewards, strict=True):
+            advantage = r - rewards.mean()
+            if config.advantage == "grpo":
+                advantage = advantage / (rewards.std() + 1e-4)
+            ids = [*c.ids, *([] if c.end is None else [c.end])]
+            logits = model(input_ids=torch.tensor([task.ids + ids])).logits[0, len(task.ids) - 1 : -1]
+            chosen = (logits / config.temperature).log_softmax(-1).gather(1, torch.tensor(ids)[:, None])
+            # Where the policy has not moved, the gradient of the ratio is that of the log-probability.
+            if config.loss == "token":
+                loss = loss - advantage * chosen.sum() / sum(lengths)
+            elif config.loss == "sequence":
+                loss = loss - advantage * chosen.mean() / len(lengths)
+            else:
+                loss = loss - advantage * chosen.sum() / len(lengths) / budget
+    loss.backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize(
+    ("advantage", "loss", "micro_batch"), [("grpo", "token", 64), ("dr-grpo", "constant", 5), ("grpo", "sequence", 1)]
+)
+def test_the_gradient_is_that_of_plain_torch(tokenizer, advantage, loss, micro_batch):
+    """Also that leaving completions out whose advantage is 0 changes nothing, nor the size of the micro-batch."""
+    config = replace(
+        SMALL,
+        reward=f"{__name__}:even_tokens",
+        advantage=advantage,
+        loss=loss,
+        micro_batch=micro_batch,
+        prompts_per_step=16,
+        steps=1,
+        optimizer=OptimizerConfig(learning_rate=1e-3, gradient_clip=1e-9, warmup_ratio=0.0, weight_decay=0.0),
+    )
+    expected = reference_step(tiny(tokenizer), tokenizer, config)
+    model = tiny(tokenizer)
+    seen = []
+    rows = []
+    step = torch.optim.AdamW.step
+
+    def watch(optimizer, *args, **kwargs):
+        if not seen:
+            seen.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+        return step(optimizer, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", watch)
+        grpo(model, tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+    scale = expected.norm()  # The clip has brought the gradient to 1e-9.
+    assert rows[0]["gradient_norm"] == pytest.approx(scale.item(), rel=1e-3)
+    assert torch.allclose(seen[0] * 1e9, expected / scale, atol=1e-3)
+    assert 0 < rows[0]["zero_variance"] < 1, "both kinds of groups are in the test"
+
+
+def test_a_step_without_differences_changes_no_weight_and_is_counted(tokenizer):
+    for name, row in (("always_half", (0.5, 1.0, 0)), ("no_gold", (None, 0.0, 4))):
+        model, rows = tiny(tokenizer), []
+        before = weights(model)
+        config = replace(SMALL, reward=f"{__name__}:{name}")
+        grpo(model, tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+        assert torch.equal(weights(model), before)
+        assert (rows[0]["reward"], rows[0]["zero_variance"], rows[0]["skipped"]) == row
+        assert rows[0]["loss"] is None
+        assert rows[0]["tokens"] > 0
+
+
+def test_the_divergence_is_measured_and_holds_the_policy_back(tokenizer):
+    free, held = (
+        replace(
+            SMALL,
+            reward=f"{__name__}:even_tokens",
+            steps=12,
+            max_new_tokens=2,
+            group_size=16,
+            kl=kl,
+            kl_every=1,
+            optimizer=OptimizerConfig(learning_rate=1e-2),
+        )
+        for kl in (0.0, 3.0)
+    )
+    ends = []
+    for config in (free, held):
+        rows = []
+        grpo(tiny(tokenizer), tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+        assert rows[-1]["kl"] > 0
+        ends.append(sum(row["kl"] for row in rows[-3:]))
+    assert rows[0]["kl"] == pytest.approx(0, abs=1e-6), "the first batch comes from the reference itself"
+    assert ends[1] < 0.5 * ends[0]
+
+
+def test_reward_rises(tokenizer):
+    config = replace(
+        SMALL,
+        reward=f"{__name__}:even_tokens",
+        steps=30,
+        passes=2,
+        group_size=16,
+        max_new_tokens=2,
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+    )
+    rows = []
+    grpo(tiny(tokenizer), tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+    first, last = (sum(row["reward"] for row in part) / 3 for part in (rows[:3], rows[-3:]))
+    assert last > 0.85 > 0.7 > first
+
+
+def test_killed_at_a_random_step_and_resumed_ends_in_the_same_bytes(tokenizer, tmp_path):
+    config = replace(SMALL, reward=f"{__name__}:even_tokens", steps=7, checkpoint_every=2, kl=0.1)
+    tasks = SampledTasks(config, tokenizer)
+    whole = tiny(tokenizer)
+    grpo(whole, tokenizer, tasks, config, directory=tmp_path / "whole")
+    killed_at = random.Random().randint(3, 6)
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(row):
+        if row["step"] == killed_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        grpo(tiny(tokenizer), tokenizer, tasks, config, directory=tmp_path / "cut", on_step=kill)
+    resumed = tiny(tokenizer)
+    grpo(resumed, tokenizer, tasks, config, directory=tmp_path / "cut", resume=True)
+    assert weights(resumed).numpy().tobytes() == weights(whole).numpy().tobytes()
+    rows = [
+        [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (d / "metrics.jsonl").open()]
+        for d in (tmp_path / "whole", tmp_path / "cut")
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 7
+    with pytest.raises(ValueError, match="another configuration"):
+        grpo(tiny(tokenizer, seed=3), tokenizer, tasks, config, directory=tmp_path / "cut", resume=True)
+
+
+def test_sampled_problems_keep_to_the_split_avoid_what_is_excluded_and_follow_from_the_step(tokenizer):
+    config = replace(SMALL, n_ops=(1, 2, 4), prompts_per_step=30)
+    everything = sample_batch(SamplerConfig(n_ops=1), "train", range(400)).structure
+    excluded = set(random.Random(0).sample(sorted(set(everything)), 30))
+    tasks = SampledTasks(config, tokenizer, excluded)
+    asked, budget = tasks(3)
+    assert asked == SampledTasks(config, tokenizer, excluded)(3)[0]
+    assert [task.record["n_ops"] for task in asked] == [1, 2, 4] * 10
+    for task in asked:
+        problem = terse.parse_problem(task.record["prompt"], 23)
+        assert split_of(problem.structure) == "train"
+        assert problem.structure not in excluded
+        assert task.record["answer"] == str(problem.answer)
+    assert asked != tasks(4)[0]
+    assert budget == 6
+    with pytest.raises(ValueError, match="raise n_ops"):
+        SampledTasks(replace(config, n_ops=(1,)), tokenizer, set(everything))(0)
+
+
+def test_problems_of_a_file_come_once_an_epoch(tokenizer):
+    batch = sample_batch(SamplerConfig(n_ops=2), "train", range(10))
+    records = [make_record(batch.problem(i), "composed:2", surface="terse", index=i) for i in range(10)]
+    tasks = RecordTasks(replace(SMALL, max_new_tokens=None), tokenizer, records)
+    asked = [task.record["id"] for step in range(5) for task in tasks(step)[0]]
+    assert sorted(asked[:10]) == sorted(asked[10:]) == sorted(r["id"] for r in records)
+    assert asked[:10] != asked[10:]
+    longest = max(len(r["completion"].split()) + 1 for r in records)
+    assert tasks(0)[1] == longest * 5 // 4 + 16
+    with pytest.raises(ValueError, match="record 1"):
+        RecordTasks(SMALL, tokenizer, [{"prompt": "x"}])
+    with pytest.raises(ValueError, match="no problems"):
+        RecordTasks(SMALL, tokenizer, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"advantage": "ppo"}, "use grpo, dr-grpo"),
+        ({"loss": "words"}, "use token, sequence"),
+        ({"split": "test"}, "held out"),
+        ({"group_size": 1}, "group_size"),
+        ({"temperature": 0.0}, "above 0"),
+        ({"clip": 0.0}, "clip"),
+        ({"n_ops": ()}, "n_ops"),
+        ({"engine": "x"}, "engine"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        replace(SMALL, **change)
+
+
+def test_the_command_from_sft_to_rlvr_never_asks_what_sft_saw(tiny_base, tmp_path, capsys):
+    data = ["generate", "--n-ops", "1", "--count", "20", "--format", "explicit", "--surface", "terse"]
+    assert main([*data, "--output-dir", str(tmp_path / "data"), "--json"]) == 0
+    file = json.loads(capsys.readouterr().out)["files"]["explicit"]
+    sft = ["train", "sft", "--model", str(tiny_base), "--data", file, "--output-dir", str(tmp_path / "sft")]
+    assert main([*sft, "--steps", "2", "--threads", "1"]) == 0
+    seen, missing = seen_in_training(str(tmp_path / "sft"))
+    assert seen == {json.loads(line)["structure"] for line in open(file)}  # noqa: SIM115, PTH123
+    assert not missing
+    capsys.readouterr()
+    rl = ["train", "rlvr", "--model", str(tmp_path / "sft"), "--output-dir", str(tmp_path / "rl"), "--n-ops", "1", "2"]
+    small = ["--steps", "2", "--prompts-per-step", "2", "--group-size", "2", "--max-new-tokens", "4", "--threads", "1"]
+    assert main([*rl, *small, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["steps"] == 2
+    assert summary["tokens"] > 0
+    rows = [json.loads(line) for line in (tmp_path / "rl" / "metrics.jsonl").open()]
+    assert len(rows) == 2
+    assert {"reward", "zero_variance", "kl", "entropy", "response_tokens", "truncated", "ops_per_step"} <= set(rows[0])
+    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "the chain of runs is followed"
+    assert main([*rl, *small]) == 2, "a finished model is not written over"
+    assert main(["train", "rlvr", "--output-dir", str(tmp_path / "x"), "--reward", "nonsense"]) == 2
+    from_file = ["train", "rlvr", "--model", str(tiny_base), "--data", file, "--output-dir", str(tmp_path / "rl2")]
+    assert main([*from_file, *small]) == 0
