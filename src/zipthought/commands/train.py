@@ -40,12 +40,15 @@ def sft(
         json: Print what was done as one object on standard output.
     """
     records = read_all(data)
-    from ..train.sft import fine_tune
+    if config.engine == "trl":
+        from ..train.trl_engine import sft_with_trl as train
+    else:
+        from ..train.sft import fine_tune as train
 
     loaded, tokenizer = _begin(model, output_dir, device, threads)
     with progress() as bar:
         task = bar.add_task("sft", total=None, note="")
-        result = fine_tune(
+        result = train(
             loaded,
             tokenizer,
             records,
@@ -55,7 +58,8 @@ def sft(
             on_start=lambda steps: bar.update(task, total=steps),
             on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
         )
-    _save(loaded, tokenizer, output_dir)
+    if config.engine == "native":
+        _save(loaded, tokenizer, output_dir)
     summary = {
         "model": str(output_dir),
         "base": model,
@@ -105,7 +109,10 @@ def rlvr(
         json: Print what was done as one object on standard output.
     """
     records = read_all(data) if data else []
-    from ..train.grpo import grpo
+    if config.engine == "trl":
+        from ..train.trl_engine import rlvr_with_trl as train
+    else:
+        from ..train.grpo import grpo as train
     from ..train.tasks import RecordTasks, SampledTasks, Tasks, seen_in_training, structures_of
 
     seen, missing = seen_in_training(model)
@@ -122,7 +129,7 @@ def rlvr(
         tasks, identity = SampledTasks(config, tokenizer, seen), digest(sorted(seen))
     with progress() as bar:
         task = bar.add_task("rlvr", total=config.steps, note="")
-        result = grpo(
+        result = train(
             loaded,
             tokenizer,
             tasks,
@@ -134,7 +141,8 @@ def rlvr(
                 task, completed=row["step"], note="" if row["reward"] is None else f"reward {row['reward']:.3f}"
             ),
         )
-    _save(loaded, tokenizer, output_dir)
+    if config.engine == "native":
+        _save(loaded, tokenizer, output_dir)
     last = result.history[-max(1, result.steps // 10) :]
     summary = {
         "model": str(output_dir),

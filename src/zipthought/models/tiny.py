@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, PreTrainedModel
 
-SIZES = {"0.2M": (80, 2, 2), "0.6M": (112, 4, 2), "2M": (224, 4, 4)}
+SIZES = {"0.2M": (80, 2, 2), "0.6M": (128, 3, 2), "2M": (224, 4, 4)}
 """Name -> (width, layers, heads)."""
 HEAD_DIM = 64
 """Width of a Llama head, and with `ROPE_THETA` what decides whether a tiny model finds a name among a thousand: of 32

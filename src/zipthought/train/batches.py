@@ -76,6 +76,10 @@ class EpochBatches:
     def _make_plan(self, epoch: int) -> list[np.ndarray]:
         return bucketed(self._lengths, self._batch_size, np.random.default_rng([self._seed, epoch]))
 
-    def __call__(self, step: int) -> Batch:
+    def indices(self, step: int) -> list[int]:
+        """The places of the step's examples."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        return collate([self._examples[i] for i in self._plan(epoch)[place]], self._pad)
+        return self._plan(epoch)[place].tolist()
+
+    def __call__(self, step: int) -> Batch:
+        return collate([self._examples[i] for i in self.indices(step)], self._pad)

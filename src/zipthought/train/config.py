@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-ENGINES = ("native",)
+ENGINES = ("native", "trl")
 ADVANTAGES = ("grpo", "dr-grpo")
 LOSSES = ("token", "sequence", "constant")
 
@@ -48,6 +48,32 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TRLConfig:
+    """What only the engine `trl` is told; FSDP and DeepSpeed are chosen by ``accelerate launch``."""
+
+    lora_rank: int = 0
+    """Rank of the LoRA adapters on all linear layers (Hu et al. 2021), merged at the end; 0 trains all weights."""
+    lora_alpha: int = 32
+    """Scale of the adapters, over their rank."""
+    gradient_checkpointing: bool = False
+    """Trade a third more computation for the memory of activations."""
+    vllm: str = ""
+    """Where rollouts are made by vLLM: `colocate` on the training GPUs, or `server`; empty: by transformers."""
+    vllm_memory: float = 0.3
+    """Share of a GPU's memory that a colocated vLLM takes."""
+    report_to: tuple[str, ...] = ()
+    """`wandb`, `trackio`, `tensorboard`; nothing is sent anywhere unasked."""
+
+    def __post_init__(self) -> None:
+        if self.vllm not in ("", "colocate", "server"):
+            raise ValueError(f"unknown vllm mode {self.vllm!r}; use colocate or server")
+        if self.lora_rank < 0 or not 0 < self.vllm_memory < 1:
+            raise ValueError(
+                f"lora_rank must be at least 0 and vllm_memory in 0..1, got {self.lora_rank} and {self.vllm_memory}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SFTConfig:
     """How to fine-tune. The defaults suit the bundled base."""
 
@@ -57,6 +83,8 @@ class SFTConfig:
     """Updates; 0 means that `epochs` says it."""
     batch_size: int = 64
     """Sequences an update."""
+    micro_batch: int = 0
+    """Sequences in one forward and backward pass (of each device); fewer need less memory. 0: all of the update's."""
     max_length: int = 2048
     """Longer examples (prompt and completion, in tokens) are left out, and counted."""
     seed: int = 0
@@ -64,13 +92,19 @@ class SFTConfig:
     checkpoint_every: int = 200
     """Updates between checkpoints; 0 means none."""
     engine: str = "native"
-    """Which trainer runs it: `native`, ours."""
+    """Which trainer runs it: `native`, ours, for one device; `trl`, TRL's, for any number (needs zipthought[trl])."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """Optimizer and schedule."""
+    trl: TRLConfig = field(default_factory=TRLConfig)
+    """For the engine `trl`."""
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
+        if self.engine == "trl" and self.optimizer.optimizer != "adamw":
+            raise ValueError("the engine trl has the optimizer adamw only")
+        if self.micro_batch < 0:
+            raise ValueError(f"micro_batch must be at least 0, got {self.micro_batch}")
         if self.batch_size < 1 or self.steps < 0 or self.epochs <= 0:
             raise ValueError(
                 f"batch_size must be at least 1, steps at least 0 and epochs above 0, got {self.batch_size}, "
@@ -132,18 +166,22 @@ class RLVRConfig:
     checkpoint_every: int = 25
     """Steps between checkpoints; 0 means none."""
     engine: str = "native"
-    """Which trainer runs it: `native`, ours."""
+    """Which trainer runs it: `native`, ours, for one device; `trl`, TRL's, for any number (needs zipthought[trl])."""
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
             learning_rate=2e-4, min_learning_rate_ratio=1.0, warmup_ratio=0.02, weight_decay=0.0
         )
     )
     """Optimizer and schedule; a constant learning rate after the warm-up."""
+    trl: TRLConfig = field(default_factory=TRLConfig)
+    """For the engine `trl`."""
 
     def __post_init__(self) -> None:
         for setting, choices in (("engine", ENGINES), ("advantage", ADVANTAGES), ("loss", LOSSES)):
             if getattr(self, setting) not in choices:
                 raise ValueError(f"unknown {setting} {getattr(self, setting)!r}; use {', '.join(choices)}")
+        if self.engine == "trl" and self.optimizer.optimizer != "adamw":
+            raise ValueError("the engine trl has the optimizer adamw only")
         if self.split != "train":
             raise ValueError(f"split must be train, so that the other splits stay held out, got {self.split!r}")
         if not self.n_ops or min(self.n_ops) < 1:

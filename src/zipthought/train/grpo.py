@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,7 @@ def _work(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: Tas
             "reward": rewards.mean().item() if len(rewards) else None,
             "zero_variance": sum(len(set(group)) == 1 for group in rewards.tolist()) / len(asked),
             "skipped": len(asked) - len(rewards),
-            **_shape(rollouts, asked),
+            **shape(rollouts, [asked[r.task].record for r in rollouts]),
             "kl": kl,
             "loss": sums["loss"] / config.passes if kept else None,
             "entropy": sums["entropy"] / trained if trained else None,
@@ -309,9 +309,10 @@ def _grouped(scores: list[float | None], size: int) -> tuple[torch.Tensor, list[
     return torch.tensor(whole, dtype=torch.float32).reshape(-1, size), scored
 
 
-def _shape(rollouts: list[Rollout], asked: list[Task]) -> dict[str, float | None]:
-    """What the completions look like, whatever they earn."""
-    verdicts: list[Verdict] = [v for r in rollouts if (v := judge(r.text, asked[r.task].record)) is not None]
+def shape(rollouts: list[Rollout], records: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """What the completions of these records' problems look like, whatever they earn."""
+    pairs = zip(rollouts, records, strict=True)
+    verdicts: list[Verdict] = [v for r, record in pairs if (v := judge(r.text, record)) is not None]
     sizes = [size for v in verdicts if v.steps or v.answer == "correct" for size in v.granularity]
     return {
         "faithful": sum(v.faithful for v in verdicts) / len(verdicts) if verdicts else None,

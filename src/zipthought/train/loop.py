@@ -79,19 +79,25 @@ Work = Callable[[int, Update], dict[str, Any]]
 Returns the step's metrics, `tokens` (those of this step that are no padding) among them."""
 
 
-def next_token(model: PreTrainedModel, batch_at: Callable[[int], Batch]) -> Work:
-    """The work of pretraining and SFT: the next-token loss of ``batch_at(step)``, one update a step."""
+def next_token(model: PreTrainedModel, batch_at: Callable[[int], Batch], micro_batch: int = 0) -> Work:
+    """The work of pretraining and SFT: the next-token loss of ``batch_at(step)``, one update a step, its gradient
+    gathered over parts of `micro_batch` sequences (0: all at once)."""
     device = next(model.parameters()).device
 
     def work(step: int, update: Update) -> dict[str, Any]:
         batch = batch_at(step)
-        batch = Batch(batch.ids.to(device), batch.targets.to(device), batch.tokens)
-        with mixed_precision(device):
-            loss = batch_loss(model, batch)
-        loss.backward()
+        size, total = micro_batch or len(batch.ids), batch.targets.sum().item()
+        mean = 0.0
+        for low in range(0, len(batch.ids), size):
+            part = slice(low, low + size)
+            piece = Batch(batch.ids[part].to(device), batch.targets[part].to(device), 0)
+            with mixed_precision(device):
+                loss = batch_loss(model, piece) * (piece.targets.sum().item() / total)
+            loss.backward()
+            mean += loss.item()
         norm = update()
         padding = 1 - batch.tokens / batch.ids.numel()
-        return {"loss": loss.item(), "gradient_norm": norm, "tokens": batch.tokens, "padding": padding}
+        return {"loss": mean, "gradient_norm": norm, "tokens": batch.tokens, "padding": padding}
 
     return work
 

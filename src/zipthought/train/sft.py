@@ -47,6 +47,30 @@ def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Exa
     return Example(before + after, len(before))
 
 
+def encode_all(
+    tokenizer: PreTrainedTokenizerBase, records: Iterable[Mapping[str, Any]], max_length: int
+) -> tuple[list[Example], int]:
+    """The examples of at most `max_length` tokens, and how many are longer.
+
+    Raises `ValueError` for a record that cannot be trained on, by its place, and where every example is too long.
+    """
+    encoded = []
+    for place, record in enumerate(records, 1):
+        try:
+            encoded.append(encode(tokenizer, record))
+        except ValueError as error:
+            raise ValueError(f"record {place}: {error}") from error
+    examples = [e for e in encoded if len(e.ids) <= max_length]
+    if encoded and not examples:
+        raise ValueError(f"all {len(encoded)} examples are longer than max_length={max_length}; raise it")
+    return examples, len(encoded) - len(examples)
+
+
+def digest(examples: list[Example]) -> str:
+    """The identity of the training data."""
+    return hashlib.sha256(repr(examples).encode()).hexdigest()
+
+
 @dataclass(slots=True)
 class SFTResult:
     """What a fine-tuning run reports."""
@@ -75,23 +99,14 @@ def fine_tune(
 
     `on_start` hears the number of updates. Raises `ValueError` where no example is left, and as `train_loop` does.
     """
-    encoded = []
-    for place, record in enumerate(records, 1):
-        try:
-            encoded.append(encode(tokenizer, record))
-        except ValueError as error:
-            raise ValueError(f"record {place}: {error}") from error
-    examples = [e for e in encoded if len(e.ids) <= config.max_length]
-    if encoded and not examples:
-        raise ValueError(f"all {len(encoded)} examples are longer than max_length={config.max_length}; raise it")
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    batches = EpochBatches(examples, config.batch_size, config.seed, pad)
+    examples, too_long = encode_all(tokenizer, records, config.max_length)
+    batches = EpochBatches(examples, config.batch_size, config.seed, tokenizer.pad_token_id or 0)
     steps = config.total_steps(batches.steps_per_epoch)
     if on_start:
         on_start(steps)
     loop = train_loop(
         model,
-        next_token(model, batches),
+        next_token(model, batches, config.micro_batch),
         steps,
         config.optimizer,
         directory=directory,
@@ -99,10 +114,10 @@ def fine_tune(
         checkpoint_every=config.checkpoint_every if directory else 0,
         identity={
             **asdict(config),
-            "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
+            "examples": digest(examples),
             "weights": fingerprint(model),
             "threads": torch.get_num_threads(),
         },
         on_step=on_step,
     )
-    return SFTResult(loop, len(examples), len(encoded) - len(examples), sum(len(e.ids) for e in examples))
+    return SFTResult(loop, len(examples), too_long, sum(len(e.ids) for e in examples))

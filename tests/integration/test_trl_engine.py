@@ -1,0 +1,179 @@
+"""The engine `trl` on tiny random models: the same losses as ours, the same metrics, LoRA, resume, the command."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config
+
+from zipthought.cli import main
+from zipthought.data.files import write_text
+from zipthought.data.records import canonical_json, make_record
+from zipthought.data.sampling import SamplerConfig, sample_batch
+from zipthought.models.tokenizer import build_tokenizer
+from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
+from zipthought.train.grpo import grpo
+from zipthought.train.sft import fine_tune
+from zipthought.train.tasks import SampledTasks
+
+pytest.importorskip("trl")
+from zipthought.train.trl_engine import rlvr_with_trl, sft_with_trl
+
+pytestmark = pytest.mark.integration
+
+TEMPLATE = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
+FAMILIES = {"qwen2": Qwen2Config, "llama": LlamaConfig}
+
+
+def words(template=TEMPLATE):
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def tiny(family):
+    tokenizer = build_tokenizer()
+    config = FAMILIES[family](
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def some_records(count=40):
+    batch = sample_batch(SamplerConfig(n_ops=2), "train", range(count))
+    return [make_record(batch.problem(i), "composed:2", surface="terse", index=i) for i in range(count)]
+
+
+def rows_of(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").open()]
+
+
+@pytest.mark.parametrize(("family", "micro_batch"), [("qwen2", 0), ("llama", 4)])
+def test_sft_losses_agree_over_20_steps(family, micro_batch, tmp_path):
+    config = SFTConfig(
+        steps=20, batch_size=8, micro_batch=micro_batch, optimizer=OptimizerConfig(learning_rate=3e-3), seed=1
+    )
+    ours = fine_tune(tiny(family), words(), some_records(), config, directory=tmp_path / "ours")
+    theirs = sft_with_trl(tiny(family), words(), some_records(), config, directory=tmp_path / "theirs")
+    assert ours.examples == theirs.examples == 40
+    pairs = list(zip(rows_of(tmp_path / "ours"), rows_of(tmp_path / "theirs"), strict=True))
+    assert len(pairs) == 20
+    for mine, other in pairs:
+        assert other["loss"] == pytest.approx(mine["loss"], abs=1e-4)
+        assert other["gradient_norm"] == pytest.approx(mine["gradient_norm"], rel=1e-3)
+        assert other["learning_rate"] == pytest.approx(mine["learning_rate"])
+        assert (other["step"], other["tokens"]) == (mine["step"], mine["tokens"])
+    assert pairs[-1][0]["loss"] < pairs[0][0]["loss"]
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "theirs")
+    assert saved.config.model_type == family
+    assert AutoTokenizer.from_pretrained(tmp_path / "theirs").chat_template == TEMPLATE
+    assert not list((tmp_path / "theirs").glob("checkpoint-*"))
+
+
+def length_reward(completion, record, tokens):
+    return float(completion.split()[:1] > ["m"])
+
+
+@pytest.mark.parametrize(("family", "template"), [("qwen2", TEMPLATE), ("llama", None)])
+def test_rlvr_writes_the_same_metrics_and_learns(family, template, tmp_path):
+    config = RLVRConfig(
+        n_ops=(1, 2),
+        steps=30,
+        prompts_per_step=4,
+        group_size=8,
+        micro_batch=16,
+        max_new_tokens=4,
+        kl=0.001,
+        reward=f"{__name__}:length_reward",
+        optimizer=OptimizerConfig(learning_rate=1e-2, min_learning_rate_ratio=1.0),
+    )
+    tokenizer = words(template)
+    for name, train in (("ours", grpo), ("theirs", rlvr_with_trl)):
+        tiny(family).save_pretrained(tmp_path / "base")  # TRL reads the reference of the KL term from there.
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+        train(model, tokenizer, SampledTasks(config, tokenizer), config, directory=tmp_path / name)
+    ours, theirs = rows_of(tmp_path / "ours"), rows_of(tmp_path / "theirs")
+    assert len(ours) == len(theirs) == 30
+    assert set(theirs[0]) == set(ours[0])
+    for row in theirs:
+        assert 0 <= row["reward"] <= 1
+        assert 0 <= row["zero_variance"] <= 1
+        assert row["response_tokens"] <= 4
+        assert row["kl"] is not None
+    for rows in (ours, theirs):
+        assert sum(r["reward"] for r in rows[-5:]) > sum(r["reward"] for r in rows[:5])
+
+
+def test_passes_count_as_one_step(tmp_path):
+    config = RLVRConfig(n_ops=(1,), steps=3, prompts_per_step=2, group_size=2, passes=2, max_new_tokens=3)
+    tokenizer = words()
+    result = rlvr_with_trl(tiny("qwen2"), tokenizer, SampledTasks(config, tokenizer), config, directory=tmp_path)
+    assert [row["step"] for row in rows_of(tmp_path)] == [1, 2, 3]
+    assert result.steps == 3
+
+
+def test_adapters_are_merged_into_the_saved_model(tmp_path):
+    config = SFTConfig(steps=3, batch_size=4, optimizer=OptimizerConfig(learning_rate=1e-2), trl=TRLConfig(lora_rank=4))
+    before = tiny("qwen2")
+    sft_with_trl(tiny("qwen2"), words(), some_records(), config, directory=tmp_path)
+    after = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    changed = (after.state_dict()[name] - before.state_dict()[name]).abs().max()
+    assert changed > 1e-5
+    assert torch.equal(after.get_input_embeddings().weight, before.get_input_embeddings().weight), "only the adapters"
+
+
+def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
+    config = SFTConfig(steps=6, batch_size=4, checkpoint_every=2)
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(row):
+        if row["step"] == 5:
+            raise Killed
+
+    whole = sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path / "whole")
+    with pytest.raises(Killed):
+        sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path / "cut", on_step=kill)
+    with pytest.raises(ValueError, match="another configuration"):
+        sft_with_trl(tiny("llama"), words(), some_records(30), config, directory=tmp_path / "cut", resume=True)
+    resumed = sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path / "cut", resume=True)
+    models = [AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("whole", "cut")]
+    for one, other in zip(*(m.parameters() for m in models), strict=True):
+        assert torch.equal(one, other)
+    assert [r["loss"] for r in whole.loop.history] == [r["loss"] for r in resumed.loop.history]
+
+
+def test_the_command(tmp_path, capsys):
+    base = tmp_path / "base"
+    tiny("qwen2").save_pretrained(base)
+    words().save_pretrained(base)
+    data = tmp_path / "data.jsonl"
+    write_text(data, "".join(canonical_json(r) + "\n" for r in some_records(8)))
+    sft = ["train", "sft", "--engine", "trl", "--model", str(base), "--data", str(data), "--steps", "2"]
+    assert main([*sft, "--batch-size", "4", "--output-dir", str(tmp_path / "sft"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+    rl = ["train", "rlvr", "--engine", "trl", "--model", str(tmp_path / "sft"), "--n-ops", "1", "2", "--steps", "2"]
+    small = ["--prompts-per-step", "2", "--group-size", "2", "--max-new-tokens", "3"]
+    assert main([*rl, *small, "--output-dir", str(tmp_path / "rl"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+    evaluate = ["evaluate", "--model", str(tmp_path / "rl"), "--n-ops", "2", "--count", "3", "--json"]
+    assert main(evaluate) == 0
+    assert main([*sft, "--optimizer", "muon", "--output-dir", str(tmp_path / "x")]) == 2
+
+
+def test_batches_that_cannot_be_dealt_out_are_refused(tmp_path):
+    config = SFTConfig(steps=1, batch_size=8, micro_batch=3)
+    with pytest.raises(ValueError, match="change micro_batch"):
+        sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path)
