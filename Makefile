@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study test test-all integration lint format base bench clean
+.PHONY: study test test-all integration lint format base bench bench-training clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -50,6 +50,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/compress.py
+
+bench-training: $(INTEGRATION)/.installed  ## SFT and GRPO beside TRL's trainers
+	$(INTEGRATION)/bin/python benchmarks/training.py
 
 clean:
 	rm -rf $(VENV) $(INTEGRATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

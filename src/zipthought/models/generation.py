@@ -1,9 +1,10 @@
 """Completions of a causal language model: greedy or sampled, batched, with a key-value cache. Made for tiny models too.
 
 Prompts are sorted by length and padded on the right, where causal attention needs no mask; a prompt is read once for
-all its samples. Then every row is fed one token a step, all in the same column of the cache, and the gap between a
-short prompt and that column is masked. The cache grows in blocks, in place (`DynamicCache` copies itself at every
-token), and rows that have ended leave the batch.
+all its samples. Then every row is fed one token a step. Where several samples share a prompt they go on sharing its
+keys and values (`shared_prompts`); elsewhere a row has a copy of them, all rows write into the same column of the
+cache, and the gap between a short prompt and that column is masked. The cache grows in blocks, in place
+(`DynamicCache` copies itself at every token), and rows that have ended leave the batch, shared prompts with them.
 
 What a row draws depends on (seed, place of the prompt, place of the sample, place of the token) alone, so that results
 change with the batch size only as far as float arithmetic does.
@@ -13,13 +14,17 @@ Shapes: B rows, T columns of the cache, V vocabulary, H heads, D head width.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
+
+from .shared_prompts import Prompts, attending, is_supported
 
 _GROWTH = 64
 """Columns by which a full cache grows."""
@@ -175,8 +180,11 @@ def _decode_texts(tokenizer: PreTrainedTokenizerBase, bodies: list[list[int]]) -
 def _chunks(
     model: PreTrainedModel, rows: list[tuple[int, int]], prompts: Sequence[Sequence[int]], batch_size: int
 ) -> Iterable[list[tuple[int, int]]]:
-    """`rows` cut into batches; where the model's cache allows no gap, a batch has prompts of one length."""
+    """`rows` cut into batches, between prompts where a batch has room for all samples of one; where the model's cache
+    allows no gap, a batch has prompts of one length."""
     one_length = not is_growable(DynamicCache(config=model.config))
+    samples = len(rows) // len(prompts) if prompts else 1
+    batch_size -= batch_size % samples if samples <= batch_size else 0
     chunk: list[tuple[int, int]] = []
     for row in rows:
         other = chunk and one_length and len(prompts[row[0]]) != len(prompts[chunk[0][0]])
@@ -188,11 +196,10 @@ def _chunks(
         yield chunk
 
 
-def _prefill(model: PreTrainedModel, prompts: list[Sequence[int]], repeats: torch.Tensor) -> DynamicCache:
-    """The cache after all but the last token of each prompt, with the rows `repeats` (B,) of the prompts."""
+def _prefill(model: PreTrainedModel, prompts: list[Sequence[int]]) -> DynamicCache:
+    """The cache after all but the last token of each prompt."""
     width = max(len(prompt) for prompt in prompts) - 1
     cache = DynamicCache(config=model.config)
-    growable = is_growable(cache)
     if not width:
         return cache
     ids = np.zeros((len(prompts), width), dtype=np.int64)
@@ -200,12 +207,28 @@ def _prefill(model: PreTrainedModel, prompts: list[Sequence[int]], repeats: torc
         ids[row, : len(prompt) - 1] = prompt[:-1]
     # Only the cache is wanted; the decoder alone leaves the output layer out.
     model.get_decoder()(input_ids=torch.from_numpy(ids).to(model.device), past_key_values=cache, use_cache=True)
-    if growable:
-        full = [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]
-        cache.layers = [_GrowingLayer(layer.keys[repeats], layer.values[repeats]) for layer in full]  # type: ignore[index]
+    return cache
+
+
+def _share(model: PreTrainedModel, cache: DynamicCache, prompts: list[Sequence[int]], rows: int) -> Prompts:
+    """The prompts' part of a cache, which is left with the (empty) part of `rows` completions."""
+    layers = [(layer.keys, layer.values) for layer in cache.layers if isinstance(layer, DynamicLayer)]
+    cache.layers = [
+        _GrowingLayer(*(x.new_empty(rows, x.shape[1], 0, x.shape[3]) for x in layer))  # type: ignore[union-attr, misc]
+        for layer in layers
+    ]
+    lengths = torch.tensor([len(prompt) - 1 for prompt in prompts], device=model.device)
+    return Prompts(layers, lengths)  # type: ignore[arg-type]
+
+
+def _repeat(cache: DynamicCache, repeats: torch.Tensor) -> None:
+    """Gives every completion its copy of its prompt's part: the rows `repeats` (B,) of the cache."""
+    if is_growable(cache):
+        full = [layer for layer in cache.layers if isinstance(layer, DynamicLayer) and layer.is_initialized]
+        if full:
+            cache.layers = [_GrowingLayer(layer.keys[repeats], layer.values[repeats]) for layer in full]  # type: ignore[index]
     else:
         cache.batch_select_indices(repeats)
-    return cache
 
 
 def _decode(
@@ -222,12 +245,19 @@ def _decode(
     device = model.device
     places = list(dict.fromkeys(place for place, _ in rows))
     number = {place: i for i, place in enumerate(places)}
-    cache = _prefill(model, [prompts[p] for p in places], torch.tensor([number[p] for p, _ in rows], device=device))
+    asked = [prompts[p] for p in places]
+    cache = _prefill(model, asked)
     lengths = [len(prompts[place]) for place, _ in rows]
+    counts = set(Counter(place for place, _ in rows).values())
+    shared = None
+    if counts != {1} and len(counts) == 1 and min(lengths) > 1 and is_supported(model) and is_growable(cache):
+        shared = _share(model, cache, asked, len(rows))
+    else:
+        _repeat(cache, torch.tensor([number[p] for p, _ in rows], device=device))
     column = max(lengths) - 1  # of the cache, the next to be written
     position = torch.tensor(lengths, device=device)[:, None] - 1  # (B, 1)
     mask = None
-    if min(lengths) < max(lengths):
+    if not shared and min(lengths) < max(lengths):
         mask = torch.ones(len(rows), column + max_new_tokens, dtype=torch.long, device=device)  # (B, T)
         mask[:, :column] = torch.arange(column, device=device) < position
     token = torch.tensor([prompts[place][-1] for place, _ in rows], device=device)[:, None]  # (B, 1)
@@ -242,7 +272,9 @@ def _decode(
 
     for t in range(max_new_tokens):
         gap = {} if mask is None else {"attention_mask": mask[:, : column + 1], "position_ids": position}
-        logits = model(input_ids=token, past_key_values=cache, use_cache=True, **gap).logits[:, -1]  # (B, V)
+        with attending(model, shared) if shared else nullcontext():
+            told = {"position_ids": position} if shared else gap
+            logits = model(input_ids=token, past_key_values=cache, use_cache=True, **told).logits[:, -1]  # (B, V)
         token = _choose(logits, draws[live, t], temperature) if temperature else logits.argmax(-1, keepdim=True)
         ids[live, t] = token[:, 0]
         if chosen is not None:
@@ -253,8 +285,15 @@ def _decode(
         if not remaining:
             break
         column, position = column + 1, position + 1
+        staying = ~done
+        if shared:  # A prompt leaves with the last of its completions.
+            groups = staying.view(-1, *counts).any(1)
+            staying = groups.repeat_interleave(*counts)
+            remaining = int(staying.sum())
         if remaining <= _COMPACTION * len(done):
-            keep = (~done).nonzero()[:, 0]
+            keep = staying.nonzero()[:, 0]
+            if shared:
+                shared.keep(groups.nonzero()[:, 0])
             cache.batch_select_indices(keep)
             live, done, token, position = live[keep], done[keep], token[keep], position[keep]
             mask = None if mask is None else mask[keep]
