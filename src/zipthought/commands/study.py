@@ -26,7 +26,7 @@ def run(
     """Run a study; what is done already is not done again.
 
     Args:
-        spec: A preset (quick) or the path of a TOML file.
+        spec: A preset (quick, decomposition) or the path of a TOML file.
         output_dir: The study's directory: its store, its completions and report.html.
         workers: Processes that train at the same time; 0 means one a core.
         threads: Of each worker; results depend on it in their last bits.
@@ -90,8 +90,7 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
         return 0
     rows = [
         {
-            "format": c.config.format,
-            "examples": c.config.examples,
+            "cell": c.config.label,
             "seed": c.config.seed,
             "status": c.status,
             "seconds": c.seconds,

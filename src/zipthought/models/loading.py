@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-BUNDLED = ("bundled",)
+BUNDLED = ("bundled", "bundled-mixed")
 """Names of the bases that ship with the package, under ``models/bases/``."""
 
 

@@ -150,6 +150,28 @@ class LossPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilePoint:
+    """A measurement on the way of a model that goes on from SFT."""
+
+    branch: str
+    """What it goes on with: `RLVR`, or more SFT."""
+    run: str
+    """The SFT that it goes on from."""
+    seed: int
+    """Of the run."""
+    lengths: str
+    """`trained` or `longer`: which problems were measured."""
+    tokens: int
+    """Training tokens since SFT."""
+    excess: float | None
+    """Share of single-operation steps beyond those that the format leaves, 0..1."""
+    accuracy: float | None
+    """Share of correct final answers, 0..1."""
+    response_tokens: float | None
+    """Mean tokens of a completion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplorerCompletion:
     """A generated text and what the verifier says of it."""
 
@@ -209,5 +231,7 @@ class ReportData:
     """N* by format, axis and accuracy."""
     training: list[LossPoint] = field(default_factory=list)
     """Loss curves; thinned by whoever fills this where runs are long."""
+    profiles: list[ProfilePoint] = field(default_factory=list)
+    """How models changed after SFT."""
     problems: list[ExplorerProblem] = field(default_factory=list)
     """For the trace explorer; a dozen is plenty."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import altair as alt
 
-from .data import CellRow, ReportData
+from .data import CellRow, ProfilePoint, ReportData
 from .palette import Palette
 
 AXIS_TITLES = {
@@ -251,6 +251,58 @@ def lengths(data: ReportData, palette: Palette) -> alt.LayerChart | None:
     line = base.mark_line(strokeWidth=2).encode(strokeDash=alt.StrokeDash("order:N", scale=dashes, legend=legend))
     points = base.mark_point(filled=True, size=60, opacity=1).encode(shape=_shape(palette))
     return _finish([line, points], palette, "Test accuracy against the number of operations, by format and order.")
+
+
+def profile(data: ReportData, measure: str, palette: Palette) -> alt.LayerChart | None:
+    """`excess`, `accuracy` or `response_tokens` against training tokens since SFT, on trained lengths: a faint line a
+    seed, and a solid one for the mean where all seeds were measured at the same step."""
+    groups: defaultdict[tuple[str, str, int], list[ProfilePoint]] = defaultdict(list)
+    for p in data.profiles:
+        if p.lengths == "trained" and getattr(p, measure) is not None:
+            groups[p.branch, p.run, p.seed].append(p)
+    rows: list[dict[str, Any]] = []
+    places: defaultdict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
+    for (branch, run, seed), points in groups.items():
+        for place, p in enumerate(sorted(points, key=lambda p: p.tokens)):
+            row = {"format": branch, "run": run, "seed": seed, "at": p.tokens, "value": getattr(p, measure)}
+            rows.append(row | {"line": f"{branch}/{run}/{seed}"})
+            places[branch, run, place].append(row)
+    if not rows:
+        return None
+    means = [
+        {
+            "format": branch,
+            "run": run,
+            "at": _mean(row["at"] for row in members),
+            "value": _mean(row["value"] for row in members),
+            "line": f"{branch}/{run}",
+        }
+        for (branch, run, _), members in places.items()
+    ]
+    titles = {
+        "excess": "single-operation steps beyond the format's",
+        "accuracy": "held-out accuracy",
+        "response_tokens": "mean response tokens",
+    }
+    y = _accuracy_axis("value", titles[measure])
+    if measure == "response_tokens":
+        y = alt.Y("value:Q", title=titles[measure], scale=alt.Scale(zero=False, nice=True))
+    x = alt.X("at:Q", title="training tokens after SFT", axis=alt.Axis(format="~s", tickCount=6))
+    tips = [
+        alt.Tooltip("format:N", title="goes on with"),
+        alt.Tooltip("run:N", title="from"),
+        alt.Tooltip("at:Q", title="tokens", format=",.0f"),
+        alt.Tooltip("value:Q", title=titles[measure], format=".3f"),
+    ]
+    runs = sorted({row["run"] for row in rows})
+    dashes = alt.Scale(domain=runs, range=[[1, 0], [7, 3], [2, 3], [8, 3, 2, 3]][: len(runs)])
+    legend = alt.Legend(title="from", orient="top", symbolType="stroke", symbolSize=400) if len(runs) > 1 else None
+    dash = alt.StrokeDash("run:N", scale=dashes, legend=legend)
+    faint = _shown(rows).mark_line(strokeWidth=1, opacity=0.4).encode(x=x, y=y, color=_color(palette), detail="line:N")
+    solid = _shown(means).encode(x=x, y=y, color=_color(palette), detail="line:N", tooltip=tips)
+    layers = [faint, solid.mark_line(strokeWidth=2.25).encode(strokeDash=dash)]
+    layers.append(solid.mark_point(filled=True, size=60, opacity=1).encode(shape=_shape(palette)))
+    return _finish(layers, palette, f"{titles[measure]} against training tokens after SFT.")
 
 
 def scaling_cells(data: ReportData, split: str = "test") -> list[CellRow]:

@@ -93,6 +93,7 @@ def _asset(name: str) -> str:
 def _formats(data: ReportData) -> set[str]:
     names = {row.format for row in data.cells} | {row.format for row in data.curves}
     names |= {row.format for row in data.thresholds} | {row.format for row in data.training}
+    names |= {row.branch for row in data.profiles}
     for problem in data.problems:
         names |= {name for name, _, _ in problem.gold} | {made.format for made in problem.generated}
     return names
@@ -130,6 +131,17 @@ def _figures(data: ReportData, palette: Palette, baselines: set[str]) -> tuple[d
         ],
         fitted,
     )
+    plate(
+        "After SFT: RLVR against more SFT",
+        "Held-out problems of the trained lengths, greedy. Faint: one seed. Solid: mean of the seeds. Of the "
+        "single-operation steps beyond those of the format, 0 is the format as trained and 1 an explicit trace.",
+        [
+            ("fig-profile", "single operations", figures.profile(data, "excess", palette)),
+            ("fig-profile-accuracy", "accuracy", figures.profile(data, "accuracy", palette)),
+            ("fig-profile-tokens", "response tokens", figures.profile(data, "response_tokens", palette)),
+        ],
+        {p.branch for p in data.profiles},
+    )
     shown = {c.format for c in scaling}
     plate(
         "Accuracy against response length",
@@ -166,7 +178,7 @@ def _plate(place: int, title: str, caption: str, charts: list[tuple[str, str, An
             f"<span>{label}</span></label>"
             for i, (key, label, _) in enumerate(charts)
         )
-        switch = f'<fieldset class="switch"><legend class="unseen">horizontal axis</legend>{choices}</fieldset>'
+        switch = f'<fieldset class="switch"><legend class="unseen">what is shown</legend>{choices}</fieldset>'
     if charts[0][0] == "fig-losses":
         switch = '<label class="pick">examples <select id="loss-examples"></select></label>'
     boxes = "".join(

@@ -1,4 +1,4 @@
-"""One cell: base model -> SFT on compressed traces -> accuracy on held-out and on training problems.
+"""One cell of the grid: base model -> SFT on compressed traces -> accuracy on held-out and on training problems.
 
 Everything a cell does follows from its config, so the same cell gives the same result wherever it runs (with the same
 number of threads on the same kind of machine, to the last bit).
@@ -6,7 +6,7 @@ number of threads on the same kind of machine, to the last bit).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,30 @@ from ..evaluation.evaluate import DecodingConfig, EvaluateConfig, distinct_probl
 from ..models.loading import load
 from ..train.config import OptimizerConfig, SFTConfig
 from ..train.sft import fine_tune
-from .spec import CellConfig
+from .spec import AnyCell, CellConfig
 
 LOSS_POINTS = 60
 """Points of the training curve that a result keeps."""
 
 
-def training_records(cell: CellConfig) -> list[dict[str, Any]]:
-    """The cell's training problems, all of different structures, with their compressed traces.
+def training_records(
+    cell: AnyCell, examples: int, n_ops: Sequence[int], order: str = "forward"
+) -> list[dict[str, Any]]:
+    """`examples` training problems of a cell, spread evenly over `n_ops` and all of different structures, with their
+    traces in the cell's format.
 
     Raises `ValueError` where a length has too few structures.
     """
     records = []
-    base, extra = divmod(cell.examples, len(cell.n_ops))
-    for place, n_ops in enumerate(cell.n_ops):
-        config = SamplerConfig(n_ops=n_ops, seed=cell.seed, modulus=cell.modulus, number_range=cell.number_range)
+    base, extra = divmod(examples, len(n_ops))
+    for place, n in enumerate(n_ops):
+        config = SamplerConfig(n_ops=n, seed=cell.seed, modulus=cell.modulus, number_range=cell.number_range)
         wanted = base + (place < extra)
         problems = distinct_problems(config, "train", wanted)
         if len(problems) < wanted:
-            raise ValueError(f"only {len(problems)} training structures of n_ops={n_ops} for {wanted} examples")
+            raise ValueError(f"only {len(problems)} training structures of n_ops={n} for {wanted} examples")
         for index, problem in problems:
-            records.append(make_record(problem, cell.format, cell.order, cell.surface, "train", index))
+            records.append(make_record(problem, cell.format, order, cell.surface, "train", index))
     return records
 
 
@@ -52,7 +55,7 @@ def run_cell(
     and token (Kaplan et al. 2020), embeddings included since they are tied to the output layer.
     """
     model, tokenizer = load(cell.model)
-    records = training_records(cell)
+    records = training_records(cell, cell.examples, cell.n_ops, cell.order)
     losses: list[tuple[int, float]] = []
 
     def keep(row: dict[str, float]) -> None:

@@ -14,7 +14,34 @@ from typing import Any
 import numpy as np
 
 from ..core.formats import parse_format
-from .statistics import Fit, Threshold
+from .decomposition import BEFORE, BRANCHES
+from .statistics import Fit, Threshold, bootstrap_ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decomposed:
+    """What became of one format after SFT of one length, on held-out problems of trained lengths and of longer ones.
+
+    S seeds, P problems (the same for every seed and state).
+    """
+
+    format: str
+    """Of the SFT."""
+    sft_steps: int
+    """Updates of the SFT."""
+    excess: dict[str, np.ndarray]
+    """State (`sft` or a branch) -> (S, P, 2): single-operation steps and all steps, less those the format leaves."""
+    correct: dict[str, np.ndarray]
+    """State -> (S, P) bool."""
+    trained: np.ndarray
+    """(P,) bool: whether the problem is of a trained length."""
+    shown: dict[str, dict[str, float | None]]
+    """State -> what else the table shows: name of a measure -> its mean over seeds and trained lengths."""
+
+    @property
+    def seeds(self) -> int:
+        """How many there are."""
+        return len(self.correct[BEFORE])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +56,10 @@ class Measured:
     """How many seeds are behind the fits."""
     training_accuracy: dict[str, float]
     """Format -> mean accuracy on its own training problems at the largest data size."""
+    decompositions: list[Decomposed] = field(default_factory=list)
+    """In the order of the spec: the first one bears the verdict."""
+    draws: int = 1000
+    """Of the bootstrap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,4 +162,83 @@ def _bound(value: float, censored: str) -> str:
     return f"{sign}{value:.0f}" if math.isfinite(value) else "-"
 
 
-FINDINGS: dict[str, Callable[[Measured], Finding]] = {"F1": f1}
+F3_CLAIM = "RLVR after SFT decomposes compressed steps into single operations; more SFT does not."
+F3_SEEDS = 3
+F3_RULE = (
+    "The excess is the share of single-operation steps among the valid steps of greedy completions on held-out "
+    "problems of the trained lengths, both without the short last group that the format itself leaves: 0 for the "
+    "format as trained, 1 for an explicit trace. It is compared, paired by seed and problem, between the model after "
+    "RLVR and three others: the model after SFT that RLVR started from, that model after as many further SFT updates, "
+    "and after as many further SFT tokens. Each difference has an interval by bootstrap over seeds, then problems, at "
+    "95% after a Bonferroni correction for the three. Supported: all three lie above 0. Contradicted: at least one "
+    "lies below 0. Inconclusive otherwise, and always with fewer than 3 seeds. The verdict is that of the first format "
+    "and the first length of SFT that the study names; the others stand beside it."
+)
+F3_NAMES = {BEFORE: "after SFT", "rlvr": "RLVR", "sft-updates": "SFT, same updates", "sft-tokens": "SFT, same tokens"}
+"""State of a model -> what the report calls it."""
+
+
+def f3(measured: Measured) -> Finding:
+    """Decomposition by RLVR (paper, finding 3)."""
+    if not measured.decompositions:
+        return Finding(
+            id="F3",
+            claim=F3_CLAIM,
+            rule=F3_RULE,
+            verdict="inconclusive",
+            summary="No seed is complete: nothing to compare.",
+        )
+    rows: list[dict[str, Any]] = []
+    decided: list[tuple[str, list[tuple[float, float, float]], Decomposed]] = []
+    tail = 0.05 / len(BRANCHES) / 2
+    for found in measured.decompositions:
+        draws = {s: bootstrap_ratio(found.excess[s][:, found.trained], measured.draws) for s in found.excess}
+        differences = []
+        for state in (BEFORE, *BRANCHES):
+            low, high = np.quantile(draws[state], [0.025, 0.975])
+            row = {
+                "format": found.format,
+                "SFT updates": found.sft_steps,
+                "model": F3_NAMES[state],
+                "excess": f"{_excess(found, state):.3f} ({low:.2f} to {high:.2f})",
+                "accuracy": float(found.correct[state][:, found.trained].mean()),
+            }
+            if not found.trained.all():
+                row["accuracy, longer"] = float(found.correct[state][:, ~found.trained].mean())
+            rows.append(row | found.shown[state])
+            if state != "rlvr":
+                apart = draws["rlvr"] - draws[state]
+                value = _excess(found, "rlvr") - _excess(found, state)
+                low, high = (float(q) for q in np.quantile(apart, [tail, 1 - tail]))
+                differences.append((value, low, high))
+                rows[-1]["RLVR less this"] = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+        decided.append((_f3_verdict(differences, found.seeds), differences, found))
+    verdict, differences, first = decided[0]
+    against = ", ".join(
+        f"{value:+.2f} ({low:+.2f} to {high:+.2f}) against {F3_NAMES[state]}"
+        for (value, low, high), state in zip(differences, [s for s in (BEFORE, *BRANCHES) if s != "rlvr"], strict=True)
+    )
+    summary = (
+        f"{first.format} after {first.sft_steps} updates of SFT: excess single-operation share "
+        f"{_excess(first, BEFORE):.2f} before and {_excess(first, 'rlvr'):.2f} after RLVR; {against}; "
+        f"{first.seeds} seeds."
+    )
+    for other, _, found in decided[1:]:
+        summary += f" With {found.format} and {found.sft_steps} updates: {other}."
+    return Finding(id="F3", claim=F3_CLAIM, rule=F3_RULE, verdict=verdict, summary=summary, rows=rows)
+
+
+def _excess(found: Decomposed, state: str) -> float:
+    single, steps = found.excess[state][:, found.trained].sum(axis=(0, 1))
+    return float(single / steps) if steps else 0.0
+
+
+def _f3_verdict(differences: list[tuple[float, float, float]], seeds: int) -> str:
+    if seeds < F3_SEEDS:
+        return "inconclusive"
+    if all(low > 0 for _, low, _ in differences):
+        return "supported"
+    return "contradicted" if any(high < 0 for _, _, high in differences) else "inconclusive"
+
+
+FINDINGS: dict[str, Callable[[Measured], Finding]] = {"F1": f1, "F3": f3}

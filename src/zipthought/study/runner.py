@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from .spec import DecompositionCell
 from .store import HEARTBEAT_SECONDS, MAX_ATTEMPTS, Store, worker_name
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "altair")
@@ -61,6 +62,7 @@ def _work(directory: str, threads: int) -> None:
     import torch
 
     from .cells import run_cell
+    from .decomposition import run_decomposition
 
     torch.set_num_threads(threads)
     store, worker = Store(Path(directory)), worker_name()
@@ -76,7 +78,8 @@ def _work(directory: str, threads: int) -> None:
         heart.start()
         began = time.perf_counter()
         try:
-            result = run_cell(cell, partial(store.completions_path, cell.digest))
+            path = partial(store.completions_path, cell.digest)
+            result = run_decomposition(cell, path) if isinstance(cell, DecompositionCell) else run_cell(cell, path)
         except (ValueError, OSError, RuntimeError) as error:
             store.fail(cell.digest, worker, f"{type(error).__name__}: {error}")
         else:

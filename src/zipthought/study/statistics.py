@@ -7,7 +7,7 @@ likelihood. N* is where it crosses a threshold; a crossing outside the measured 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -131,16 +131,33 @@ def bootstrap_accuracy(outcomes: dict[str, Outcomes], draws: int, seed: int) -> 
     Of S seeds, S-1 are drawn, which makes the variance over few seeds unbiased (Rao & Wu 1988). With one seed only
     problems vary, and the intervals say nothing about training noise.
     """
-    rng = np.random.default_rng(seed)
     first = next(iter(outcomes.values())).correct
     n_seeds, _, n_problems = first.shape
     result = {fmt: np.empty((draws, len(o.examples))) for fmt, o in outcomes.items()}
-    for draw in range(draws):
-        seeds = rng.integers(n_seeds, size=max(1, n_seeds - 1))
-        counts = np.bincount(rng.integers(n_problems, size=n_problems), minlength=n_problems) / n_problems
+    for draw, (seeds, counts) in enumerate(resamples(n_seeds, n_problems, draws, seed)):
         for fmt, o in outcomes.items():
-            result[fmt][draw] = (o.correct[seeds] @ counts).mean(axis=0)
+            result[fmt][draw] = (o.correct[seeds] @ (counts / n_problems)).mean(axis=0)
     return result
+
+
+def resamples(n_seeds: int, n_problems: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The draws of the hierarchical bootstrap: places of seeds, and (n_problems,) how often each problem is drawn."""
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        seeds = rng.integers(n_seeds, size=max(1, n_seeds - 1))
+        yield seeds, np.bincount(rng.integers(n_problems, size=n_problems), minlength=n_problems)
+
+
+def bootstrap_ratio(counts: np.ndarray, draws: int, seed: int = 1) -> np.ndarray:
+    """(S, P, 2) numerators and denominators of every seed and problem -> (draws,) ratios of their sums; 0 for 0 / 0.
+
+    The draws are those of `resamples`, the same for arrays of one shape, so that differences of ratios are paired.
+    """
+    ratios = np.empty(draws)
+    for draw, (seeds, weights) in enumerate(resamples(counts.shape[0], counts.shape[1], draws, seed)):
+        top, bottom = np.einsum("spc,p->c", counts[seeds], weights)
+        ratios[draw] = top / bottom if bottom else 0.0
+    return ratios
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from .spec import CellConfig, StudySpec, make_spec
+from .spec import AnyCell, CellConfig, DecompositionCell, StudySpec, make_cell, make_spec
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -44,16 +44,19 @@ _GIVE_BACK = (
 )
 
 
+C = TypeVar("C", bound=AnyCell)
+
+
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Generic[C]):
     """A row of the store."""
 
     digest: str
-    config: CellConfig
+    config: C
     status: str
     seconds: float | None
     result: dict[str, Any]
-    """What `cells.run_cell` returned; empty until the cell is done."""
+    """What `cells.run_cell` or `decomposition.run_decomposition` returned; empty until the cell is done."""
     error: str | None
     """Why the cell failed."""
 
@@ -123,14 +126,24 @@ class Store:
     def spec(self) -> StudySpec:
         return make_spec(self.meta("spec"))
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Cell[Any]]:
         """All cells in the order of the grid."""
         with self._connect() as db:
             rows = db.execute("SELECT digest, config, status, seconds, result, error FROM cells ORDER BY place")
             return [
-                Cell(digest, _config(config), status, seconds, json.loads(result) if result else {}, error)
+                Cell(
+                    digest, make_cell(json.loads(config)), status, seconds, json.loads(result) if result else {}, error
+                )
                 for digest, config, status, seconds, result, error in rows
             ]
+
+    def grid(self) -> list[Cell[CellConfig]]:
+        """The cells of the grid that are done."""
+        return [cell for cell in self.cells() if cell.result and isinstance(cell.config, CellConfig)]
+
+    def decompositions(self) -> list[Cell[DecompositionCell]]:
+        """The cells of `decomposition` that are done."""
+        return [cell for cell in self.cells() if cell.result and isinstance(cell.config, DecompositionCell)]
 
     def counts(self) -> dict[str, int]:
         """Status -> number of cells."""
@@ -151,7 +164,7 @@ class Store:
             db.execute("COMMIT")
             return len(dead)
 
-    def claim(self, worker: str) -> CellConfig | None:
+    def claim(self, worker: str) -> AnyCell | None:
         """A cell to run, now `running` under this worker's name; None where none is pending."""
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
@@ -165,7 +178,7 @@ class Store:
                     (worker, time.time(), found[0]),
                 )
             db.execute("COMMIT")
-        return _config(found[1]) if found else None
+        return make_cell(json.loads(found[1])) if found else None
 
     def beat(self, digest: str, worker: str) -> None:
         """Say that the worker still runs the cell."""
@@ -213,8 +226,3 @@ def _alive(worker: str) -> bool:
     except PermissionError:
         return True  # Somebody else's process by that number.
     return True
-
-
-def _config(text: str) -> CellConfig:
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
-    return CellConfig(**settings)

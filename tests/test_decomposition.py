@@ -1,0 +1,199 @@
+"""F3: the measure by hand, the verdict on planted data, and a whole study on an untrained model."""
+
+import json
+
+import numpy as np
+import pytest
+
+from zipthought.cli import main
+from zipthought.report.data import ProfilePoint, ReportData
+from zipthought.report.page import build_report
+from zipthought.study.decomposition import BEFORE, BRANCHES, excess_counts, excess_share
+from zipthought.study.findings import Decomposed, Measured, f3
+from zipthought.study.spec import DecompositionSpec, load_spec, make_cell, make_spec
+from zipthought.study.statistics import bootstrap_ratio
+
+
+@pytest.mark.parametrize(
+    ("granularity", "k", "n_ops", "counts"),
+    [
+        ([2, 2], 2, 4, (0, 2)),  # As trained.
+        ([2, 1], 2, 3, (0, 1)),  # As trained: the last group is short.
+        ([1, 1, 1], 2, 3, (2, 2)),  # Explicit, whatever the format would leave over.
+        ([1, 1, 1, 1], 2, 4, (4, 4)),
+        ([1, 1, 2], 2, 4, (2, 3)),
+        ([3, 1], 3, 4, (0, 1)),
+        ([3, 2], 3, 5, (0, 2)),  # A short last group of two is no single operation.
+        ([], 2, 3, (0, 0)),
+        ([2], 2, 3, (0, 0)),  # Its last step is wrong.
+    ],
+)
+def test_the_excess_of_a_trace_by_hand(granularity, k, n_ops, counts):
+    assert excess_counts(granularity, k, n_ops) == counts
+
+
+def test_the_excess_of_several_completions():
+    rows = [{"granularity": [2, 1], "n_ops": 3}, {"granularity": [1, 1, 1], "n_ops": 3}]
+    assert excess_share(rows, 2) == pytest.approx(2 / 3)
+    assert excess_share([{"granularity": [], "n_ops": 3}], 2) is None
+
+
+def test_the_bootstrap_of_a_ratio_covers_it():
+    rng = np.random.default_rng(0)
+    counts = np.stack([rng.binomial(4, 0.3, (3, 400)), np.full((3, 400), 4)], axis=-1)
+    low, high = np.quantile(bootstrap_ratio(counts, 500), [0.025, 0.975])
+    assert low < 0.3 < high
+    assert high - low < 0.06
+    assert bootstrap_ratio(np.zeros((2, 5, 2)), 10).tolist() == [0.0] * 10
+
+
+def planted(shares, seeds=3, problems=200, noise=0):
+    """Each state with its share of single steps; `noise` seeds the draws."""
+    rng = np.random.default_rng(noise)
+    excess = {}
+    for state, share in shares.items():
+        wobble = np.clip(share + rng.normal(0, 0.02, (seeds, 1)), 0, 1)
+        excess[state] = np.stack(
+            [rng.binomial(4, np.broadcast_to(wobble, (seeds, problems))), np.full((seeds, problems), 4)], axis=-1
+        )
+    found = Decomposed(
+        format="composed:2",
+        sft_steps=30,
+        excess=excess,
+        correct={state: rng.random((seeds, problems)) < 0.5 for state in shares},
+        trained=np.arange(problems) < problems // 2,
+        shown={state: {"pass@1": 0.5} for state in shares},
+    )
+    return Measured(
+        fits={}, tokens_per_example={}, seeds=seeds, training_accuracy={}, decompositions=[found], draws=300
+    )
+
+
+def shares(before, rlvr, updates, tokens):
+    return dict(zip((BEFORE, *BRANCHES), (before, rlvr, updates, tokens), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds", "verdict"),
+    [
+        (shares(0.2, 0.9, 0.1, 0.1), 3, "supported"),
+        (shares(0.2, 0.9, 0.1, 0.9), 3, "inconclusive"),  # More SFT does it as well.
+        (shares(0.5, 0.1, 0.3, 0.3), 3, "contradicted"),
+        (shares(0.2, 0.9, 0.1, 0.1), 2, "inconclusive"),  # Too few seeds.
+    ],
+)
+def test_the_verdict_on_planted_data(given, seeds, verdict):
+    finding = f3(planted(given, seeds))
+    assert finding.verdict == verdict
+    assert len(finding.rows) == 4
+    assert "composed:2 after 30 updates" in finding.summary
+
+
+def test_no_effect_is_rarely_called_one():
+    verdicts = [f3(planted(shares(0.3, 0.3, 0.3, 0.3), noise=i)).verdict for i in range(40)]
+    assert verdicts.count("supported") == 0
+    assert verdicts.count("contradicted") <= 12, "three comparisons, either way, few seeds"
+
+
+def test_the_first_length_of_sft_bears_the_verdict():
+    data = planted(shares(0.2, 0.9, 0.1, 0.1))
+    other = planted(shares(0.2, 0.2, 0.2, 0.2)).decompositions[0]
+    data.decompositions.append(other)
+    finding = f3(data)
+    assert finding.verdict == "supported"
+    assert "With composed:2 and 30 updates: inconclusive" in finding.summary
+    assert f3(Measured(fits={}, tokens_per_example={}, seeds=0, training_accuracy={})).verdict == "inconclusive"
+
+
+def test_the_preset_and_what_makes_no_sense():
+    spec = load_spec("decomposition")
+    assert spec.decomposition is not None
+    cells = spec.cells()
+    assert len(cells) == len(spec.seeds) * len(spec.decomposition.sft_steps) * len(spec.decomposition.formats)
+    assert [make_cell(json.loads(json.dumps(asdict_of(c)))) for c in cells] == cells
+    for bad, says in (
+        ({"formats": ["explicit"]}, "composed:k"),
+        ({"longer_n_ops": [3]}, "longer_n_ops"),
+        ({"sft_steps": []}, "sft_steps"),
+        ({"sft_steps": [0]}, "at least 1"),
+        ({"speed": 1}, "unknown setting 'speed'"),
+        (3, "a table"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            make_spec({"name": "x", "decomposition": bad})
+    with pytest.raises(ValueError, match="formats"):
+        make_spec({"name": "x", "formats": []})
+
+
+def asdict_of(cell):
+    from dataclasses import asdict
+
+    return asdict(cell)
+
+
+def test_a_cell_is_the_same_in_a_study_of_more():
+    one = make_spec({"name": "x", "seeds": [0], "formats": [], "decomposition": {"sft_steps": [30]}}).cells()
+    more = make_spec({"name": "x", "seeds": [0, 1], "formats": [], "decomposition": {"sft_steps": [30, 60]}}).cells()
+    assert one[0].digest in {cell.digest for cell in more}
+    assert len({cell.digest for cell in more}) == 4
+    assert DecompositionSpec(rl_steps=3) != DecompositionSpec()
+
+
+def test_a_whole_study_on_an_untrained_model(tiny_base, tmp_path, capsys):
+    spec = tmp_path / "study.toml"
+    spec.write_text(
+        f"""
+name = "little"
+model = "{tiny_base}"
+formats = []
+seeds = [0]
+[decomposition]
+sft_steps = [2]
+examples = 20
+sft_batch_size = 4
+n_ops = [2]
+longer_n_ops = [3]
+rl_steps = 2
+prompts_per_step = 2
+group_size = 2
+measure_every = 1
+count = 3
+samples = 2
+sampled = 2
+"""
+    )
+    out = tmp_path / "study"
+    assert main(["study", "run", str(spec), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["cells"] == {"done": 1}
+    (finding,) = summary["findings"]
+    assert (finding["id"], finding["verdict"]) == ("F3", "inconclusive")
+    assert [row["model"] for row in finding["rows"]] == ["after SFT", "RLVR", "SFT, same updates", "SFT, same tokens"]
+    page = (out / "report.html").read_text()
+    assert "fig-profile" in page
+    assert "SFT, same tokens" in page
+    assert main(["study", "status", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cells"] == {"done": 1}
+
+
+def test_the_figures_draw_the_mean_of_the_seeds():
+    points = [
+        ProfilePoint(
+            branch="RLVR",
+            run="composed:2 after 30 updates",
+            seed=seed,
+            lengths="trained",
+            tokens=tokens,
+            excess=share + seed / 10,
+            accuracy=0.5,
+            response_tokens=30.0,
+        )
+        for seed in (0, 1)
+        for tokens, share in ((0, 0.2), (100, 0.6))
+    ]
+    page = build_report(ReportData(title="t", command="c", profiles=points))
+    payload = json.loads(page.split('id="report-data">')[1].split("</script>")[0])
+    figure = payload["figures"]["fig-profile"]
+    data = {name: {round(row["value"], 3) for row in rows} for name, rows in figure["datasets"].items()}
+    assert data[figure["layer"][1]["data"]["name"]] == {0.25, 0.65}
+    assert data[figure["layer"][0]["data"]["name"]] == {0.2, 0.3, 0.6, 0.7}
