@@ -1,6 +1,9 @@
 """The engine `trl` on tiny random models: the same losses as ours, the same metrics, LoRA, resume, the command."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -177,3 +180,48 @@ def test_batches_that_cannot_be_dealt_out_are_refused(tmp_path):
     config = SFTConfig(steps=1, batch_size=8, micro_batch=3)
     with pytest.raises(ValueError, match="change micro_batch"):
         sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path)
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    """``accelerate launch`` on two CPU processes: the same updates as one process makes of the same batches."""
+    base = tmp_path / "base"
+    tiny("qwen2").save_pretrained(base)
+    words().save_pretrained(base)
+    data = tmp_path / "data.jsonl"
+    write_text(data, "".join(canonical_json(r) + "\n" for r in some_records(16)))
+    sft = ["train", "sft", "--engine", "trl", "--model", str(base), "--data", str(data), "--steps", "4"]
+    sft += ["--batch-size", "8", "--learning-rate", "1e-2"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "zipthought"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    two = [*launch, *sft, "--output-dir", str(tmp_path / "two"), "--json"]
+    done = subprocess.run(two, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["steps"] == 4, "one process alone prints the summary"
+    assert main([*sft, "--output-dir", str(tmp_path / "one")]) == 0
+    for one, both in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
+        assert both["loss"] == pytest.approx(one["loss"], abs=1e-3)
+        assert both["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-2)
+    models = [AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype=torch.float32) for name in ("one", "two")]
+    for one, both in zip(*(m.parameters() for m in models), strict=True):
+        assert torch.allclose(one, both, atol=2e-3)
+    rl = ["train", "rlvr", "--engine", "trl", "--model", str(tmp_path / "two"), "--n-ops", "1", "--steps", "2"]
+    rl += ["--prompts-per-step", "2", "--group-size", "4", "--max-new-tokens", "3", "--json"]
+    done = subprocess.run(
+        [*launch, *rl, "--output-dir", str(tmp_path / "rl")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(rows_of(tmp_path / "rl")) == 2

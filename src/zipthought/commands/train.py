@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json as jsonlib
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ def sft(
         model: bundled, a directory with a model, or a hub id.
         config: How to fine-tune.
         resume: Go on from the checkpoint in output_dir, where there is one.
-        device: auto, cpu or cuda.
+        device: auto, cpu or cuda; the engine trl finds its devices itself.
         threads: Of the CPU; 0 leaves it to torch.
         json: Print what was done as one object on standard output.
     """
@@ -45,7 +46,7 @@ def sft(
     else:
         from ..train.sft import fine_tune as train
 
-    loaded, tokenizer = _begin(model, output_dir, device, threads)
+    loaded, tokenizer = _begin(model, output_dir, device if config.engine == "native" else "cpu", threads)
     with progress() as bar:
         task = bar.add_task("sft", total=None, note="")
         result = train(
@@ -60,6 +61,8 @@ def sft(
         )
     if config.engine == "native":
         _save(loaded, tokenizer, output_dir)
+    elif not _is_main():
+        return 0
     summary = {
         "model": str(output_dir),
         "base": model,
@@ -104,7 +107,7 @@ def rlvr(
         exclude: Files of records whose structures are never asked.
         config: How to train.
         resume: Go on from the checkpoint in output_dir, where there is one.
-        device: auto, cpu or cuda.
+        device: auto, cpu or cuda; the engine trl finds its devices itself.
         threads: Of the CPU; 0 leaves it to torch.
         json: Print what was done as one object on standard output.
     """
@@ -120,7 +123,7 @@ def rlvr(
         console.print(f"{missing[0]}, on which {model} was trained, is gone: its structures may be asked", markup=False)
     for path in exclude:
         seen |= structures_of(path)
-    loaded, tokenizer = _begin(model, output_dir, device, threads)
+    loaded, tokenizer = _begin(model, output_dir, device if config.engine == "native" else "cpu", threads)
     tasks: Tasks
     if data:
         kept = [record for record in records if record.get("structure") not in seen]
@@ -143,6 +146,8 @@ def rlvr(
         )
     if config.engine == "native":
         _save(loaded, tokenizer, output_dir)
+    elif not _is_main():
+        return 0
     last = result.history[-max(1, result.steps // 10) :]
     summary = {
         "model": str(output_dir),
@@ -185,6 +190,11 @@ def _begin(model: str, output_dir: Path, device: str, threads: int) -> tuple[Pre
     if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
         raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
     return load(model, device, training=True)
+
+
+def _is_main() -> bool:
+    """Whether this is the only process, or the first of those that ``accelerate launch`` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_dir: Path) -> None:
