@@ -47,6 +47,13 @@ class OptimizerConfig:
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
+def _check_engine(engine: str, optimizer: OptimizerConfig) -> None:
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; use {', '.join(ENGINES)}")
+    if engine == "trl" and optimizer.optimizer != "adamw":
+        raise ValueError("the engine trl has the optimizer adamw only")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TRLConfig:
     """What only the engine `trl` is told; FSDP and DeepSpeed are chosen by ``accelerate launch``."""
@@ -99,10 +106,7 @@ class SFTConfig:
     """For the engine `trl`."""
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
-        if self.engine == "trl" and self.optimizer.optimizer != "adamw":
-            raise ValueError("the engine trl has the optimizer adamw only")
+        _check_engine(self.engine, self.optimizer)
         if self.micro_batch < 0:
             raise ValueError(f"micro_batch must be at least 0, got {self.micro_batch}")
         if self.batch_size < 1 or self.steps < 0 or self.epochs <= 0:
@@ -177,11 +181,10 @@ class RLVRConfig:
     """For the engine `trl`."""
 
     def __post_init__(self) -> None:
-        for setting, choices in (("engine", ENGINES), ("advantage", ADVANTAGES), ("loss", LOSSES)):
+        _check_engine(self.engine, self.optimizer)
+        for setting, choices in (("advantage", ADVANTAGES), ("loss", LOSSES)):
             if getattr(self, setting) not in choices:
                 raise ValueError(f"unknown {setting} {getattr(self, setting)!r}; use {', '.join(choices)}")
-        if self.engine == "trl" and self.optimizer.optimizer != "adamw":
-            raise ValueError("the engine trl has the optimizer adamw only")
         if self.split != "train":
             raise ValueError(f"split must be train, so that the other splits stay held out, got {self.split!r}")
         if not self.n_ops or min(self.n_ops) < 1:
