@@ -99,7 +99,7 @@ def test_an_end_at_once_and_an_end_at_the_last_token():
     assert (cut.ids, cut.truncated, cut.n_tokens) == ([first], True, 1)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
 def test_samples_do_not_depend_on_the_batch_size(family):
     # In double precision: at float32 a flat distribution over 1,114 words flips one draw in some hundred.
     model, prompts = tiny(family).double(), prompts_of(3, 6)
@@ -132,11 +132,14 @@ def test_sampling_follows_the_distribution_and_leaves_the_global_generator_alone
     assert torch.allclose(counts[top] / 4000, wanted[top].float(), atol=4 * (0.25 / 4000) ** 0.5)
 
 
-def test_logprobs_are_those_of_a_full_forward_pass():
-    model, prompts = tiny("gpt2"), prompts_of(3, 4)
-    for temperature in (0.0, 0.5):
-        rows = generate(model, TOKENIZER, prompts, max_new_tokens=8, temperature=temperature, logprobs=True)
-        for prompt, (completion,) in zip(prompts, rows, strict=True):
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen2"])
+def test_logprobs_are_those_of_a_full_forward_pass(family):
+    """One sample has a copy of its prompt's keys and values; several share them."""
+    model, prompts = tiny(family), prompts_of(3, 4)
+    for temperature, samples in ((0.0, 1), (0.5, 1), (0.5, 3)):
+        settings = {"temperature": temperature, "samples": samples, "logprobs": True}
+        rows = generate(model, TOKENIZER, prompts, max_new_tokens=8, **settings)
+        for prompt, completion in ((p, c) for p, row in zip(prompts, rows, strict=True) for c in row):
             tail = completion.ids if completion.truncated else [*completion.ids, EOS]
             with torch.inference_mode():
                 logits = model(torch.tensor([prompt + tail])).logits[0, len(prompt) - 1 : -1]

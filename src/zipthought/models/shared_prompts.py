@@ -55,7 +55,8 @@ class Prompts:
         query = query.reshape(len(query), heads, repeats, size) * scaling
         told = by_group(query) @ keys.transpose(-1, -2) + self._mask[:, None, None]  # (G, H, S x R, P)
         own = query @ key.transpose(-1, -2)  # (B, H, R, T)
-        weights = torch.cat([by_row(told), own], dim=-1).softmax(-1, dtype=torch.float32).to(query.dtype)
+        precise = torch.promote_types(query.dtype, torch.float32)
+        weights = torch.cat([by_row(told), own], dim=-1).softmax(-1, dtype=precise).to(query.dtype)
         told, own = weights[..., :width].contiguous(), weights[..., width:].contiguous()
         mixed = by_row(by_group(told) @ values) + own @ value  # (B, H, R, D)
         return mixed.reshape(len(query), 1, heads * repeats, size)
