@@ -185,6 +185,20 @@ def test_walks_keep_to_the_training_split(tokenizer):
         assert verify(completion, problem, "terse").faithful
 
 
+def test_starts_are_the_first_step_alone(tokenizer):
+    mix = {"facts": 0.0, "lookups": 0.0, "walks": 0.0, "batch_size": 8, "n_ops": ((3, 1.0),)}
+    rows = {}
+    for share in (0.0, 0.5, 1.0):
+        stream = PretrainStream(PretrainConfig(starts=share, **mix), tokenizer)
+        batches = [stream(step) for step in range(stream.WINDOW)]
+        texts = [tokenizer.decode(ids[mask]) for b in batches for ids, mask in zip(b.ids, b.targets, strict=True)]
+        rows[share] = [text for text in texts if not text.endswith("<eos>")]
+        assert all(text.split()[1] == "=" and text.endswith(" .") and len(text.split()) == 4 for text in rows[share])
+        assert len(texts) == 8 * stream.WINDOW
+    assert (len(rows[0.0]), len(rows[1.0])) == (0, 8 * stream.WINDOW)
+    assert 0.35 < len(rows[0.5]) / (8 * stream.WINDOW) < 0.65
+
+
 def test_too_long_examples_are_counted_and_an_empty_rest_is_an_error(tokenizer):
     records = some_records(3, n_ops=1) + some_records(2, n_ops=6)
     result = fine_tune(tiny(tokenizer), tokenizer, records, SFTConfig(steps=1, batch_size=2, max_length=60))

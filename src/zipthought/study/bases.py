@@ -94,7 +94,7 @@ def render_card(card: dict[str, Any]) -> str:
     runs = "\n".join(
         f"| {place} | {c['recipe']['steps']:,} x {c['recipe']['batch_size']} | {c['tokens']:,} | "
         f"{c['recipe']['optimizer']['learning_rate']:g} | {c['recipe']['facts']:g} | {c['recipe']['lookups']:g} | "
-        f"{c['recipe']['walks']:g} | {c['recipe']['seed']} | {c['minutes']} |"
+        f"{c['recipe']['walks']:g} | {c['recipe'].get('starts', 0):g} | {c['recipe']['seed']} | {c['minutes']} |"
         for place, c in enumerate(stages(card), 1)
     )
     return f"""---
@@ -110,11 +110,11 @@ tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups
 
 Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}), threads: {card["threads"]},
 {card["environment"]["processor"]}, torch {card["environment"]["torch"]}. Each run goes on from the one before it
-(`--init`); `card.json` holds their whole recipes. Shares of facts, look-ups and walks; the rest are chains of the train
-split.
+(`--init`); `card.json` holds their whole recipes. Shares of facts, look-ups, walks and starts (the first step
+alone); the rest are chains of the train split.
 
-| run | updates x sequences | tokens | learning rate | facts | look-ups | walks | seed | minutes |
-| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| run | updates x sequences | tokens | learning rate | facts | look-ups | walks | starts | seed | minutes |
+| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 {runs}
 
 {card.get("notes", "")}

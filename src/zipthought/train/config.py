@@ -231,6 +231,9 @@ class PretrainConfig:
     """Share of the sequences that tell several chains at once, from any residues, and name the start of one, to be
     followed to its end. A chain that is asked for by its target can be solved by walking back from there in the layers;
     a walk cannot, so it teaches the look-up that a trace needs at every step, whatever its length (docs/LOG.md)."""
+    starts: float = 0.0
+    """Share of the sequences that are chain problems answered by their first step alone, without an end: which of the
+    given quantities the chain starts from is the hardest decision of a trace, and one token in forty of its loss."""
     granularity: tuple[tuple[int, float], ...] = ((1, 1.0),)
     """(operations of a group, its probability); `1 1.0` is explicit only."""
     modulus: int = 23
@@ -248,15 +251,13 @@ class PretrainConfig:
         for setting, mix in (("granularity", self.granularity), ("n_ops", self.n_ops)):
             if not mix or abs(sum(p for _, p in mix) - 1) > 1e-9 or min(k for k, _ in mix) < 1 or min(mix)[1] < 0:
                 raise ValueError(f"{setting} needs pairs of a number >= 1 and its probability, sum 1; got {mix}")
-        if min(self.facts, self.lookups, self.walks) < 0 or self.facts + self.lookups + self.walks > 1:
-            raise ValueError(
-                f"facts, lookups and walks must be at least 0 and sum to at most 1, got {self.facts}, {self.lookups} "
-                f"and {self.walks}"
-            )
+        shares = (self.facts, self.lookups, self.walks, self.starts)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ValueError(f"facts, lookups, walks and starts must be at least 0, their sum at most 1; got {shares}")
         if self.steps < 1 or self.batch_size < 1:
             raise ValueError(f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}")
 
     @property
     def chains(self) -> float:
-        """Share of the sequences that are chain problems: the rest."""
-        return max(0.0, 1 - self.facts - self.lookups - self.walks)
+        """Share of the sequences that are chain problems with whole traces: the rest."""
+        return max(0.0, 1 - self.facts - self.lookups - self.walks - self.starts)

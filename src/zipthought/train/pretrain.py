@@ -63,11 +63,17 @@ class PretrainStream:
         self._encode = lambda text: [vocabulary[word] for word in text.split()]
         self._head = prompt_ids(tokenizer, prompt_messages("", config.modulus, "terse"))
         self._tail = completion_ids(tokenizer, "")
+        self._stop = vocabulary["."]
         self._window = lru_cache(maxsize=2)(self._make_window)
 
     def _example(self, prompt: str, completion: str) -> Example:
         before = self._head + self._encode(prompt)
         return Example(before + self._encode(completion) + self._tail, len(before))
+
+    def _first_step(self, example: Example) -> Example:
+        """The example without what follows its first step."""
+        end = example.ids.index(self._stop, example.prompt_length) + 1
+        return Example(example.ids[:end], example.prompt_length)
 
     def _fact(self, rng: np.random.Generator) -> tuple[str, str]:
         c = self._config
@@ -115,11 +121,12 @@ class PretrainStream:
         c = self._config
         rng = np.random.default_rng([c.seed, window])
         count = self.WINDOW * c.batch_size
-        made = rng.multinomial(count, [c.facts, c.lookups, c.walks, c.chains])
-        lengths = rng.multinomial(made[3], self._weights)
+        *made, starts, chains = rng.multinomial(count, [c.facts, c.lookups, c.walks, c.starts, c.chains])
+        lengths = rng.multinomial(starts + chains, self._weights)
+        alone = iter(rng.permutation(starts + chains) < starts)
         examples = [
             self._example(*make(rng))
-            for make, number in zip((self._fact, self._lookup, self._walk), made, strict=False)
+            for make, number in zip((self._fact, self._lookup, self._walk), made, strict=True)
             for _ in range(number)
         ]
         sampler_seed = -1 - c.seed  # Negative, so that no study with a usual seed draws the same items.
@@ -129,7 +136,8 @@ class PretrainStream:
             for row in range(number):
                 problem = batch.problem(row)
                 trace = mixed_trace(problem, c.granularity, rng)
-                examples.append(self._example(terse.render_problem(problem), terse.render(trace)))
+                example = self._example(terse.render_problem(problem), terse.render(trace))
+                examples.append(self._first_step(example) if next(alone) else example)
         examples.sort(key=lambda e: len(e.ids))
         batches = [examples[i : i + c.batch_size] for i in range(0, count, c.batch_size)]
         return [batches[i] for i in rng.permutation(len(batches))]
