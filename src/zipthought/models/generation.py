@@ -248,9 +248,10 @@ def _decode(
     asked = [prompts[p] for p in places]
     cache = _prefill(model, asked)
     lengths = [len(prompts[place]) for place, _ in rows]
-    counts = set(Counter(place for place, _ in rows).values())
+    samples = len(rows) // len(places)
+    even = set(Counter(place for place, _ in rows).values()) == {samples}
     shared = None
-    if counts != {1} and len(counts) == 1 and min(lengths) > 1 and is_supported(model) and is_growable(cache):
+    if samples > 1 and even and min(lengths) > 1 and is_supported(model) and is_growable(cache):
         shared = _share(model, cache, asked, len(rows))
     else:
         _repeat(cache, torch.tensor([number[p] for p, _ in rows], device=device))
@@ -271,9 +272,10 @@ def _decode(
     chosen = torch.zeros(len(rows), max_new_tokens, device=device) if logprobs else None
 
     for t in range(max_new_tokens):
-        gap = {} if mask is None else {"attention_mask": mask[:, : column + 1], "position_ids": position}
+        told = {"position_ids": position} if shared or mask is not None else {}
+        if mask is not None:
+            told["attention_mask"] = mask[:, : column + 1]
         with attending(model, shared) if shared else nullcontext():
-            told = {"position_ids": position} if shared else gap
             logits = model(input_ids=token, past_key_values=cache, use_cache=True, **told).logits[:, -1]  # (B, V)
         token = _choose(logits, draws[live, t], temperature) if temperature else logits.argmax(-1, keepdim=True)
         ids[live, t] = token[:, 0]
@@ -287,8 +289,8 @@ def _decode(
         column, position = column + 1, position + 1
         staying = ~done
         if shared:  # A prompt leaves with the last of its completions.
-            groups = staying.view(-1, *counts).any(1)
-            staying = groups.repeat_interleave(*counts)
+            groups = staying.view(-1, samples).any(1)
+            staying = groups.repeat_interleave(samples)
             remaining = int(staying.sum())
         if remaining <= _COMPACTION * len(done):
             keep = staying.nonzero()[:, 0]
