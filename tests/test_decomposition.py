@@ -15,7 +15,7 @@ from zipthought.study.statistics import bootstrap_ratio
 
 
 @pytest.mark.parametrize(
-    ("granularity", "k", "n_ops", "counts"),
+    ("stated", "k", "n_ops", "counts"),
     [
         ([2, 2], 2, 4, (0, 2)),  # As trained.
         ([2, 1], 2, 3, (0, 1)),  # As trained: the last group is short.
@@ -25,17 +25,17 @@ from zipthought.study.statistics import bootstrap_ratio
         ([3, 1], 3, 4, (0, 1)),
         ([3, 2], 3, 5, (0, 2)),  # A short last group of two is no single operation.
         ([], 2, 3, (0, 0)),
-        ([2], 2, 3, (0, 0)),  # Its last step is wrong.
+        ([2], 2, 3, (0, 0)),  # Its last step states nothing.
     ],
 )
-def test_the_excess_of_a_trace_by_hand(granularity, k, n_ops, counts):
-    assert excess_counts(granularity, k, n_ops) == counts
+def test_the_excess_of_a_trace_by_hand(stated, k, n_ops, counts):
+    assert excess_counts(stated, k, n_ops) == counts
 
 
 def test_the_excess_of_several_completions():
-    rows = [{"granularity": [2, 1], "n_ops": 3}, {"granularity": [1, 1, 1], "n_ops": 3}]
+    rows = [{"stated": [2, 1], "n_ops": 3}, {"stated": [1, 1, 1], "n_ops": 3}]
     assert excess_share(rows, 2) == pytest.approx(2 / 3)
-    assert excess_share([{"granularity": [], "n_ops": 3}], 2) is None
+    assert excess_share([{"stated": [], "n_ops": 3}], 2) is None
 
 
 def test_the_bootstrap_of_a_ratio_covers_it():

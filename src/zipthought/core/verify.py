@@ -41,7 +41,8 @@ class StepVerdict(NamedTuple):
     verdict: str
     """One of `STEP_VERDICTS`."""
     granularity: int
-    """Operations of the problem that the step covers and no earlier step did; 0 for a constant."""
+    """Operations of the problem that the step covers and no earlier valid step did, also where only its arithmetic is
+    wrong; 0 for a constant and for what states no relation of the problem."""
     form: str
     """`given` (a constant), `explicit`, `composed`, `implicit`, or `unknown` for a step that is not valid."""
 
@@ -75,7 +76,7 @@ def check(trace: Trace, problem: Problem) -> Verdict:
     judged = tuple([checker.step(step) for step in trace.steps])
     if trace.steps:
         complete = problem.target in checker.grounded
-        granularity = tuple([step[2] for step in judged if step[2]])
+        granularity = tuple([step[2] for step in judged if step[2] and step[1] == "valid"])
         # What valid steps lead to is the answer; the problem need not be solved once more.
         gold = checker.values[problem.target] if complete else problem.answer
     else:
@@ -197,7 +198,7 @@ class _Checker:
         if any(ref not in self.values for ref in needed):
             return self._fail(step, "undefined_reference")
         if not self._computes(forms[-1], numbers):
-            return self._fail(step, "wrong_arithmetic")
+            return self._fail(step, "wrong_arithmetic", operations)
         return self._settle(name, numbers[-1], operations, all(ref in self.grounded for ref in needed), form)
 
     def _result(self, step: Step) -> StepVerdict:
@@ -231,7 +232,7 @@ class _Checker:
             else:
                 grounded = False
         if claimed != values[name]:
-            return self._fail(step, "wrong_arithmetic")
+            return self._fail(step, "wrong_arithmetic", operations)
         return self._settle(name, claimed, operations, grounded, "implicit")
 
     def _computes(self, symbols: Expr, numbers: Sequence[Expr]) -> bool:
@@ -275,12 +276,13 @@ class _Checker:
         self._forms[name, base] = a % self._modulus, b % self._modulus
         return self._forms[name, base]
 
-    def _fail(self, step: Step, verdict: str) -> StepVerdict:
-        """A step that is not valid; the number that it claims is what later steps are judged by."""
+    def _fail(self, step: Step, verdict: str, operations: Sequence[str] = ()) -> StepVerdict:
+        """A step that is not valid; the number that it claims is what later steps are judged by. `operations` are those
+        that it states and computes wrongly."""
         name, claimed = step.name, step.sides[-1]
         if type(claimed) is int:
             self.values.setdefault(name, claimed)
-        return StepVerdict(name, verdict, 0, "unknown")
+        return StepVerdict(name, verdict, sum(each not in self._covered for each in operations), "unknown")
 
     def _settle(
         self, name: str, value: int | None, operations: Sequence[str], grounded: bool, form: str

@@ -88,6 +88,7 @@ def _schema(pa: Any) -> Any:
         "response_tokens": pa.int32(),
         "truncated": pa.bool_(),
         "granularity": pa.list_(pa.int32()),
+        "stated": pa.list_(pa.int32()),
         "steps": pa.list_(pa.string()),
     }
     return pa.schema(list(kinds.items()))

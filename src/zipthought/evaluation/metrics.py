@@ -21,6 +21,7 @@ Row = dict[str, Any]
 def judge(problem: Problem, text: str, *, surface: str, truncated: bool, response_tokens: int) -> Row:
     """The verdict on one completion, as plain values.
 
+    `stated` has the operations of each step that states some of the problem, whether or not it computes them right.
     `granularity` has the operations of each valid step that covers any. A completion without steps counts as one step
     of n_ops operations where its answer is correct, and as none where it is not: an empty text has compressed nothing.
     """
@@ -33,6 +34,7 @@ def judge(problem: Problem, text: str, *, surface: str, truncated: bool, respons
         "response_tokens": response_tokens,
         "truncated": truncated,
         "granularity": list(verdict.granularity) if shown else [],
+        "stated": [step.granularity for step in verdict.steps if step.granularity],
         "steps": [step.verdict for step in verdict.steps],
     }
 

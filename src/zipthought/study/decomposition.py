@@ -41,15 +41,18 @@ ROLLOUT_POINTS = 100
 """Steps of the rollouts that a result keeps, at most."""
 
 
-def excess_counts(granularity: Sequence[int], k: int, n_ops: int) -> tuple[int, int]:
-    """Of a trace's valid steps (their operations): single ones and all, without the one that the format leaves over."""
+def excess_counts(stated: Sequence[int], k: int, n_ops: int) -> tuple[int, int]:
+    """Of a trace's steps (the operations that each states): single ones and all, less what the format leaves.
+
+    Steps with wrong arithmetic count: nested ones fail more often, and leaving them out would look like decomposition.
+    """
     left = int(n_ops % k == 1)
-    return max(0, list(granularity).count(1) - left), max(0, len(granularity) - left)
+    return max(0, list(stated).count(1) - left), max(0, len(stated) - left)
 
 
 def excess_share(rows: Iterable[Row], k: int) -> float | None:
     """`excess` over completions: their single steps over all their steps, both without those left over."""
-    counts = [excess_counts(row["granularity"], k, row["n_ops"]) for row in rows]
+    counts = [excess_counts(row["stated"], k, row["n_ops"]) for row in rows]
     total = sum(steps for _, steps in counts)
     return sum(single for single, _ in counts) / total if total else None
 

@@ -165,14 +165,15 @@ def _bound(value: float, censored: str) -> str:
 F3_CLAIM = "RLVR after SFT decomposes compressed steps into single operations; more SFT does not."
 F3_SEEDS = 3
 F3_RULE = (
-    "The excess is the share of single-operation steps among the valid steps of greedy completions on held-out "
-    "problems of the trained lengths, both without the short last group that the format itself leaves: 0 for the "
-    "format as trained, 1 for an explicit trace. It is compared, paired by seed and problem, between the model after "
-    "RLVR and three others: the model after SFT that RLVR started from, that model after as many further SFT updates, "
-    "and after as many further SFT tokens. Each difference has an interval by bootstrap over seeds, then problems, at "
-    "95% after a Bonferroni correction for the three. Supported: all three lie above 0. Contradicted: at least one "
-    "lies below 0. Inconclusive otherwise, and always with fewer than 3 seeds. The verdict is that of the first format "
-    "and the first length of SFT that the study names; the others stand beside it."
+    "The excess is the share of single-operation steps among the steps of greedy completions that state "
+    "operations of the problem, rightly computed or not, on held-out problems of the trained lengths; both counts "
+    "are without the short last group that the format itself leaves: 0 for the format as trained, 1 for an "
+    "explicit trace. It is compared, paired by seed and problem, between the model after RLVR and three others: "
+    "the model after SFT that RLVR started from, that model after as many further SFT updates, and after as many "
+    "further SFT tokens. Each difference has an interval by bootstrap over seeds, then problems, at 95% after a "
+    "Bonferroni correction for the three. Supported: all three lie above 0. Contradicted: at least one lies below "
+    "0. Inconclusive otherwise, and always with fewer than 3 seeds. The verdict is that of the first format and "
+    "the first length of SFT that the study names; the others stand beside it."
 )
 F3_NAMES = {BEFORE: "after SFT", "rlvr": "RLVR", "sft-updates": "SFT, same updates", "sft-tokens": "SFT, same tokens"}
 """State of a model -> what the report calls it."""

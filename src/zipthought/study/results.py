@@ -93,7 +93,7 @@ def _decomposed(store: Store) -> list[Decomposed]:
         for state in (BEFORE, *BRANCHES):
             for cell in cells:
                 rows = read_completions(store.completions_path(cell.digest, state))
-                excess[state].append([excess_counts(row["granularity"], k, row["n_ops"]) for row in rows])
+                excess[state].append([excess_counts(row["stated"], k, row["n_ops"]) for row in rows])
                 correct[state].append([row["correct"] for row in rows])
                 trained = np.array([row["n_ops"] in lengths for row in rows])
             shown[state] = _shown(cells, state, lengths)
