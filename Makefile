@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study test test-all integration lint format base bench bench-training clean
+.PHONY: study test test-all integration lint format base base-mixed bench bench-training clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -40,18 +40,21 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-PRETRAIN := $(BIN)/zipthought pretrain --output-dir runs/
-LONG := --batch-size 64 --learning-rate 5e-3
-base: $(VENV)/.installed  ## the recipes of both bundled bases: five runs from one start, about 100 minutes on one core
-	$(PRETRAIN)base-1 --steps 8000
-	$(PRETRAIN)base-2 --init runs/base-1 $(LONG) --seed 1 --steps 2200 --facts 0.02 --lookups 0.12 --walks 0.15 \
-	  --n-ops 1 0.05 2 0.1 3 0.25 4 0.6
-	$(PRETRAIN)base-3 --init runs/base-2 $(LONG) --seed 4 --steps 2000 --facts 0.02 --lookups 0.08 --walks 0.1 \
-	  --starts 0.5 --n-ops 1 0.05 2 0.1 3 0.3 4 0.55
-	$(PRETRAIN)mixed-1 --init runs/base-1 $(LONG) --seed 3 --steps 2000 --facts 0.03 --lookups 0.1 --walks 0.2 \
-	  --granularity 1 0.75 2 0.25 --n-ops 1 0.1 2 0.1 3 0.15 4 0.2 5 0.2 6 0.25
-	$(PRETRAIN)mixed-2 --init runs/mixed-1 $(LONG) --seed 5 --steps 1800 --facts 0.02 --lookups 0.06 --walks 0.12 \
-	  --starts 0.45 --granularity 1 0.75 2 0.25 --n-ops 1 0.08 2 0.1 3 0.17 4 0.2 5 0.2 6 0.25
+PRETRAIN := $(BIN)/zipthought pretrain --output-dir runs
+base: $(VENV)/.installed  ## the recipe of the bundled base: three runs, about 36 minutes on one core
+	$(PRETRAIN)/base-1
+	$(PRETRAIN)/base-2 --init runs/base-1 --seed 1 --steps 1500 --learning-rate 1.5e-3 --facts 0.05 --lookups 0.4 \
+	  --walks 0.15
+	$(PRETRAIN)/base-3 --init runs/base-2 --seed 2 --steps 2000 --learning-rate 2e-3 --facts 0.03 --lookups 0.2 \
+	  --walks 0.15
+
+MIX := --batch-size 64 --learning-rate 5e-3 --granularity 1 0.75 2 0.25
+base-mixed: $(VENV)/.installed  ## that of the one of mixed granularity: three runs, about 52 minutes
+	$(PRETRAIN)/mixed-1 --steps 8000
+	$(PRETRAIN)/mixed-2 --init runs/mixed-1 $(MIX) --seed 3 --steps 2000 --facts 0.03 --lookups 0.1 --walks 0.2 \
+	  --n-ops 1 0.1 2 0.1 3 0.15 4 0.2 5 0.2 6 0.25
+	$(PRETRAIN)/mixed-3 --init runs/mixed-2 $(MIX) --seed 5 --steps 1800 --facts 0.02 --lookups 0.06 --walks 0.12 \
+	  --starts 0.45 --n-ops 1 0.08 2 0.1 3 0.17 4 0.2 5 0.2 6 0.25
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/generate.py

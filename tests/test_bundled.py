@@ -8,12 +8,12 @@ import pytest
 
 from zipthought.evaluation.config import EvaluateConfig
 from zipthought.evaluation.evaluate import evaluate
-from zipthought.models.loading import load, resolve
+from zipthought.models.loading import BUNDLED, load, resolve
 
 
-@pytest.fixture(scope="module")
-def directory():
-    return Path(resolve("bundled"))
+@pytest.fixture(scope="module", params=BUNDLED)
+def directory(request):
+    return Path(resolve(request.param))
 
 
 def test_the_card_names_these_weights(directory):
@@ -34,12 +34,13 @@ def test_it_loads_with_plain_transformers(directory):
 
 
 def test_its_accuracy_is_what_the_card_says(directory):
-    """60 held-out problems of each length: within four standard errors of the card, and above 0.9."""
+    """60 held-out problems of each length: within four standard errors of the card, and that of the explicit base above
+    0.9."""
     card = json.loads((directory / "card.json").read_text())
-    model, tokenizer = load("bundled")
+    model, tokenizer = load(directory.name)
     config = EvaluateConfig(n_ops=(2, 3, 4), count=60, orders=("forward",))
     for n_ops, row in evaluate(model, tokenizer, config).summary()["by_n_ops"].items():
         stated = card["accuracy"][n_ops]["accuracy"]
         error = (stated * (1 - stated) / row["n"]) ** 0.5
         assert row["accuracy"] >= stated - 4 * error - 0.02
-        assert row["accuracy"] > 0.9
+        assert row["accuracy"] > (0.9 if directory.name == "bundled" else 0.6)

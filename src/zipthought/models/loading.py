@@ -26,7 +26,9 @@ def resolve(name: str) -> str:
             raise ValueError(f"{name} holds no model (no config.json); give a directory that save_pretrained wrote")
         return name
     if path.is_absolute() or name.startswith(".") or name.count("/") != 1:
-        raise ValueError(f"no model at {name!r}; use 'bundled', a directory with a model, or a hub id like org/name")
+        raise ValueError(
+            f"no model at {name!r}; use 'bundled', 'bundled-mixed', a directory with a model, or a hub id like org/name"
+        )
     return name
 
 
