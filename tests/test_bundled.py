@@ -34,8 +34,7 @@ def test_it_loads_with_plain_transformers(directory):
 
 
 def test_its_accuracy_is_what_the_card_says(directory):
-    """60 held-out problems of each length: within four standard errors of the card, and that of the explicit base above
-    0.9."""
+    """60 held-out problems of each length: within four standard errors of the card; the explicit base above 0.9."""
     card = json.loads((directory / "card.json").read_text())
     model, tokenizer = load(directory.name)
     config = EvaluateConfig(n_ops=(2, 3, 4), count=60, orders=("forward",))
