@@ -101,8 +101,8 @@ def rlvr(
 
     Args:
         output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
-        model: bundled, bundled-mixed, a directory with a model, or a hub id. Of a model that `train sft` wrote, the structures of its
-            training data are never asked.
+        model: bundled, bundled-mixed, a directory with a model, or a hub id. Of a model that `train sft` wrote, the
+            structures of its training data are never asked.
         data: Records with the problems to train on; without it problems come from the sampler.
         exclude: Files of records whose structures are never asked.
         config: How to train.
