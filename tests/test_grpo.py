@@ -315,6 +315,11 @@ def test_problems_of_a_file_come_once_an_epoch(tokenizer):
     assert tasks(0)[1] == longest * 5 // 4 + 16
     with pytest.raises(ValueError, match="record 1"):
         RecordTasks(SMALL, tokenizer, [{"prompt": "x"}])
+    english = make_record(batch.problem(0), "composed:2")
+    with pytest.raises(ValueError, match="does not know this text"):
+        RecordTasks(SMALL, tokenizer, [english])
+    with pytest.raises(ValueError, match="does not know this text"):
+        SampledTasks(replace(SMALL, surface="english"), tokenizer)(0)
     with pytest.raises(ValueError, match="no problems"):
         RecordTasks(SMALL, tokenizer, [])
 

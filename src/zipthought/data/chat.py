@@ -62,6 +62,14 @@ def completion_ids(tokenizer: Any, completion: str) -> list[int]:
     return [*tokenizer(completion, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
 
 
+def require_known(tokenizer: Any, ids: list[int]) -> None:
+    """Raises `ValueError` where text became unknown tokens, of which nothing is learnt and nothing is said."""
+    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
+        raise ValueError(
+            "the tokenizer does not know this text; the bundled models speak --surface terse with a modulus up to 100"
+        )
+
+
 def surface_of(tokenizer: Any) -> str:
     """The surface that a tokenizer is made for: `terse` where it has no token for what `english` writes."""
     ids = tokenizer("Define kites as QB; so QB = 3.", add_special_tokens=False).input_ids

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.chat import completion_ids, prompt_ids
+from ..data.chat import completion_ids, prompt_ids, require_known
 from .batches import EpochBatches, Example
 from .config import SFTConfig
 from .loop import LoopResult, fingerprint, next_token, train_loop
@@ -40,10 +40,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Exa
     *prompt, answer = turns
     before = prompt_ids(tokenizer, prompt)
     after = completion_ids(tokenizer, answer["content"])
-    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in before + after:
-        raise ValueError(
-            "the tokenizer does not know this text; the bundled models speak --surface terse with a modulus up to 100"
-        )
+    require_known(tokenizer, before + after)
     return Example(before + after, len(before))
 
 

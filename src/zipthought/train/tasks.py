@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..data.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
+from ..data.chat import Message, completion_ids, prompt_ids, prompt_messages, require_known, surface_of, token_budget
 from ..data.records import BadLine, read_records
 from ..data.sampling import SamplerConfig, sample_batch
 from ..surfaces import get_surface
@@ -60,6 +60,12 @@ class Task:
     """The messages before the answer."""
     ids: list[int]
     """Their tokens."""
+
+
+def _task(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any], turns: list[Message]) -> Task:
+    ids = prompt_ids(tokenizer, turns)
+    require_known(tokenizer, ids)
+    return Task(record, turns, ids)
 
 
 class Tasks(Protocol):
@@ -122,7 +128,7 @@ class SampledTasks:
             "n_ops": problem.n_ops,
         }
         turns = prompt_messages(prompt, problem.modulus, self.surface)
-        return Task(record, turns, prompt_ids(self._tokenizer, turns)), problem
+        return _task(self._tokenizer, record, turns), problem
 
 
 class RecordTasks:
@@ -144,7 +150,7 @@ class RecordTasks:
                 turns = turns[:-1]
             if not turns:
                 raise ValueError(f"record {place}: it needs messages of {{role, content}} before the assistant's")
-            self._tasks.append(Task(record, turns, prompt_ids(tokenizer, turns)))
+            self._tasks.append(_task(tokenizer, record, turns))
             longest = max(longest, len(completion_ids(tokenizer, record.get("completion") or "")))
         self._budget = config.max_new_tokens or longest * 5 // 4 + 16
         self._order = lru_cache(maxsize=2)(self._make_order)
