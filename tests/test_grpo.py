@@ -2,6 +2,9 @@
 
 import json
 import random
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -366,3 +369,22 @@ def test_the_command_from_sft_to_rlvr_never_asks_what_sft_saw(tiny_base, tmp_pat
     assert main(["train", "rlvr", "--output-dir", str(tmp_path / "x"), "--reward", "nonsense"]) == 2
     from_file = ["train", "rlvr", "--model", str(tiny_base), "--data", file, "--output-dir", str(tmp_path / "rl2")]
     assert main([*from_file, *small]) == 0
+
+
+def test_the_command_killed_outright_and_resumed_writes_the_same_weights(tiny_base, tmp_path):
+    """SIGKILL at whatever moment it comes, no handler run."""
+    command = [sys.executable, "-m", "zipthought", "train", "rlvr", "--model", str(tiny_base), "--n-ops", "1"]
+    command += ["--steps", "40", "--prompts-per-step", "2", "--group-size", "2", "--max-new-tokens", "4"]
+    command += ["--checkpoint-every", "1", "--threads", "1", "--kl", "0.1", "--output-dir"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    running = subprocess.Popen([*command, str(tmp_path / "cut")], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    metrics = tmp_path / "cut" / "metrics.jsonl"
+    while running.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < random.randint(2, 8)):
+        time.sleep(0.005)
+    running.kill()
+    running.wait()
+    subprocess.run([*command, str(tmp_path / "cut"), "--resume"], check=True, capture_output=True)
+    whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+    assert len(metrics.read_text().splitlines()) == 40
+    assert not (tmp_path / "cut" / "checkpoint.pt").exists()
