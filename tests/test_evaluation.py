@@ -101,7 +101,12 @@ def test_judge_on_completions_made_by_hand():
     assert (malformed["answer"], malformed["steps"]) == ("malformed", ["valid", "unparseable"])
     assert (cut["answer"], cut["truncated"]) == ("missing", True)
     assert cut["steps"][:2] == ["valid", "valid"]
-    assert row(COMPOSED)["granularity"] == [2]
+    assert row(COMPOSED)["granularity"] == row(COMPOSED)["stated"] == [2]
+    wrong = row(COMPOSED.replace("14", "15"))
+    assert (wrong["granularity"], wrong["stated"], wrong["steps"][1]) == ([], [2], "wrong_arithmetic")
+    assert (slip["granularity"], slip["stated"]) == ([1], [1, 1])
+    assert row("kites = 3 . lamps = 15 . answer 15 .")["stated"] == [2], "implicit, and wrong"
+    assert row("kites = 3 . lamps = kites + 4 = 3 + 4 = 7 .")["stated"] == [], "not the problem's relation"
     lucky = row(LUCKY)
     assert lucky["correct"], "the answer is right"
     assert not lucky["faithful"], "but a step is not"
@@ -137,6 +142,9 @@ def test_summary_of_several_samples_and_of_nothing():
     summary = summarize([row(text, index=i, sample=s) for i, texts in marks.items() for s, text in enumerate(texts)])
     assert (summary["n"], summary["completions"], summary["accuracy"]) == (2, 8, 1 / 8)
     assert summary["pass_at"] == {"1": 1 / 8, "2": (1 / 2) / 2, "4": 1 / 2}
+    assert summary["faithful_at"] == summary["pass_at"]
+    guessed = summarize([row(text, sample=s) for s, text in enumerate([SLIP, LUCKY])])
+    assert (guessed["pass_at"]["2"], guessed["faithful_at"]["2"]) == (1.0, 0.0), "right, by steps that are not"
     nothing = summarize([])
     assert (nothing["n"], nothing["accuracy"], nothing["ops_per_step"]) == (0, None, None)
 

@@ -7,7 +7,7 @@ Wrong answers and answers that could not be read are counted apart, and the trun
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..core.problem import Problem
@@ -54,6 +54,7 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
     steps             steps by the verifier's word
     first_wrong_step  mean place (from 1) of the first step that is not valid, over completions that have one
     pass_at           "k" -> pass@k, for problems with more than one sample each; else empty
+    faithful_at       the same for faithful completions, which no guess at the answer reaches
     """
     n = len(rows)
     granularity = [size for row in rows for size in row["granularity"]]
@@ -62,12 +63,13 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
     first_wrong = [
         place for row in rows if (place := next((i for i, s in enumerate(row["steps"], 1) if s != "valid"), None))
     ]
-    correct: dict[Any, list[bool]] = {}
+    problems: dict[Any, list[Row]] = {}
     for i, row in enumerate(rows):
-        correct.setdefault((row["n_ops"], row["index"]) if "index" in row else i, []).append(row["correct"])
-    samples = min(map(len, correct.values()), default=1)
+        problems.setdefault((row["n_ops"], row["index"]) if "index" in row else i, []).append(row)
+    samples = min(map(len, problems.values()), default=1)
+    ks = ks_for(samples) if samples > 1 else []
     return {
-        "n": len(correct),
+        "n": len(problems),
         "completions": n,
         "accuracy": _mean([row["correct"] for row in rows]),
         "faithful": _mean([row["faithful"] for row in rows]),
@@ -78,11 +80,14 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "answers": {verdict: answers[verdict] for verdict in ANSWERS},
         "steps": {verdict: steps[verdict] for verdict in STEP_VERDICTS},
         "first_wrong_step": _mean(first_wrong),
-        "pass_at": {
-            str(k): _mean([pass_at_k(len(marks), sum(marks), k) for marks in correct.values()])
-            for k in (ks_for(samples) if samples > 1 else ())
-        },
+        "pass_at": {str(k): _pass_at(problems.values(), "correct", k) for k in ks},
+        "faithful_at": {str(k): _pass_at(problems.values(), "faithful", k) for k in ks},
     }
+
+
+def _pass_at(problems: Iterable[Sequence[Row]], mark: str, k: int) -> float | None:
+    """The mean pass@k over the completions of each problem."""
+    return _mean([pass_at_k(len(rows), sum(row[mark] for row in rows), k) for rows in problems])
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -65,8 +65,8 @@ def run_decomposition(
     """Train and measure; the greedy completions of `sft` and of each branch's end go where `completions` says.
 
     The result: `points` (branch -> measurements: `step`, `tokens` since SFT, and by n_ops what `evaluation.metrics`
-    says and `excess`), `pass_at` (state -> n_ops -> k -> pass@k), `rollouts` (metrics of RLVR's steps, thinned),
-    `updates` and `tokens` of every branch, `parameters`, `train_seconds`.
+    says and `excess`), `pass_at` (state -> n_ops -> `correct` or `faithful` -> k -> pass@k), `rollouts` (metrics of
+    RLVR's steps, thinned), `updates` and `tokens` of every branch, `parameters`, `train_seconds`.
     """
     s = cell.settings
     model, tokenizer = load(cell.model, training=True)
@@ -199,12 +199,12 @@ def _measure(
 
 @torch.no_grad()
 def _pass_at(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: DecompositionCell) -> dict[str, Any]:
-    """n_ops -> k -> pass@k, at temperature 1."""
+    """n_ops -> `correct` or `faithful` -> k -> pass@k, at temperature 1."""
     s = cell.settings
     if s.samples == 1:
         return {}
     summary = _evaluate(model, tokenizer, cell, s.sampled, s.samples).summary()
-    return {n: row["pass_at"] for n, row in summary["by_n_ops"].items()}
+    return {n: {"correct": row["pass_at"], "faithful": row["faithful_at"]} for n, row in summary["by_n_ops"].items()}
 
 
 __all__ = ["BEFORE", "BRANCHES", "excess_counts", "excess_share", "run_decomposition"]

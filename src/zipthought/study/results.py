@@ -119,8 +119,12 @@ def _shown(cells: list[Cell[DecompositionCell]], state: str, lengths: Sequence[i
         "faithful": [point["faithful"] for point in points],
         "response tokens": [point["response_tokens"] for point in points],
         "operations a step": [point["ops_per_step"] for point in points],
-        "pass@1": [row["1"] for row in tried if row],
-        f"pass@{max(map(int, tried[0]))}" if tried[0] else "pass@k": [row[max(row, key=int)] for row in tried if row],
+        **{
+            f"pass@{k}{', faithful' * (mark == 'faithful')}": [row[mark][k] for row in tried]
+            for mark in ("correct", "faithful")
+            for k in dict.fromkeys(("1", str(cells[0].config.settings.samples)))
+            if tried[0]
+        },
         "updates": [float(cell.result["updates"][state]) for cell in cells],
         "tokens": [float(cell.result["tokens"][state]) for cell in cells],
     }
