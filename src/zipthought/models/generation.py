@@ -277,11 +277,11 @@ def _decode(
             told["attention_mask"] = mask[:, : column + 1]
         with attending(model, shared) if shared else nullcontext():
             logits = model(input_ids=token, past_key_values=cache, use_cache=True, **told).logits[:, -1]  # (B, V)
-        token = _choose(logits, draws[live, t], temperature) if temperature else logits.argmax(-1, keepdim=True)
+        probabilities = torch.softmax(logits.double() / (temperature or 1.0), -1) if temperature or logprobs else logits
+        token = _choose(probabilities, draws[live, t]) if temperature else logits.argmax(-1, keepdim=True)
         ids[live, t] = token[:, 0]
         if chosen is not None:
-            scaled = logits.float() / (temperature or 1.0)
-            chosen[live, t] = (scaled.gather(1, token) - scaled.logsumexp(-1, keepdim=True))[:, 0]
+            chosen[live, t] = probabilities.gather(1, token)[:, 0].log().float()
         done |= torch.isin(token[:, 0], stop)
         remaining = len(done) - int(done.sum())
         if not remaining:
@@ -309,11 +309,11 @@ def _decode(
     return kept, [row[:size] for row, size in zip(chosen.tolist(), sizes, strict=True)]
 
 
-def _choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float) -> torch.Tensor:
-    """(B, V), (B,) -> (B, 1): the inverse of the cumulative distribution, in double precision, at `uniform`."""
-    cumulative = torch.softmax(logits.double() / temperature, dim=-1).cumsum(-1)
+def _choose(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """(B, V), (B,) double -> (B, 1): the inverse of the cumulative distribution at `uniform`."""
+    cumulative = probabilities.cumsum(-1)
     target = (uniform * cumulative[:, -1])[:, None]
-    return torch.searchsorted(cumulative, target, right=True).clamp_(max=logits.shape[-1] - 1)
+    return torch.searchsorted(cumulative, target, right=True).clamp_(max=probabilities.shape[-1] - 1)
 
 
 __all__ = ["Completion", "end_of_sequence", "generate"]

@@ -143,8 +143,8 @@ class RLVRConfig:
     temperature: float = 1.0
     """Of the rollouts; the loss is that of the same distribution."""
     max_new_tokens: int | None = None
-    """None: 1.25 x the longest explicit gold completion in tokens + 16, as in evaluation; with a file of problems, of
-    the longest completion there."""
+    """None: 1.25 x the longest explicit gold completion of the first step's problems, in tokens, + 16, as in
+    evaluation; with a file of problems, of the longest completion there."""
     reward: str = "outcome"
     """`outcome`, `faithful`, `outcome+length:0.001` (that cost a token), or ``package.module:name``."""
     advantage: str = "grpo"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from ..core.problem import Problem
 from ..data.chat import Message, completion_ids, prompt_ids, prompt_messages, require_known, surface_of, token_budget
 from ..data.records import BadLine, read_records
 from ..data.sampling import SamplerConfig, sample_batch
@@ -94,11 +95,20 @@ class SampledTasks:
             for n in config.n_ops
         }
 
+    @cached_property
+    def _budget(self) -> int:
+        """One limit for the whole run, from the problems of its first step."""
+        problems = self._draw(0)[1]
+        return self._config.max_new_tokens or token_budget(self._tokenizer, ((p, self.surface) for p in problems))
+
     def __call__(self, step: int) -> tuple[list[Task], int]:
+        return self._draw(step)[0], self._budget
+
+    def _draw(self, step: int) -> tuple[list[Task], list[Problem]]:
         c = self._config
         first = step * c.prompts_per_step
         pending = {place: first + place for place in range(c.prompts_per_step)}
-        found: dict[int, tuple[Task, Any]] = {}
+        found: dict[int, tuple[Task, Problem]] = {}
         for _ in range(_REDRAWS):
             for n, sampler in self._samplers.items():
                 places = [place for place in pending if c.n_ops[(first + place) % len(c.n_ops)] == n]
@@ -115,10 +125,9 @@ class SampledTasks:
                 f"no structure of n_ops {', '.join(map(str, c.n_ops))} is left that SFT has not seen; raise n_ops"
             )
         tasks, problems = zip(*(found[place] for place in range(c.prompts_per_step)), strict=True)
-        budget = c.max_new_tokens or token_budget(self._tokenizer, ((p, self.surface) for p in problems))
-        return list(tasks), budget
+        return list(tasks), list(problems)
 
-    def _task(self, problem: Any) -> tuple[Task, Any]:
+    def _task(self, problem: Problem) -> tuple[Task, Problem]:
         prompt = self._render(problem)
         record = {
             "prompt": prompt,
