@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -177,8 +176,7 @@ def main() -> None:
             checkpoint_every=0,
         )
         tokenizer = load(args.model, "cpu")[1]
-        budget = max(SampledTasks(config, tokenizer)(step)[1] for step in range(config.steps))
-        config = replace(config, max_new_tokens=budget)
+        budget = SampledTasks(config, tokenizer)(0)[1]
         runs: dict[str, Callable[..., Any]] = {"native": grpo_native, "TRL": grpo_trl}
         seconds: dict[str, list[float]] = defaultdict(list)
         for i in range(args.repeats):

@@ -1,6 +1,7 @@
 """F3: the measure by hand, the verdict on planted data, and a whole study on an untrained model."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_the_preset_and_what_makes_no_sense():
     assert spec.decomposition is not None
     cells = spec.cells()
     assert len(cells) == len(spec.seeds) * len(spec.decomposition.sft_steps) * len(spec.decomposition.formats)
-    assert [make_cell(json.loads(json.dumps(asdict_of(c)))) for c in cells] == cells
+    assert [make_cell(json.loads(json.dumps(asdict(c)))) for c in cells] == cells
     for bad, says in (
         ({"formats": ["explicit"]}, "composed:k"),
         ({"longer_n_ops": [3]}, "longer_n_ops"),
@@ -123,12 +124,6 @@ def test_the_preset_and_what_makes_no_sense():
             make_spec({"name": "x", "decomposition": bad})
     with pytest.raises(ValueError, match="formats"):
         make_spec({"name": "x", "formats": []})
-
-
-def asdict_of(cell):
-    from dataclasses import asdict
-
-    return asdict(cell)
 
 
 def test_a_cell_is_the_same_in_a_study_of_more():

@@ -46,7 +46,7 @@ def sft(
     else:
         from ..train.sft import fine_tune as train
 
-    loaded, tokenizer = _begin(model, output_dir, device if config.engine == "native" else "cpu", threads)
+    loaded, tokenizer = _begin(model, output_dir, config.engine, device, threads)
     with progress() as bar:
         task = bar.add_task("sft", total=None, note="")
         result = train(
@@ -59,9 +59,7 @@ def sft(
             on_start=lambda steps: bar.update(task, total=steps),
             on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
         )
-    if config.engine == "native":
-        _save(loaded, tokenizer, output_dir)
-    elif not _is_main():
+    if not _finish(loaded, tokenizer, output_dir, config.engine):
         return 0
     summary = {
         "model": str(output_dir),
@@ -123,7 +121,7 @@ def rlvr(
         console.print(f"{missing[0]}, on which {model} was trained, is gone: its structures may be asked", markup=False)
     for path in exclude:
         seen |= structures_of(path)
-    loaded, tokenizer = _begin(model, output_dir, device if config.engine == "native" else "cpu", threads)
+    loaded, tokenizer = _begin(model, output_dir, config.engine, device, threads)
     tasks: Tasks
     if data:
         kept = [record for record in records if record.get("structure") not in seen]
@@ -144,9 +142,7 @@ def rlvr(
                 task, completed=row["step"], note="" if row["reward"] is None else f"reward {row['reward']:.3f}"
             ),
         )
-    if config.engine == "native":
-        _save(loaded, tokenizer, output_dir)
-    elif not _is_main():
+    if not _finish(loaded, tokenizer, output_dir, config.engine):
         return 0
     last = result.history[-max(1, result.steps // 10) :]
     summary = {
@@ -179,8 +175,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json({"": value}).encode()).hexdigest()
 
 
-def _begin(model: str, output_dir: Path, device: str, threads: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model to train. Raises `ValueError` where `output_dir` holds a finished one."""
+def _begin(
+    model: str, output_dir: Path, engine: str, device: str, threads: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model to train; TRL moves it to its devices. Raises `ValueError` where `output_dir` holds a finished one."""
     import torch
 
     from ..models.loading import load
@@ -189,20 +187,19 @@ def _begin(model: str, output_dir: Path, device: str, threads: int) -> tuple[Pre
         torch.set_num_threads(threads)
     if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
         raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
-    return load(model, device, training=True)
+    return load(model, device if engine == "native" else "cpu", training=True)
 
 
-def _is_main() -> bool:
-    """Whether this is the only process, or the first of those that ``accelerate launch`` started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_dir: Path) -> None:
+def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_dir: Path, engine: str) -> bool:
+    """Save what TRL has not saved itself. Whether this process is the one that reports: the only one, or the first of
+    those that ``accelerate launch`` started."""
     from ..models.loading import save
     from ..train.loop import drop_checkpoint
 
-    save(model, tokenizer, output_dir)
-    drop_checkpoint(output_dir)
+    if engine == "native":
+        save(model, tokenizer, output_dir)
+        drop_checkpoint(output_dir)
+    return os.environ.get("RANK", "0") == "0"
 
 
 def read_all(path: Path) -> list[Record]:

@@ -65,6 +65,11 @@ class Verdict:
         return self.answer == "correct" and self.complete and all(step[1] == "valid" for step in self.steps)
 
     @property
+    def shown(self) -> tuple[int, ...]:
+        """`granularity`, but nothing for a text without steps and without the right answer: it compressed nothing."""
+        return self.granularity if self.steps or self.answer == "correct" else ()
+
+    @property
     def ops_per_step(self) -> float | None:
         """Mean of `granularity`; None where no valid step covers an operation."""
         return sum(self.granularity) / len(self.granularity) if self.granularity else None

@@ -26,14 +26,13 @@ def judge(problem: Problem, text: str, *, surface: str, truncated: bool, respons
     of n_ops operations where its answer is correct, and as none where it is not: an empty text has compressed nothing.
     """
     verdict = verify(text, problem, surface)
-    shown = verdict.steps or verdict.answer == "correct"
     return {
         "answer": verdict.answer,
         "correct": verdict.answer == "correct",
         "faithful": verdict.faithful,
         "response_tokens": response_tokens,
         "truncated": truncated,
-        "granularity": list(verdict.granularity) if shown else [],
+        "granularity": list(verdict.shown),
         "stated": [step.granularity for step in verdict.steps if step.granularity],
         "steps": [step.verdict for step in verdict.steps],
     }

@@ -313,7 +313,7 @@ def shape(rollouts: list[Rollout], records: Sequence[Mapping[str, Any]]) -> dict
     """What the completions of these records' problems look like, whatever they earn."""
     pairs = zip(rollouts, records, strict=True)
     verdicts: list[Verdict] = [v for r, record in pairs if (v := judge(r.text, record)) is not None]
-    sizes = [size for v in verdicts if v.steps or v.answer == "correct" for size in v.granularity]
+    sizes = [size for v in verdicts for size in v.shown]
     return {
         "faithful": sum(v.faithful for v in verdicts) / len(verdicts) if verdicts else None,
         "response_tokens": sum(len(r.ids) for r in rollouts) / len(rollouts),

@@ -3,8 +3,8 @@
     accelerate launch -m zipthought train rlvr --engine trl --model Qwen/Qwen2.5-3B --n-ops 10 11 12 --output-dir rl
 
 Prompts, batches, rewards, optimizer, schedule and the columns of ``metrics.jsonl`` are those of the native engine, so
-that the two can stand beside each other. What differs: TRL computes zero-variance groups like all others, it keeps one
-limit on new tokens for the whole run, and checkpoints are the Trainer's (``checkpoint-N``).
+that the two can stand beside each other. What differs: TRL computes zero-variance groups like all others, and
+checkpoints are the Trainer's (``checkpoint-N``).
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class _Batches(torch.utils.data.Sampler):
 def _scheduled(trainer: Any, optimizer: OptimizerConfig) -> Any:
     """A trainer class with our optimizer and schedule."""
 
+    schedule = optimizer.factor
+
     class Scheduled(trainer):
         optimizer: Any
         lr_scheduler: Any
@@ -85,7 +87,6 @@ def _scheduled(trainer: Any, optimizer: OptimizerConfig) -> Any:
                 )
             return self.lr_scheduler
 
-    schedule = optimizer.factor
     return Scheduled
 
 
@@ -275,7 +276,6 @@ def sft_with_trl(
             max_length=None,
             packing=False,
             completion_only_loss=True,
-            dataset_kwargs=None,
         ),
         train_dataset=dataset,
         processing_class=tokenizer,
@@ -307,11 +307,8 @@ def rlvr_with_trl(
     from datasets import Dataset
 
     size, parts = _share(config.prompts_per_step * config.group_size, config.micro_batch)
-    asked: list[Task] = []
-    budget = 1
-    for step in range(config.steps):
-        more, most = tasks(step)
-        asked, budget = [*asked, *more], max(budget, most)
+    steps = [tasks(step) for step in range(config.steps)]
+    asked = [task for more, _ in steps for task in more]
     reward = get_reward(config.reward)
     seen: list[Rollout] = []
     records: list[Mapping[str, Any]] = []
@@ -346,7 +343,7 @@ def rlvr_with_trl(
             num_generations=config.group_size,
             steps_per_generation=parts,
             num_iterations=config.passes,
-            max_completion_length=budget,
+            max_completion_length=max(most for _, most in steps),
             temperature=config.temperature,
             shuffle_dataset=False,
             loss_type={"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}[config.loss],
