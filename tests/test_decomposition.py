@@ -1,7 +1,6 @@
 """F3: the measure by hand, the verdict on planted data, and a whole study on an untrained model."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,9 +8,10 @@ import pytest
 from zipthought.cli import main
 from zipthought.report.data import ProfilePoint, ReportData
 from zipthought.report.page import build_report
-from zipthought.study.decomposition import BEFORE, BRANCHES, excess_counts, excess_share
-from zipthought.study.findings import Decomposed, Measured, f3
-from zipthought.study.spec import DecompositionSpec, load_spec, make_cell, make_spec
+from zipthought.study.cells import BEFORE, BRANCHES, make_cell, plain
+from zipthought.study.decomposition import excess_counts, excess_share
+from zipthought.study.findings.decomposition import Decomposed, f3
+from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.statistics import bootstrap_ratio
 
 
@@ -57,16 +57,13 @@ def planted(shares, seeds=3, problems=200, noise=0):
         excess[state] = np.stack(
             [rng.binomial(4, np.broadcast_to(wobble, (seeds, problems))), np.full((seeds, problems), 4)], axis=-1
         )
-    found = Decomposed(
+    return Decomposed(
         format="composed:2",
         sft_steps=30,
         excess=excess,
         correct={state: rng.random((seeds, problems)) < 0.5 for state in shares},
         trained=np.arange(problems) < problems // 2,
         shown={state: {"pass@1": 0.5} for state in shares},
-    )
-    return Measured(
-        fits={}, tokens_per_example={}, seeds=seeds, training_accuracy={}, decompositions=[found], draws=300
     )
 
 
@@ -84,34 +81,35 @@ def shares(before, rlvr, updates, tokens):
     ],
 )
 def test_the_verdict_on_planted_data(given, seeds, verdict):
-    finding = f3(planted(given, seeds))
+    finding = f3([planted(given, seeds)], draws=300)
     assert finding.verdict == verdict
     assert len(finding.rows) == 4
     assert "composed:2 after 30 updates" in finding.summary
 
 
 def test_no_effect_is_rarely_called_one():
-    verdicts = [f3(planted(shares(0.3, 0.3, 0.3, 0.3), noise=i)).verdict for i in range(40)]
+    verdicts = [f3([planted(shares(0.3, 0.3, 0.3, 0.3), noise=i)], draws=300).verdict for i in range(40)]
     assert verdicts.count("supported") == 0
     assert verdicts.count("contradicted") <= 12, "three comparisons, either way, few seeds"
 
 
 def test_the_first_length_of_sft_bears_the_verdict():
-    data = planted(shares(0.2, 0.9, 0.1, 0.1))
-    other = planted(shares(0.2, 0.2, 0.2, 0.2)).decompositions[0]
-    data.decompositions.append(other)
-    finding = f3(data)
+    finding = f3([planted(shares(0.2, 0.9, 0.1, 0.1)), planted(shares(0.2, 0.2, 0.2, 0.2))], draws=300)
     assert finding.verdict == "supported"
     assert "With composed:2 and 30 updates: inconclusive" in finding.summary
-    assert f3(Measured(fits={}, tokens_per_example={}, seeds=0, training_accuracy={})).verdict == "inconclusive"
+    assert f3([]).verdict == "inconclusive"
 
 
 def test_the_preset_and_what_makes_no_sense():
     spec = load_spec("decomposition")
     assert spec.decomposition is not None
     cells = spec.cells()
-    assert len(cells) == len(spec.seeds) * len(spec.decomposition.sft_steps) * len(spec.decomposition.formats)
-    assert [make_cell(json.loads(json.dumps(asdict(c)))) for c in cells] == cells
+    runs = len(spec.seeds) * len(spec.decomposition.sft_steps) * len(spec.decomposition.formats)
+    assert len(cells) == runs * (1 + len(BRANCHES))
+    assert [make_cell(json.loads(json.dumps(plain(c)))) for c in cells] == cells
+    places = {cell.digest: place for place, cell in enumerate(cells)}
+    for cell in cells:
+        assert all(places[needed.digest] < places[cell.digest] for needed in cell.needs())
     for bad, says in (
         ({"formats": ["explicit"]}, "composed:k"),
         ({"longer_n_ops": [3]}, "longer_n_ops"),
@@ -122,16 +120,13 @@ def test_the_preset_and_what_makes_no_sense():
     ):
         with pytest.raises(ValueError, match=says):
             make_spec({"name": "x", "decomposition": bad})
-    with pytest.raises(ValueError, match="formats"):
-        make_spec({"name": "x", "formats": []})
 
 
 def test_a_cell_is_the_same_in_a_study_of_more():
-    one = make_spec({"name": "x", "seeds": [0], "formats": [], "decomposition": {"sft_steps": [30]}}).cells()
-    more = make_spec({"name": "x", "seeds": [0, 1], "formats": [], "decomposition": {"sft_steps": [30, 60]}}).cells()
-    assert one[0].digest in {cell.digest for cell in more}
-    assert len({cell.digest for cell in more}) == 4
-    assert DecompositionSpec(rl_steps=3) != DecompositionSpec()
+    one = make_spec({"name": "x", "seeds": [0], "decomposition": {"sft_steps": [30]}}).cells()
+    more = make_spec({"name": "x", "seeds": [0, 1], "decomposition": {"sft_steps": [30, 60]}}).cells()
+    assert {cell.digest for cell in one} < {cell.digest for cell in more}
+    assert len({cell.digest for cell in more}) == 16
 
 
 def test_a_whole_study_on_an_untrained_model(tiny_base, tmp_path, capsys):
@@ -140,7 +135,6 @@ def test_a_whole_study_on_an_untrained_model(tiny_base, tmp_path, capsys):
         f"""
 name = "little"
 model = "{tiny_base}"
-formats = []
 seeds = [0]
 [decomposition]
 sft_steps = [2]
@@ -160,7 +154,7 @@ sampled = 2
     out = tmp_path / "study"
     assert main(["study", "run", str(spec), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["cells"] == {"done": 1}
+    assert summary["cells"] == {"done": 4}
     (finding,) = summary["findings"]
     assert (finding["id"], finding["verdict"]) == ("F3", "inconclusive")
     assert [row["model"] for row in finding["rows"]] == ["after SFT", "RLVR", "SFT, same updates", "SFT, same tokens"]
@@ -168,7 +162,7 @@ sampled = 2
     assert "fig-profile" in page
     assert "SFT, same tokens" in page
     assert main(["study", "status", str(out), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["cells"] == {"done": 1}
+    assert json.loads(capsys.readouterr().out)["cells"] == {"done": 4}
 
 
 def test_the_figures_draw_the_mean_of_the_seeds():

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from zipthought.study.findings import Measured, f1
+from zipthought.study.findings.scaling import Scaled, f1, f2a
 from zipthought.study.statistics import (
     Curve,
     Outcomes,
     binomial_interval,
-    bootstrap_accuracy,
+    bootstrap_means,
     fit_curve,
     fit_formats,
     goodness,
@@ -37,15 +37,19 @@ def planted(curves, seed, seeds=3, problems=200):
     return outcomes
 
 
-def verdict_on_f1(outcomes, trained=1.0):
-    seeds = len(next(iter(outcomes.values())).correct)
-    measured = Measured(
+def scaled(outcomes, trained=1.0, model="bundled", compute=None):
+    return Scaled(
+        model=model,
+        seeds=len(next(iter(outcomes.values())).correct),
         fits=fit_formats(outcomes, draws=200),
-        tokens_per_example=dict.fromkeys(outcomes, 50.0),
-        seeds=seeds,
+        compute=fit_formats(compute or {}, draws=200),
+        tokens_per_example={fmt: 50.0 if fmt == "explicit" else 25.0 for fmt in outcomes},
         training_accuracy=dict.fromkeys(outcomes, trained),
     )
-    return f1(measured)
+
+
+def verdict_on_f1(outcomes, trained=1.0):
+    return f1([scaled(outcomes, trained)])
 
 
 def test_a_curve_is_recovered_and_its_threshold_is_its_inverse():
@@ -84,12 +88,14 @@ def test_binomial_interval_by_hand():
 
 
 def test_the_bootstrap_is_paired_seeded_and_centred():
-    outcomes = planted({"explicit": Curve(1, 1, math.log(300)), "composed:2": Curve(1, 1, math.log(300))}, 0)
-    outcomes["composed:2"] = outcomes["explicit"]
-    draws = bootstrap_accuracy(outcomes, 100, seed=1)
-    assert np.array_equal(draws["explicit"], draws["composed:2"])
-    assert np.array_equal(draws["explicit"], bootstrap_accuracy(outcomes, 100, seed=1)["explicit"])
-    assert np.abs(draws["explicit"].mean(axis=0) - outcomes["explicit"].accuracy()).max() < 0.02
+    outcomes = planted({"explicit": Curve(1, 1, math.log(300))}, 0)
+    correct = outcomes["explicit"].correct
+    draws = bootstrap_means(correct, 100, seed=1)
+    assert np.array_equal(draws, bootstrap_means(correct, 100, seed=1))
+    assert np.abs(draws.mean(axis=0) - outcomes["explicit"].accuracy()).max() < 0.02
+    by_seed = np.arange(3.0)[:, None]  # The seeds drawn are the same for any number of problems.
+    few, many = (bootstrap_means(by_seed * np.ones(p), 50) for p in (10, 400))
+    assert few == pytest.approx(many)
 
 
 def test_f1_finds_an_effect_that_is_there():
@@ -131,3 +137,44 @@ def test_f1_with_both_curves_censored_says_nothing():
 
 def test_f1_without_explicit_cells_is_inconclusive():
     assert verdict_on_f1(planted({"composed:2": Curve(1, 1, 5)}, 4)).verdict == "inconclusive"
+
+
+def test_f1_states_every_view_and_every_base():
+    """At equal examples the compressed format needs twice as much; at equal tokens, being half as long, as much; along
+    compute it needs eight times as much."""
+    curves = {"explicit": Curve(1, 1.5, math.log(300)), "composed:2": Curve(1, 1.5, math.log(600))}
+    compute = {"explicit": Curve(1, 1.5, math.log(150)), "composed:2": Curve(1, 1.5, math.log(1200))}
+    first = scaled(planted(curves, 5, seeds=6, problems=600), compute=planted(compute, 6, seeds=6))
+    other = scaled(planted(dict.fromkeys(curves, Curve(1, 1, math.log(300))), 7), model="bundled-mixed")
+    finding = f1([first, other], findings=5)
+    assert finding.verdict == "supported"
+    assert "At equal training tokens: inconclusive" in finding.summary
+    assert "at equal training FLOPs: supported" in finding.summary
+    assert "From bundled-mixed: inconclusive" in finding.summary
+    by_view = {row["at equal"]: row for row in finding.rows if row["base"] == "bundled"}
+    assert float(by_view["training tokens"]["ratio"]) == pytest.approx(
+        float(by_view["examples"]["ratio"]) / 2, rel=0.05
+    )
+    assert "5 findings" in finding.rule
+
+
+SLOW, FAST = Curve(0.9, 0.4, math.log(500)), Curve(0.9, 1.6, math.log(500))
+
+
+@pytest.mark.parametrize(
+    ("explicit", "composed", "verdict"),
+    [(SLOW, FAST, "supported"), (FAST, SLOW, "contradicted"), (FAST, FAST, "inconclusive")],
+)
+def test_f2a_finds_the_slope_that_is_there(explicit, composed, verdict):
+    finding = f2a([scaled(planted({"explicit": explicit, "composed:2": composed}, 11))], findings=2)
+    assert finding.verdict == verdict
+    truth = composed.gain_per_doubling(64, 4096)
+    row = next(row for row in finding.rows if row["format"] == "composed:2")
+    assert float(row["gain"].split()[0]) == pytest.approx(truth, abs=0.02)
+
+
+def test_f2a_calls_no_effect_where_there_is_none():
+    called = [
+        f2a([scaled(planted({"explicit": FAST, "composed:2": FAST}, 200 + i, seeds=4))]).verdict for i in range(20)
+    ]
+    assert sum(verdict != "inconclusive" for verdict in called) <= 3

@@ -12,6 +12,16 @@ import pytest
 from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.store import MAX_ATTEMPTS, Store
 
+SCALING = {
+    "formats": ["explicit", "implicit:2"],
+    "examples": [4, 8],
+    "n_ops": [1, 2],
+    "steps": 2,
+    "batch_size": 4,
+    "test_count": 3,
+    "train_count": 2,
+}
+
 
 @pytest.fixture
 def spec(tiny_base):
@@ -19,14 +29,8 @@ def spec(tiny_base):
         {
             "name": "small",
             "model": str(tiny_base),
-            "formats": ["explicit", "implicit:2"],
-            "examples": [4, 8],
-            "n_ops": [1, 2],
-            "steps": 2,
-            "batch_size": 4,
-            "test_count": 3,
-            "train_count": 2,
             "bootstrap": 20,
+            "scaling": SCALING,
         }
     )
 
@@ -40,11 +44,19 @@ def test_the_quick_preset_loads_and_bad_specs_are_named(tmp_path):
     with pytest.raises(ValueError, match="not valid TOML"):
         load_spec(str(torn))
     for settings, message in (
-        ({"name": "x", "colour": 1}, "unknown setting 'colour'"),
-        ({"name": "x", "formats": ["zip:2"]}, "unknown format"),
-        ({"name": "x", "seeds": [1, 1]}, "each once"),
-        ({"name": "x", "split": "train"}, "test or validation"),
-        ({"name": "x", "examples": [1], "n_ops": [3, 4]}, "at least one for each"),
+        ({"name": "x", "colour": 1}, "unknown setting 'colour' in a study"),
+        ({"name": "x", "scaling": {"colour": 1}}, r"unknown setting 'colour' in \[scaling\]"),
+        ({"name": "x"}, "at least one experiment"),
+        ({"name": "x", "scaling": {"formats": ["zip:2"]}}, "unknown format"),
+        ({"name": "x", "seeds": [1, 1], "scaling": {}}, "each once"),
+        ({"name": "x", "seeds": [1000], "scaling": {}}, "choosing learning rates"),
+        ({"name": "x", "split": "train", "scaling": {}}, "test or validation"),
+        ({"name": "x", "scaling": {"examples": [1], "n_ops": [3, 4]}}, "at least one for each"),
+        ({"name": "x", "scaling": {"steps": "3"}}, "steps must be int"),
+        ({"name": "x", "scaling": {"examples": [4096], "steps": 2}}, "fewer than"),
+        ({"name": "x", "orders": {"n_ops": [3], "longer_n_ops": [3]}}, "above n_ops"),
+        ({"name": "x", "repetition": {"epochs": [0]}}, "at least 1"),
+        ({"name": "x", "scaling": 3}, "a table"),
     ):
         with pytest.raises(ValueError, match=message):
             make_spec(settings)
@@ -94,14 +106,15 @@ def test_another_study_in_the_same_directory_is_refused(spec, tmp_path):
     Store.create(tmp_path, spec, {})
     Store.create(tmp_path, spec, {})
     with pytest.raises(ValueError, match="other settings"):
-        Store.create(tmp_path, make_spec({"name": "other"}), {})
+        Store.create(tmp_path, make_spec({"name": "other", "scaling": SCALING}), {})
     with pytest.raises(ValueError, match="holds no study"):
         Store.open(tmp_path / "nowhere")
 
 
-def _toml(spec):
-    keys = ("name", "model", "formats", "examples", "n_ops", "steps", "batch_size", "test_count", "train_count")
-    lines = [f"{key} = {json.dumps(getattr(spec, key))}" for key in (*keys, "bootstrap")]
+def _toml(spec, **tables):
+    lines = [f"{key} = {json.dumps(getattr(spec, key))}" for key in ("name", "model", "bootstrap")]
+    for name, table in (tables or {"scaling": SCALING}).items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines)
 
 

@@ -103,9 +103,10 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
 
 def _report(store: Store, path: Path, json: bool) -> None:
     from ..report.page import build_report
-    from ..study.results import measured, report_data, summary
+    from ..study.findings import measure
+    from ..study.results import report_data, summary
 
-    data = measured(store)
+    data = measure(store)
     shown = report_data(store, data)
     write_text(path, build_report(shown))
     if json:

@@ -50,6 +50,10 @@ class CellRow:
     """`forward`, `backward` or `hierarchical`."""
     examples: int
     """Distinct training examples."""
+    updates: int | None = None
+    """Optimizer steps of the model that was measured."""
+    learning_rate: float | None = None
+    """The peak."""
     seed: int
     """Of the run."""
     n_ops: str = "all"
@@ -172,6 +176,25 @@ class ProfilePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepetitionPoint:
+    """What a number of epochs over the same examples did."""
+
+    format: str
+    """As in `CellRow`."""
+    epochs: int
+    """Passes over the examples."""
+    seed: int
+    """Of the run."""
+    test: float
+    """Accuracy on held-out problems, 0..1."""
+    train: float
+    """Accuracy on the training problems."""
+    memorized: float
+    """Share of training problems whose old answer came back after one constant was changed, less that of held-out
+    problems."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplorerCompletion:
     """A generated text and what the verifier says of it."""
 
@@ -233,5 +256,7 @@ class ReportData:
     """Loss curves; thinned by whoever fills this where runs are long."""
     profiles: list[ProfilePoint] = field(default_factory=list)
     """How models changed after SFT."""
+    repetition: list[RepetitionPoint] = field(default_factory=list)
+    """What repetition did."""
     problems: list[ExplorerProblem] = field(default_factory=list)
     """For the trace explorer; a dozen is plenty."""

@@ -120,6 +120,8 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("order", "order", ""),
     ("stage", "stage", ""),
     ("examples", "examples", "distinct training examples"),
+    ("updates", "updates", "optimizer steps of the model that was measured"),
+    ("learning_rate", "learning rate", "the peak"),
     ("seed", "seed", ""),
     ("split", "split", "problems measured: held out (test) or trained on (train)"),
     ("n_ops", "n_ops", "operations of the problems measured"),
@@ -134,7 +136,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("seconds", "seconds", "training time"),
 )
 _WORDS = {"format", "order", "stage", "split"}
-_SHARED = {"order", "stage"}
+_SHARED = {"order", "stage", "updates", "learning_rate"}
 
 
 def cells(data: ReportData, palette: Palette, baselines: set[str]) -> str:

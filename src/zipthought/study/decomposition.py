@@ -1,6 +1,6 @@
 """What becomes of compressed steps after SFT: RLVR, against more SFT from the same weights (F3).
 
-One cell is a base -> SFT on a compressed format for a few updates -> three branches:
+A base -> SFT on a compressed format for a few updates -> three branches, each a cell:
 
     rlvr           GRPO on problems whose structures SFT never saw
     sft-updates    the same SFT goes on for as many updates
@@ -13,8 +13,8 @@ itself leaves (the short last group), 0 for the format as trained and 1 for an e
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..core.formats import parse_format
 from ..evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
 from ..evaluation.metrics import Row
-from ..models.loading import load
+from ..models.loading import load, save
 from ..train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from ..train.grpo import grpo
-from ..train.sft import fine_tune
+from ..train.loop import LoopResult
 from ..train.tasks import SampledTasks
-from .cells import training_records
-from .spec import DecompositionCell
+from .cells import BEFORE, DecompositionCell
+from .sft import OnStep, sft_trainer, training_records
+from .workspace import Workspace
 
-BRANCHES = ("rlvr", "sft-updates", "sft-tokens")
-BEFORE = "sft"
-"""The state that the branches start from."""
 KEPT = ("reward", "zero_variance", "kl", "entropy", "response_tokens", "truncated", "ops_per_step", "single_op_share")
 """Of the rollouts' metrics, what a result keeps."""
 ROLLOUT_POINTS = 100
@@ -57,63 +55,70 @@ def excess_share(rows: Iterable[Row], k: int) -> float | None:
     return sum(single for single, _ in counts) / total if total else None
 
 
-def run_decomposition(
-    cell: DecompositionCell,
-    completions: Callable[[str], Path],
-    on_step: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
-    """Train and measure; the greedy completions of `sft` and of each branch's end go where `completions` says.
+def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | None = None) -> dict[str, Any]:
+    """Train and measure a part; its greedy completions at the end go to the workspace under the part's name.
 
-    The result: `points` (branch -> measurements: `step`, `tokens` since SFT, and by n_ops what `evaluation.metrics`
-    says and `excess`), `pass_at` (state -> n_ops -> `correct` or `faithful` -> k -> pass@k), `rollouts` (metrics of
-    RLVR's steps, thinned), `updates` and `tokens` of every branch, `parameters`, `train_seconds`.
+    The result: `points` (measurements: `step`, `tokens` since SFT, and by n_ops what `evaluation.metrics` says and
+    `excess`), `pass_at` (n_ops -> `correct` or `faithful` -> k -> pass@k), `rollouts` (metrics of RLVR's steps,
+    thinned; else empty), `updates`, `tokens`, `parameters`, `train_seconds`.
     """
     s = cell.settings
-    model, tokenizer = load(cell.model, training=True)
+    before = cell.part == BEFORE
+    start = cell.model if before else str(workspace.weights(cell.sibling(BEFORE).digest))
+    model, tokenizer = load(start, training=True)
     records = training_records(cell, s.examples, s.n_ops)
-    sft = fine_tune(model, tokenizer, records, _sft(cell, cell.sft_steps, constant=False), on_step=on_step)
-    start = copy.deepcopy(model.state_dict())
-    points: dict[str, list[dict[str, Any]]] = {}
-    pass_at: dict[str, Any] = {BEFORE: _pass_at(model, tokenizer, cell)}
-    before = _measure(model, tokenizer, cell, 0, 0, completions(BEFORE))
-    per_step = sft.loop.tokens / sft.loop.steps  # Tokens of an SFT update.
-    spent: dict[str, int] = {}
-    updates: dict[str, int] = {}
-    seconds = sft.loop.seconds
+    steps = _updates(cell, workspace)
+    every = max(1, round(s.measure_every * steps / s.rl_steps))
+    points: list[dict[str, Any]] = []
     rollouts: list[dict[str, Any]] = []
-    for branch in BRANCHES:
-        model.load_state_dict(start)
-        points[branch] = [before]
-        steps = s.rl_steps if branch != "sft-tokens" else max(1, round(spent["rlvr"] / per_step))
-        every = max(1, round(s.measure_every * steps / s.rl_steps))
 
-        def watch(row: dict[str, Any], branch: str = branch, steps: int = steps, every: int = every) -> None:
-            if branch == "rlvr":
-                rollouts.append({"step": row["step"], **{name: row[name] for name in KEPT}})
-            if row["step"] == steps or row["step"] % every == 0:
-                path = completions(branch) if row["step"] == steps else None
-                points[branch].append(_measure(model, tokenizer, cell, row["step"], row["tokens"], path))
-            if on_step:
-                on_step(row)
+    def watch(row: dict[str, Any]) -> None:
+        if cell.part == "rlvr":
+            rollouts.append({"step": row["step"], **{name: row[name] for name in KEPT}})
+        if row["step"] == steps or (not before and row["step"] % every == 0):
+            path = workspace.completions(cell.digest, cell.part) if row["step"] == steps else None
+            points.append(_measure(model, tokenizer, cell, row["step"], row["tokens"], path))
+        if on_step:
+            on_step(row)
 
-        if branch == "rlvr":
-            tasks = SampledTasks(config := _rlvr(cell), tokenizer, {record["structure"] for record in records})
-            loop = grpo(model, tokenizer, tasks, config, on_step=watch)
-        else:
-            loop = fine_tune(model, tokenizer, records, _sft(cell, steps, constant=True), on_step=watch).loop
-        spent[branch], updates[branch] = loop.tokens, loop.steps
-        seconds += loop.seconds
-        pass_at[branch] = _pass_at(model, tokenizer, cell)
-    thinned = rollouts[:: max(1, len(rollouts) // ROLLOUT_POINTS)]
+    if cell.part == "rlvr":
+        rlvr = _rlvr(cell)
+        tasks = SampledTasks(rlvr, tokenizer, {record["structure"] for record in records})
+        loop = _rlvr_trainer(cell, workspace)(model, tokenizer, tasks, rlvr, on_step=watch)
+    else:
+        sft = _sft(cell, steps, constant=not before)
+        loop = sft_trainer(cell, workspace)(model, tokenizer, records, sft, on_step=watch).loop
+    if before:
+        with workspace.new_weights(cell.digest) as directory:
+            save(model, tokenizer, directory)
     return {
         "points": points,
-        "pass_at": pass_at,
-        "rollouts": thinned,
-        "updates": {BEFORE: sft.loop.steps, **updates},
-        "tokens": {BEFORE: sft.loop.tokens, **spent},
+        "pass_at": _pass_at(model, tokenizer, cell),
+        "rollouts": rollouts[:: max(1, len(rollouts) // ROLLOUT_POINTS)],
+        "updates": loop.steps,
+        "tokens": loop.tokens,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "train_seconds": seconds,
+        "train_seconds": loop.seconds,
     }
+
+
+def _updates(cell: DecompositionCell, workspace: Workspace) -> int:
+    """How many updates the part has: for `sft-tokens`, as many as read the tokens that RLVR read and wrote."""
+    if cell.part == BEFORE:
+        return cell.sft_steps
+    if cell.part != "sft-tokens":
+        return cell.settings.rl_steps
+    sft, rlvr = (workspace.results[cell.sibling(part).digest] for part in (BEFORE, "rlvr"))
+    return max(1, round(rlvr["tokens"] / (sft["tokens"] / sft["updates"])))
+
+
+def _rlvr_trainer(cell: DecompositionCell, workspace: Workspace) -> Callable[..., LoopResult]:
+    """The function that trains on rewards, of the cell's engine."""
+    if cell.engine == "native":
+        return grpo
+    from ..train.trl_engine import rlvr_with_trl
+
+    return partial(rlvr_with_trl, directory=workspace.scratch(cell.digest))
 
 
 def _sft(cell: DecompositionCell, steps: int, *, constant: bool) -> SFTConfig:
@@ -125,6 +130,7 @@ def _sft(cell: DecompositionCell, steps: int, *, constant: bool) -> SFTConfig:
         batch_size=s.sft_batch_size,
         seed=cell.seed + constant,  # Another order of the data than before.
         checkpoint_every=0,
+        engine=cell.engine,
         optimizer=optimizer,
     )
 
@@ -141,7 +147,9 @@ def _rlvr(cell: DecompositionCell) -> RLVRConfig:
         prompts_per_step=s.prompts_per_step,
         group_size=s.group_size,
         seed=cell.seed,
+        kl=s.kl,
         checkpoint_every=0,
+        engine=cell.engine,
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
             min_learning_rate_ratio=default.min_learning_rate_ratio,
@@ -207,4 +215,4 @@ def _pass_at(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: D
     return {n: {"correct": row["pass_at"], "faithful": row["faithful_at"]} for n, row in summary["by_n_ops"].items()}
 
 
-__all__ = ["BEFORE", "BRANCHES", "excess_counts", "excess_share", "run_decomposition"]
+__all__ = ["excess_counts", "excess_share", "run_part"]

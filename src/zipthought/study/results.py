@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..core.compress import compress
-from ..core.formats import parse_format
 from ..core.problem import Problem
 from ..data.sampling import SamplerConfig, sample_batch
 from ..evaluation.evaluate import read_completions
@@ -24,154 +22,100 @@ from ..report.data import (
     FindingRow,
     LossPoint,
     ProfilePoint,
+    RepetitionPoint,
     ReportData,
     ThresholdRow,
 )
 from ..surfaces import count_pieces, get_surface, verify
-from .decomposition import BEFORE, BRANCHES, excess_counts
-from .findings import F3_NAMES, FINDINGS, Decomposed, Finding, Measured
-from .spec import CellConfig, DecompositionCell, StudySpec
-from .statistics import Outcomes, binomial_interval, fit_formats
-from .store import Cell, Store
+from .cells import BEFORE, BRANCHES, SFTCell
+from .findings import Measured, findings
+from .findings.decomposition import F3_NAMES, Parts, complete_parts
+from .findings.scaling import Scaled
+from .spec import StudySpec
+from .statistics import Fit, binomial_interval
+from .store import Store, StoredCell
 
-THRESHOLDS = (0.5, 0.9)
 CURVE_POINTS = 40
 EXPLORED = 8
-"""Problems in the trace explorer."""
+"""Problems of an experiment in the trace explorer."""
 BASELINES = ("explicit", "answer-only")
-
-
-def measured(store: Store) -> Measured:
-    """What the findings are computed from: the cells of the study's first order, in all formats of the study.
-
-    Seeds that are not complete in every format and data size are left out; where none is, there are no fits.
-    """
-    spec = store.spec
-    cells = [cell for cell in store.grid() if cell.config.order == spec.orders[0]]
-    found: dict[tuple[str, int, int], dict[tuple[int, int], bool]] = {}
-    tokens: dict[str, list[float]] = defaultdict(list)
-    for cell in cells:
-        rows = read_completions(store.completions_path(cell.digest, "test"))
-        found[cell.config.format, cell.config.seed, cell.config.examples] = {
-            (row["n_ops"], row["index"]): row["correct"] for row in rows
-        }
-        tokens[cell.config.format].append(cell.result["distinct_tokens"] / cell.config.examples)
-    formats = list(dict.fromkeys(str(parse_format(fmt)) for fmt in spec.formats))
-    complete = [seed for seed in spec.seeds if all((fmt, seed, n) in found for fmt in formats for n in spec.examples)]
-    outcomes = {}
-    if found and complete:
-        keys = sorted(next(iter(found.values())))
-        for fmt in formats:
-            grid = [[[found[fmt, seed, n][key] for key in keys] for n in spec.examples] for seed in complete]
-            outcomes[fmt] = Outcomes(spec.examples, np.array(grid, dtype=bool))
-    means = {fmt: float(np.mean(values)) for fmt, values in tokens.items()}
-    training = defaultdict(list)
-    for cell in cells:
-        if cell.config.examples == max(spec.examples):
-            training[cell.config.format].append(cell.result["splits"]["train"]["accuracy"])
-    return Measured(
-        fits=fit_formats(outcomes, spec.bootstrap),
-        tokens_per_example=means,
-        seeds=len(complete),
-        training_accuracy={fmt: float(np.mean(values)) for fmt, values in training.items()},
-        decompositions=_decomposed(store),
-        draws=spec.bootstrap,
-    )
-
-
-def _decomposed(store: Store) -> list[Decomposed]:
-    """What the decomposition cells measured at their ends, the seeds of one format and length of SFT together."""
-    groups: dict[tuple[str, int], list[Cell[DecompositionCell]]] = defaultdict(list)
-    for cell in store.decompositions():
-        groups[cell.config.format, cell.config.sft_steps].append(cell)
-    found = []
-    for (fmt, sft_steps), cells in groups.items():
-        k, lengths = parse_format(fmt).k, cells[0].config.settings.n_ops
-        excess: dict[str, list[Any]] = defaultdict(list)
-        correct: dict[str, list[Any]] = defaultdict(list)
-        shown: dict[str, dict[str, float | None]] = {}
-        for state in (BEFORE, *BRANCHES):
-            for cell in cells:
-                rows = read_completions(store.completions_path(cell.digest, state))
-                excess[state].append([excess_counts(row["stated"], k, row["n_ops"]) for row in rows])
-                correct[state].append([row["correct"] for row in rows])
-                trained = np.array([row["n_ops"] in lengths for row in rows])
-            shown[state] = _shown(cells, state, lengths)
-        found.append(
-            Decomposed(
-                format=fmt,
-                sft_steps=sft_steps,
-                excess={state: np.array(values, dtype=np.int64) for state, values in excess.items()},
-                correct={state: np.array(values, dtype=bool) for state, values in correct.items()},
-                trained=trained,
-                shown=shown,
-            )
-        )
-    return found
-
-
-def _shown(cells: list[Cell[DecompositionCell]], state: str, lengths: Sequence[int]) -> dict[str, float | None]:
-    """The table's other columns: means over seeds and trained lengths."""
-    place, branch = (0, BRANCHES[0]) if state == BEFORE else (-1, state)
-    points = [cell.result["points"][branch][place]["by_n_ops"][str(n)] for cell in cells for n in lengths]
-    tried = [cell.result["pass_at"][state].get(str(n), {}) for cell in cells for n in lengths]
-    columns = {
-        "faithful": [point["faithful"] for point in points],
-        "response tokens": [point["response_tokens"] for point in points],
-        "operations a step": [point["ops_per_step"] for point in points],
-        **{
-            f"pass@{k}{', faithful' * (mark == 'faithful')}": [row[mark][k] for row in tried]
-            for mark in ("correct", "faithful")
-            for k in dict.fromkeys(("1", str(cells[0].config.settings.samples)))
-            if tried[0]
-        },
-        "updates": [float(cell.result["updates"][state]) for cell in cells],
-        "tokens": [float(cell.result["tokens"][state]) for cell in cells],
-    }
-    known = {name: [value for value in values if value is not None] for name, values in columns.items()}
-    return {name: float(np.mean(values)) if values else None for name, values in known.items()}
-
-
-def findings(spec: StudySpec, data: Measured) -> list[Finding]:
-    """The verdict on every claim that the study bears on."""
-    asked = {"F1": bool(spec.formats), "F3": spec.decomposition is not None}
-    return [finding(data) for name, finding in FINDINGS.items() if asked[name]]
+STAGES = {"scaling": "sft", "repetition": "repeat", "orders": "order"}
+"""Experiment -> what its runs are called in the report's table."""
 
 
 def report_data(store: Store, data: Measured) -> ReportData:
     """All that the report shows."""
     spec = store.spec
-    cells = store.grid()
-    curves, thresholds = _curves(data)
+    stored = {cell.digest: cell for cell in store.cells() if cell.result}
+    runs = _sft_runs(spec, stored)
+    scaled = data.scaling[0] if data.scaling else None
+    curves, thresholds = _curves(scaled) if scaled else ([], [])
     return ReportData(
         title=f"zipthought study: {spec.name}",
         command=store.meta("environment").get("command", "zipthought study run"),
         spec=asdict(spec),
-        environment=store.meta("environment"),
+        environment=store.meta("environment") | {"models": store.meta("models")},
         created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(store.meta("created"))),
         findings=[
             FindingRow(id=f.id, claim=f.claim, verdict=f.verdict, rule=f.rule, summary=f.summary, rows=f.rows)
-            for f in findings(spec, data)
+            for f in findings(store, data)
         ],
-        cells=[row for cell in cells for row in _cell_rows(cell)],
+        cells=[row for stage, cell in runs for row in _cell_rows(stage, cell)],
         curves=curves,
         thresholds=thresholds,
         training=[
             LossPoint(format=c.config.format, examples=c.config.examples, seed=c.config.seed, step=step, loss=loss)
-            for c in cells
+            for stage, c in runs
+            if stage == STAGES["scaling"] and isinstance(c.config, SFTCell)
             for step, loss in c.result["loss"]
         ],
-        profiles=[row for cell in store.decompositions() for row in _profiles(cell)],
-        problems=[*_problems(store, spec, cells), *_decomposed_problems(store, spec)],
+        profiles=[
+            row
+            for parts in (complete_parts(store, spec.decomposition) if spec.decomposition else [])
+            for row in _profiles(parts, stored)
+        ],
+        repetition=_repetition(data),
+        problems=[*_problems(store, spec, runs), *_decomposed_problems(store, spec)],
     )
 
 
-def _profiles(cell: Cell[DecompositionCell]) -> Iterable[ProfilePoint]:
-    """How the branches of a cell went, trained and longer lengths apart."""
-    s = cell.config.settings
-    for branch, points in cell.result["points"].items():
-        for point in points:
-            for lengths, sizes in (("trained", s.n_ops), ("longer", s.longer_n_ops)):
+def _sft_runs(spec: StudySpec, stored: dict[str, StoredCell]) -> list[tuple[str, StoredCell]]:
+    """(stage, cell) of the finished SFT runs of every experiment; those that choose a learning rate are left out, and
+    of several bases only the first is shown."""
+    runs = []
+    for name, experiment in spec.experiments.items():
+        if name not in STAGES:
+            continue
+        model = experiment.model or spec.model
+        for cell in experiment.cells(spec):
+            if cell.digest in stored and cell.model == model:
+                runs.append((STAGES[name], stored[cell.digest]))
+    return runs
+
+
+def _repetition(data: Measured) -> list[RepetitionPoint]:
+    return [
+        RepetitionPoint(
+            format=fmt,
+            epochs=epochs,
+            seed=seed,
+            test=float(repeated.test[seed, place].mean()),
+            train=float(repeated.train[seed, place].mean()),
+            memorized=float(repeated.old_train[seed, place].mean() - repeated.old_held_out[seed, place].mean()),
+        )
+        for fmt, repeated in (data.repetition or {}).items()
+        for place, epochs in enumerate(repeated.epochs)
+        for seed in range(repeated.seeds)
+    ]
+
+
+def _profiles(parts: Parts, stored: dict[str, StoredCell]) -> Iterable[ProfilePoint]:
+    """How the branches of an SFT run went, trained and longer lengths apart."""
+    cell = parts[BEFORE]
+    start = stored[cell.digest].result["points"][-1] | {"step": 0, "tokens": 0}
+    for branch in BRANCHES:
+        for point in [start, *stored[parts[branch].digest].result["points"]]:
+            for lengths, sizes in (("trained", cell.settings.n_ops), ("longer", cell.settings.longer_n_ops)):
                 rows = [point["by_n_ops"][str(n)] for n in sizes]
                 if not rows:
                     continue
@@ -182,8 +126,8 @@ def _profiles(cell: Cell[DecompositionCell]) -> Iterable[ProfilePoint]:
 
                 yield ProfilePoint(
                     branch=F3_NAMES[branch],
-                    run=f"{cell.config.format} after {cell.config.sft_steps} updates",
-                    seed=cell.config.seed,
+                    run=f"{cell.format} after {cell.sft_steps} updates",
+                    seed=cell.seed,
                     lengths=lengths,
                     tokens=point["tokens"],
                     excess=mean("excess"),
@@ -194,42 +138,48 @@ def _profiles(cell: Cell[DecompositionCell]) -> Iterable[ProfilePoint]:
 
 def _decomposed_problems(store: Store, spec: StudySpec) -> list[ExplorerProblem]:
     """The first held-out problems of each length, with what the models of the first seed wrote before and after."""
-    cells = [c for c in store.decompositions() if c.config.seed == spec.seeds[0]]
-    if not cells:
+    settings = spec.decomposition
+    if settings is None:
+        return []
+    runs = [p for p in complete_parts(store, settings) if p[BEFORE].seed == settings.seeds_of(spec)[0]]
+    if not runs:
         return []
     written = {
-        (cell.digest, state): read_completions(store.completions_path(cell.digest, state))
-        for cell in cells
-        for state in (BEFORE, *BRANCHES)
+        cell.digest: read_completions(store.workspace().completions(cell.digest, state))
+        for parts in runs
+        for state, cell in parts.items()
     }
-    settings = cells[0].config.settings
     lengths = settings.n_ops + settings.longer_n_ops
     problems = []
     for n_ops in lengths:
-        rows = [row for row in next(iter(written.values())) if row["n_ops"] == n_ops]
+        rows = [row for row in written[runs[0][BEFORE].digest] if row["n_ops"] == n_ops]
         for index in [row["index"] for row in rows[: max(1, EXPLORED // len(lengths))]]:
-            formats = ["explicit", *dict.fromkeys(c.config.format for c in cells)]
+            formats = ["explicit", *dict.fromkeys(parts[BEFORE].format for parts in runs)]
             problem, gold = _gold(spec, n_ops, index, formats)
             generated = [
-                _judged(spec, problem, row, cell.config.format, settings.examples, F3_NAMES[state])
-                for cell in cells
+                _judged(spec, problem, row, parts[BEFORE].format, settings.examples, F3_NAMES[state])
+                for parts in runs
                 for state in (BEFORE, *BRANCHES)
-                for row in written[cell.digest, state]
+                for row in written[parts[state].digest]
                 if (row["n_ops"], row["index"]) == (n_ops, index)
             ]
-            problems.append(_explored(spec, problem, index, gold, generated))
+            problems.append(_explored(spec, "decomposition", problem, index, gold, generated))
     return problems
 
 
-def _cell_rows(cell: Cell[CellConfig]) -> Iterable[CellRow]:
+def _cell_rows(stage: str, cell: StoredCell) -> Iterable[CellRow]:
     result, config = cell.result, cell.config
+    assert isinstance(config, SFTCell)
     for split, summary in result["splits"].items():
         for n_ops, row in [("all", summary), *summary["by_n_ops"].items()]:
             low, high = binomial_interval(round(row["accuracy"] * row["n"]), row["n"])
             yield CellRow(
                 format=config.format,
                 order=config.order,
+                stage=stage + (", familiar" if config.positions else ""),
                 examples=config.examples,
+                updates=result["step"],
+                learning_rate=result["learning_rate"],
                 seed=config.seed,
                 n_ops=str(n_ops),
                 split=split,
@@ -248,14 +198,20 @@ def _cell_rows(cell: Cell[CellConfig]) -> Iterable[CellRow]:
             )
 
 
-def _curves(data: Measured) -> tuple[list[CurvePoint], list[ThresholdRow]]:
+def _curves(data: Scaled) -> tuple[list[CurvePoint], list[ThresholdRow]]:
     points: list[CurvePoint] = []
     rows: list[ThresholdRow] = []
-    for fmt, fit in data.fits.items():
-        grid = np.geomspace(min(fit.examples), max(fit.examples), CURVE_POINTS)
-        low, high = np.quantile([c(grid) for c in fit.resampled], [0.025, 0.975], axis=0)
-        # Distinct training tokens are examples times the mean length of one, so the same curve serves both axes.
-        for x, scale in (("examples", 1.0), ("tokens", data.tokens_per_example[fmt])):
+    # Distinct training tokens are examples times the mean length of one, so the same curve serves both axes.
+    axes: list[tuple[str, dict[str, Fit], dict[str, float]]] = [
+        ("examples", data.fits, dict.fromkeys(data.fits, 1.0)),
+        ("tokens", data.fits, data.tokens_per_example),
+        ("flops", data.compute, dict.fromkeys(data.compute, 1.0)),
+    ]
+    for x, fits, scales in axes:
+        for fmt, fit in fits.items():
+            scale = scales[fmt]
+            grid = np.geomspace(min(fit.examples), max(fit.examples), CURVE_POINTS)
+            low, high = np.quantile([c(grid) for c in fit.resampled], [0.025, 0.975], axis=0)
             for value, middle, lower, upper in zip(grid, fit.curve(grid), low, high, strict=True):
                 points.append(
                     CurvePoint(
@@ -267,7 +223,7 @@ def _curves(data: Measured) -> tuple[list[CurvePoint], list[ThresholdRow]]:
                         high=float(upper),
                     )
                 )
-            for threshold in THRESHOLDS:
+            for threshold in data.thresholds:
                 found = fit.threshold(threshold)
                 lower, upper = np.quantile(fit.threshold_draws(threshold), [0.025, 0.975])
                 rows.append(
@@ -284,27 +240,47 @@ def _curves(data: Measured) -> tuple[list[CurvePoint], list[ThresholdRow]]:
     return points, rows
 
 
-def _problems(store: Store, spec: StudySpec, cells: list[Cell[CellConfig]]) -> list[ExplorerProblem]:
-    """The first held-out problems of each length: gold in every format, and what the models of seed 0 wrote."""
-    shown = [c for c in cells if (c.config.seed, c.config.order) == (spec.seeds[0], spec.orders[0])]
-    shown = [c for c in shown if c.config.examples in (min(spec.examples), max(spec.examples))]
-    written = {c.digest: read_completions(store.completions_path(c.digest, "test")) for c in shown}
-    if not written:
-        return []
-    per_length = max(1, EXPLORED // len(spec.n_ops))
+def _problems(store: Store, spec: StudySpec, runs: Sequence[tuple[str, StoredCell]]) -> list[ExplorerProblem]:
+    """The first held-out problems of each length: gold in every format, and what the models of the first seed wrote:
+    those of few and of many examples, of few and of many epochs, of every order."""
     problems = []
-    for n_ops in spec.n_ops:
-        keys = sorted({row["index"] for row in next(iter(written.values())) if row["n_ops"] == n_ops})[:per_length]
-        for index in keys:
-            problem, gold = _gold(spec, n_ops, index, spec.formats)
-            generated = [
-                _judged(spec, problem, row, cell.config.format, cell.config.examples)
-                for cell in shown
-                for row in written[cell.digest]
-                if (row["n_ops"], row["index"]) == (n_ops, index)
-            ]
-            problems.append(_explored(spec, problem, index, gold, generated))
+    for name, experiment in spec.experiments.items():
+        if name not in STAGES:
+            continue
+        cells = [c for stage, c in runs if stage == STAGES[name] and c.config.seed == experiment.seeds_of(spec)[0]]
+        sizes = [_size(c) for c in cells]
+        shown = [c for c in cells if _size(c) in (min(sizes), max(sizes))]
+        written = {c.digest: read_completions(store.workspace().completions(c.digest, "test")) for c in shown}
+        if not written:
+            continue
+        keys = sorted({(row["n_ops"], row["index"]) for row in next(iter(written.values()))})
+        lengths = sorted({n_ops for n_ops, _ in keys})
+        formats = list(dict.fromkeys(c.config.format for c in shown))
+        for n_ops in lengths:
+            for index in [i for n, i in keys if n == n_ops][: max(1, EXPLORED // len(lengths))]:
+                problem, gold = _gold(spec, n_ops, index, formats)
+                generated = [
+                    _judged(spec, problem, row, c.config.format, _size(c)[0], _label(name, c))
+                    for c in shown
+                    for row in written[c.digest]
+                    if (row["n_ops"], row["index"]) == (n_ops, index)
+                ]
+                problems.append(_explored(spec, name, problem, index, gold, generated))
     return problems
+
+
+def _size(cell: StoredCell) -> tuple[int, int]:
+    """What grows along an experiment: examples, or updates on the same examples."""
+    assert isinstance(cell.config, SFTCell)
+    return cell.config.examples, cell.config.steps
+
+
+def _label(experiment: str, cell: StoredCell) -> str:
+    """What tells a completion apart in the explorer, besides format and examples."""
+    assert isinstance(cell.config, SFTCell)
+    if experiment == "orders":
+        return f"{cell.config.order}{', familiar positions' if cell.config.positions else ''}"
+    return f"{cell.config.steps} updates" if experiment == "repetition" else ""
 
 
 def _gold(
@@ -315,7 +291,7 @@ def _gold(
     batch = sample_batch(sampler, spec.split, [index])
     problem = batch.problem(0)
     render = get_surface(spec.surface).render
-    texts = [(fmt, render(compress(problem, fmt, spec.orders[0]), batch.aliases(0))) for fmt in formats]
+    texts = [(fmt, render(compress(problem, fmt), batch.aliases(0))) for fmt in formats]
     return problem, [(fmt, text, count_pieces(text)) for fmt, text in texts]
 
 
@@ -340,13 +316,14 @@ def _judged(
 
 def _explored(
     spec: StudySpec,
+    experiment: str,
     problem: Problem,
     index: int,
     gold: list[tuple[str, str, int]],
     generated: list[ExplorerCompletion],
 ) -> ExplorerProblem:
     return ExplorerProblem(
-        id=f"{spec.split}-{problem.n_ops}-{index}",
+        id=f"{experiment}-{spec.split}-{problem.n_ops}-{index}",
         n_ops=problem.n_ops,
         prompt=get_surface(spec.surface).render_problem(problem),
         gold=gold,
@@ -356,9 +333,10 @@ def _explored(
 
 def summary(store: Store, data: Measured) -> dict[str, Any]:
     """What ``study run --json`` prints: counts, verdicts, fits."""
+    scaled = data.scaling[0] if data.scaling else None
     return {
         "study": store.spec.name,
         "cells": store.counts(),
-        "findings": [asdict(finding) for finding in findings(store.spec, data)],
-        "curves": {fmt: {**fit.curve._asdict(), "r2": fit.r2} for fmt, fit in data.fits.items()},
+        "findings": [asdict(finding) for finding in findings(store, data)],
+        "curves": {fmt: {**fit.curve._asdict(), "r2": fit.r2} for fmt, fit in scaled.fits.items()} if scaled else {},
     }

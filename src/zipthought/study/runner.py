@@ -15,14 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from .spec import DecompositionCell
+from .execute import FAILURES, execute
 from .store import HEARTBEAT_SECONDS, MAX_ATTEMPTS, Store, worker_name
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "altair")
@@ -56,15 +55,8 @@ def _processor() -> str:
 
 
 def _work(directory: str, threads: int) -> None:
-    """A worker process: claim, run, store, until nothing is pending."""
+    """A worker process: claim, run, store, until nothing is ready."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides when to stop.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    import torch
-
-    from .cells import run_cell
-    from .decomposition import run_decomposition
-
-    torch.set_num_threads(threads)
     store, worker = Store(Path(directory)), worker_name()
     parent = multiprocessing.parent_process()
     while parent is not None and parent.is_alive() and (cell := store.claim(worker)):
@@ -78,9 +70,8 @@ def _work(directory: str, threads: int) -> None:
         heart.start()
         began = time.perf_counter()
         try:
-            path = partial(store.completions_path, cell.digest)
-            result = run_decomposition(cell, path) if isinstance(cell, DecompositionCell) else run_cell(cell, path)
-        except (ValueError, OSError, RuntimeError) as error:
+            result = execute(cell, store.workspace(cell), threads)
+        except FAILURES as error:
             store.fail(cell.digest, worker, f"{type(error).__name__}: {error}")
         else:
             store.finish(cell.digest, worker, result, time.perf_counter() - began)
@@ -114,11 +105,11 @@ def run(
             counts = store.counts()
             if on_progress:
                 on_progress(counts)
-            pending, running = counts.get("pending", 0), counts.get("running", 0)
+            ready, running = store.ready(), counts.get("running", 0)
             pool = [process for process in pool if process.is_alive()]
-            if not pending and not running:
+            if not ready and not running:
                 break
-            for _ in range(min(workers - len(pool), pending)):
+            for _ in range(min(workers - len(pool), ready)):
                 process = context.Process(target=_work, args=(str(store.directory), threads), daemon=True)
                 process.start()
                 pool.append(process)

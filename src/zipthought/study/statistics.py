@@ -1,7 +1,8 @@
 """Curves of accuracy against data, thresholds on them, and intervals by hierarchical bootstrap.
 
-The curve is a logistic in ln N, ``a / (1 + exp(-s (ln N - t)))`` with 0 < a <= 1 and s > 0, fitted by maximum binomial
-likelihood. N* is where it crosses a threshold; a crossing outside the measured N is censored, never extrapolated.
+The curve is a saturating power law in N (data or compute), ``a N^s / (N^s + N0^s)`` with 0 < a <= 1 and s > 0, which is
+a logistic in ln N, ``a / (1 + exp(-s (ln N - t)))`` with t = ln N0; it is fitted by maximum binomial likelihood. N* is
+where it crosses a threshold; a crossing outside the measured N is censored, never extrapolated.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Curve(NamedTuple):
 
     def __call__(self, n: np.ndarray | float) -> np.ndarray:
         return self.a / (1 + np.exp(-self.s * (np.log(n) - self.t)))
+
+    def gain_per_doubling(self, low: float, high: float) -> float:
+        """Mean gain in accuracy for each doubling of N from `low` to `high`."""
+        return float((self(high) - self(low)) / math.log2(high / low))
 
     def crossing(self, threshold: float) -> float:
         """N at which the curve reaches `threshold`; infinity where it never does."""
@@ -112,10 +117,10 @@ def threshold_of(curve: Curve, threshold: float, n: Sequence[float]) -> Threshol
 class Outcomes:
     """Correct or not, for every problem of every cell of one format.
 
-    S seeds, K data sizes, P problems (the same in all cells, so that comparisons are paired).
+    S seeds, K data sizes (or amounts of compute), P problems (the same in all cells, so that comparisons are paired).
     """
 
-    examples: tuple[int, ...]
+    examples: tuple[float, ...]
     """(K,)"""
     correct: np.ndarray
     """(S, K, P) bool"""
@@ -125,27 +130,30 @@ class Outcomes:
         return self.correct.mean(axis=(0, 2))
 
 
-def bootstrap_accuracy(outcomes: dict[str, Outcomes], draws: int, seed: int) -> dict[str, np.ndarray]:
-    """Format -> (draws, K) accuracies: seeds are drawn with replacement, then problems, both shared by all formats.
+def resamples(n_seeds: int, n_problems: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The draws of the hierarchical bootstrap: places of seeds, and (n_problems,) how often each problem is drawn.
 
     Of S seeds, S-1 are drawn, which makes the variance over few seeds unbiased (Rao & Wu 1988). With one seed only
-    problems vary, and the intervals say nothing about training noise.
+    problems vary, and the intervals say nothing about training noise. The seeds drawn are the same whatever the number
+    of problems.
     """
-    first = next(iter(outcomes.values())).correct
-    n_seeds, _, n_problems = first.shape
-    result = {fmt: np.empty((draws, len(o.examples))) for fmt, o in outcomes.items()}
-    for draw, (seeds, counts) in enumerate(resamples(n_seeds, n_problems, draws, seed)):
-        for fmt, o in outcomes.items():
-            result[fmt][draw] = (o.correct[seeds] @ (counts / n_problems)).mean(axis=0)
-    return result
-
-
-def resamples(n_seeds: int, n_problems: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The draws of the hierarchical bootstrap: places of seeds, and (n_problems,) how often each problem is drawn."""
-    rng = np.random.default_rng(seed)
+    of_seeds, of_problems = (np.random.default_rng([seed, level]) for level in (0, 1))
     for _ in range(draws):
-        seeds = rng.integers(n_seeds, size=max(1, n_seeds - 1))
-        yield seeds, np.bincount(rng.integers(n_problems, size=n_problems), minlength=n_problems)
+        seeds = of_seeds.integers(n_seeds, size=max(1, n_seeds - 1))
+        yield seeds, np.bincount(of_problems.integers(n_problems, size=n_problems), minlength=n_problems)
+
+
+def bootstrap_means(values: np.ndarray, draws: int, seed: int = 1) -> np.ndarray:
+    """(S, ..., P) values of every seed and problem -> (draws, ...) means.
+
+    The draws are those of `resamples`, so that differences of means are paired: by seed, and by problem where P is the
+    same.
+    """
+    n_seeds, n_problems = values.shape[0], values.shape[-1]
+    means = np.empty((draws, *values.shape[1:-1]))
+    for draw, (seeds, counts) in enumerate(resamples(n_seeds, n_problems, draws, seed)):
+        means[draw] = (values[seeds] @ (counts / n_problems)).mean(axis=0)
+    return means
 
 
 def bootstrap_ratio(counts: np.ndarray, draws: int, seed: int = 1) -> np.ndarray:
@@ -164,12 +172,21 @@ def bootstrap_ratio(counts: np.ndarray, draws: int, seed: int = 1) -> np.ndarray
 class Fit:
     """The curve of one format and those of its bootstrap draws."""
 
-    examples: tuple[int, ...]
+    examples: tuple[float, ...]
     """The N measured."""
     curve: Curve
     resampled: list[Curve]
     r2: float | None
     """`goodness` of the curve."""
+
+    def gain(self) -> float:
+        """Mean gain in accuracy for each doubling of N over the measured range."""
+        return self.curve.gain_per_doubling(min(self.examples), max(self.examples))
+
+    def gain_draws(self) -> np.ndarray:
+        """(draws,) `gain` of every draw."""
+        ends = min(self.examples), max(self.examples)
+        return np.array([curve.gain_per_doubling(*ends) for curve in self.resampled])
 
     def threshold(self, accuracy: float) -> Threshold:
         """N* for an accuracy."""
@@ -184,12 +201,12 @@ def fit_formats(outcomes: dict[str, Outcomes], draws: int, seed: int = 1) -> dic
     """Format -> its fit; the draws of all formats are paired. Empty where there are fewer than two data sizes."""
     if not outcomes or len(next(iter(outcomes.values())).examples) < 2:
         return {}
-    resampled = bootstrap_accuracy(outcomes, draws, seed)
     fits = {}
     for fmt, o in outcomes.items():
         weight = [1.0] * len(o.examples)
         accuracy = o.accuracy()
         curve = fit_curve(o.examples, accuracy, weight)
-        curves = [fit_curve(o.examples, row, weight, start=curve) for row in resampled[fmt]]
+        resampled = bootstrap_means(o.correct, draws, seed)
+        curves = [fit_curve(o.examples, row, weight, start=curve) for row in resampled]
         fits[fmt] = Fit(o.examples, curve, curves, goodness(curve, o.examples, accuracy))
     return fits

@@ -1,8 +1,8 @@
-"""The run store: a directory with ``study.db`` (SQLite, WAL) and ``completions/*.parquet``.
+"""The run store: a directory with ``study.db`` (SQLite, WAL), ``completions/*.parquet`` and ``weights/``.
 
-A cell is `pending`, `running` (claimed by a worker whose heartbeat is fresh), `done` or `failed`. Claiming and
-finishing are transactions, and completions are in place before their cell is done, so that a study killed at any moment
-resumes with nothing lost and nothing twice.
+A cell is `pending`, `running` (claimed by a worker whose heartbeat is fresh), `done` or `failed`; it is claimed when
+the cells that it needs are done. Claiming and finishing are transactions, and a cell's files are in place before it is
+done, so that a study killed at any moment resumes with nothing lost and nothing twice.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from .spec import AnyCell, CellConfig, DecompositionCell, StudySpec, make_cell, make_spec
+from .cells import Cell, make_cell, plain
+from .spec import StudySpec, make_spec
+from .workspace import Workspace
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -30,6 +32,7 @@ CREATE TABLE IF NOT EXISTS cells (
     digest TEXT PRIMARY KEY,
     place INTEGER NOT NULL,
     config TEXT NOT NULL,
+    needs TEXT NOT NULL,
     status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'done', 'failed')),
     worker TEXT,
     heartbeat REAL,
@@ -44,19 +47,25 @@ _GIVE_BACK = (
 )
 
 
-C = TypeVar("C", bound=AnyCell)
+_READY = """
+status = 'pending' AND NOT EXISTS (
+    SELECT 1 FROM json_each(cells.needs) AS need JOIN cells AS other ON other.digest = need.value
+    WHERE other.status != 'done'
+)
+"""
+"""Whether a cell can be claimed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell(Generic[C]):
+class StoredCell:
     """A row of the store."""
 
     digest: str
-    config: C
+    config: Cell
     status: str
     seconds: float | None
     result: dict[str, Any]
-    """What `cells.run_cell` or `decomposition.run_decomposition` returned; empty until the cell is done."""
+    """What `execute` returned; empty until the cell is done."""
     error: str | None
     """Why the cell failed."""
 
@@ -83,14 +92,15 @@ class Store:
         Raises `ValueError` where another one lives there, and as `StudySpec.cells` does.
         """
         cells = spec.cells()
+        models = {cell.model: cell.model_digest for cell in cells}
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "completions").mkdir(exist_ok=True)
         store = cls(directory)
         with store._connect() as db:
             db.executescript(_SCHEMA)
             db.execute("BEGIN IMMEDIATE")
-            identity = {"spec": json.dumps(asdict(spec), sort_keys=True), "model": json.dumps(cells[0].model_digest)}
-            found = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('spec', 'model')").fetchall())
+            identity = {"spec": json.dumps(asdict(spec), sort_keys=True), "models": json.dumps(models, sort_keys=True)}
+            found = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('spec', 'models')").fetchall())
             if found and found != identity:
                 db.execute("ROLLBACK")
                 raise ValueError(f"{directory} holds a study of other settings or weights; use another --output-dir")
@@ -98,10 +108,8 @@ class Store:
                 rows = identity | {"environment": json.dumps(environment), "created": json.dumps(time.time())}
                 db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
             for place, cell in enumerate(cells):
-                config = json.dumps(asdict(cell), sort_keys=True)
-                db.execute(
-                    "INSERT OR IGNORE INTO cells (digest, place, config) VALUES (?, ?, ?)", (cell.digest, place, config)
-                )
+                row = (cell.digest, place, json.dumps(plain(cell)), json.dumps([n.digest for n in cell.needs()]))
+                db.execute("INSERT OR IGNORE INTO cells (digest, place, config, needs) VALUES (?, ?, ?, ?)", row)
             db.execute("COMMIT")
         return store
 
@@ -126,29 +134,35 @@ class Store:
     def spec(self) -> StudySpec:
         return make_spec(self.meta("spec"))
 
-    def cells(self) -> list[Cell[Any]]:
-        """All cells in the order of the grid."""
+    def cells(self) -> list[StoredCell]:
+        """All cells in the order of the spec."""
         with self._connect() as db:
             rows = db.execute("SELECT digest, config, status, seconds, result, error FROM cells ORDER BY place")
             return [
-                Cell(
+                StoredCell(
                     digest, make_cell(json.loads(config)), status, seconds, json.loads(result) if result else {}, error
                 )
                 for digest, config, status, seconds, result, error in rows
             ]
 
-    def grid(self) -> list[Cell[CellConfig]]:
-        """The cells of the grid that are done."""
-        return [cell for cell in self.cells() if cell.result and isinstance(cell.config, CellConfig)]
+    def results(self) -> dict[str, dict[str, Any]]:
+        """Digest -> result of the cells that are done."""
+        return {cell.digest: cell.result for cell in self.cells() if cell.result}
 
-    def decompositions(self) -> list[Cell[DecompositionCell]]:
-        """The cells of `decomposition` that are done."""
-        return [cell for cell in self.cells() if cell.result and isinstance(cell.config, DecompositionCell)]
+    def workspace(self, cell: Cell | None = None) -> Workspace:
+        """Where the files of cells are; with the results that `cell` needs."""
+        results = self.results() if cell and cell.needs() else {}
+        return Workspace(self.directory, {n.digest: results[n.digest] for n in cell.needs()} if cell else {})
 
     def counts(self) -> dict[str, int]:
         """Status -> number of cells."""
         with self._connect() as db:
             return dict(db.execute("SELECT status, COUNT(*) FROM cells GROUP BY status"))
+
+    def ready(self) -> int:
+        """How many cells could be claimed now."""
+        with self._connect() as db:
+            return int(db.execute(f"SELECT COUNT(*) FROM cells WHERE {_READY}").fetchone()[0])
 
     def release_dead(self) -> int:
         """Put back the cells whose worker died: no such process (here) or a stale heartbeat (anywhere).
@@ -164,13 +178,11 @@ class Store:
             db.execute("COMMIT")
             return len(dead)
 
-    def claim(self, worker: str) -> AnyCell | None:
-        """A cell to run, now `running` under this worker's name; None where none is pending."""
+    def claim(self, worker: str) -> Cell | None:
+        """A cell to run, now `running` under this worker's name; None where none is ready."""
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
-            found = db.execute(
-                "SELECT digest, config FROM cells WHERE status = 'pending' ORDER BY place LIMIT 1"
-            ).fetchone()
+            found = db.execute(f"SELECT digest, config FROM cells WHERE {_READY} ORDER BY place LIMIT 1").fetchone()
             if found:
                 db.execute(
                     "UPDATE cells SET status = 'running', worker = ?, heartbeat = ?, attempts = attempts + 1 "
@@ -204,10 +216,6 @@ class Store:
         """Give failed cells another round of attempts."""
         with self._connect() as db:
             db.execute("UPDATE cells SET status = 'pending', attempts = 0 WHERE status = 'failed'")
-
-    def completions_path(self, digest: str, split: str) -> Path:
-        """Where a cell's completions on `test` or `train` are, as Parquet."""
-        return self.directory / "completions" / f"{digest}.{split}.parquet"
 
 
 def worker_name() -> str:

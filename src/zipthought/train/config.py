@@ -94,6 +94,9 @@ class SFTConfig:
     """Sequences in one forward and backward pass (of each device); fewer need less memory. 0: all of the update's."""
     max_length: int = 2048
     """Longer examples (prompt and completion, in tokens) are left out, and counted."""
+    positions: int = 0
+    """Spread each text over up to this many positions by random gaps between its sentences, so that texts longer than
+    those of training meet no new distance; 0: positions as they come. Of the engine `native` alone."""
     seed: int = 0
     """Order of the data."""
     checkpoint_every: int = 200
@@ -107,8 +110,12 @@ class SFTConfig:
 
     def __post_init__(self) -> None:
         _check_engine(self.engine, self.optimizer)
-        if self.micro_batch < 0:
-            raise ValueError(f"micro_batch must be at least 0, got {self.micro_batch}")
+        if self.micro_batch < 0 or self.positions < 0:
+            raise ValueError(
+                f"micro_batch and positions must be at least 0, got {self.micro_batch} and {self.positions}"
+            )
+        if self.positions and self.engine != "native":
+            raise ValueError("positions are spread by the engine native only")
         if self.batch_size < 1 or self.steps < 0 or self.epochs <= 0:
             raise ValueError(
                 f"batch_size must be at least 1, steps at least 0 and epochs above 0, got {self.batch_size}, "
@@ -225,6 +232,9 @@ class PretrainConfig:
     """(operations of a chain, its probability), as in `--n-ops 1 0.5 2 0.5`."""
     facts: float = 0.04
     """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
+    fact_ops: tuple[tuple[int, float], ...] = ((1, 1.0),)
+    """(operations of a single fact, its probability); with two, `( 3 + 4 ) * 2` -> `( 3 + 4 ) * 2 = 14 .`, the base
+    can do small sums in one go, as large models can, and SFT on composed steps need not teach the arithmetic."""
     lookups: float = 0.1
     """Share of the sequences that ask for a quantity that the prompt gives."""
     walks: float = 0.4
@@ -248,7 +258,8 @@ class PretrainConfig:
     """Optimizer and schedule."""
 
     def __post_init__(self) -> None:
-        for setting, mix in (("granularity", self.granularity), ("n_ops", self.n_ops)):
+        mixes = (("granularity", self.granularity), ("n_ops", self.n_ops), ("fact_ops", self.fact_ops))
+        for setting, mix in mixes:
             if not mix or abs(sum(p for _, p in mix) - 1) > 1e-9 or min(k for k, _ in mix) < 1 or min(mix)[1] < 0:
                 raise ValueError(f"{setting} needs pairs of a number >= 1 and its probability, sum 1; got {mix}")
         shares = (self.facts, self.lookups, self.walks, self.starts)

@@ -47,7 +47,9 @@ def make_optimizers(model: PreTrainedModel, config: OptimizerConfig) -> list[tor
 
 def batch_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     """Mean cross-entropy over the batch's target positions (a scalar, nats per token)."""
-    hidden = model.get_decoder()(input_ids=batch.ids, use_cache=False).last_hidden_state  # (B, T, H)
+    hidden = model.get_decoder()(
+        input_ids=batch.ids, position_ids=batch.positions, use_cache=False
+    ).last_hidden_state  # (B, T, H)
     predicted = hidden[:, :-1][batch.targets[:, 1:]]  # (N, H)
     logits = model.get_output_embeddings()(predicted)  # (N, V)
     return cross_entropy(logits.float(), batch.ids[:, 1:][batch.targets[:, 1:]])
@@ -90,7 +92,8 @@ def next_token(model: PreTrainedModel, batch_at: Callable[[int], Batch], micro_b
         mean = 0.0
         for low in range(0, len(batch.ids), size):
             part = slice(low, low + size)
-            piece = Batch(batch.ids[part].to(device), batch.targets[part].to(device), 0)
+            placed = batch.positions[part].to(device) if batch.positions is not None else None
+            piece = Batch(batch.ids[part].to(device), batch.targets[part].to(device), 0, placed)
             with mixed_precision(device):
                 loss = batch_loss(model, piece) * (piece.targets.sum().item() / total)
             loss.backward()

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..core.arithmetic import BinOp, Expr, apply
+from ..core.arithmetic import BinOp, Expr, evaluate
 from ..core.orders import settle
 from ..core.problem import Problem
 from ..core.trace import Trace, solve
@@ -31,6 +31,7 @@ from ..models.loading import load
 from ..models.tiny import build_tiny, tiny_config
 from ..models.tokenizer import MAX_NUMBER, build_tokenizer
 from ..surfaces import terse
+from ..surfaces.expressions import write
 from .batches import Batch, Example, collate
 from .config import PretrainConfig
 from .loop import LoopResult, next_token, train_loop
@@ -38,12 +39,17 @@ from .loop import LoopResult, next_token, train_loop
 
 def mixed_trace(problem: Problem, granularity: Sequence[tuple[int, float]], rng: np.random.Generator) -> Trace:
     """A forward trace of a chain whose group sizes are drawn from `granularity`."""
-    sizes, weights = zip(*granularity, strict=True)
     place, ends = 0, []
     while place < problem.n_ops:
-        place = min(problem.n_ops, place + (sizes[0] if len(sizes) == 1 else int(rng.choice(sizes, p=weights))))
+        place = min(problem.n_ops, place + _draw(granularity, rng))
         ends.append(problem.order[place])
     return Trace(settle(problem, ends), str(problem.answer), problem=problem)
+
+
+def _draw(mix: Sequence[tuple[int, float]], rng: np.random.Generator) -> int:
+    """One of the numbers of (number, probability) pairs; nothing is drawn where there is one."""
+    numbers, weights = zip(*mix, strict=True)
+    return numbers[0] if len(numbers) == 1 else int(rng.choice(numbers, p=weights))
 
 
 class PretrainStream:
@@ -77,10 +83,13 @@ class PretrainStream:
 
     def _fact(self, rng: np.random.Generator) -> tuple[str, str]:
         c = self._config
-        op = "+-*"[rng.integers(3)]
-        left, right = int(rng.integers(c.modulus)), int(rng.integers(1 + (op == "*"), c.number_range))
-        value = apply(op, left, right, c.modulus)
-        return f"{left} {op} {right}", f"{left} {op} {right} = {value} ."
+        fact: Expr = -1
+        for place in range(_draw(c.fact_ops, rng)):
+            op = "+-*"[rng.integers(3)]
+            left = int(rng.integers(c.modulus)) if place == 0 else fact
+            fact = BinOp(op, left, int(rng.integers(1 + (op == "*"), c.number_range)))
+        asked = " ".join(write(fact, str))
+        return asked, f"{asked} = {evaluate(fact, {}, c.modulus)} ."
 
     def _lookup(self, rng: np.random.Generator) -> tuple[str, str]:
         c = self._config

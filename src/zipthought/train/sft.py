@@ -63,6 +63,11 @@ def encode_all(
     return examples, len(encoded) - len(examples)
 
 
+def sentence_ends(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that end a sentence of a prompt or a solution."""
+    return frozenset(token for word, token in tokenizer.get_vocab().items() if word.endswith((".", "?")))
+
+
 def digest(examples: list[Example]) -> str:
     """The identity of the training data."""
     return hashlib.sha256(repr(examples).encode()).hexdigest()
@@ -97,7 +102,8 @@ def fine_tune(
     `on_start` hears the number of updates. Raises `ValueError` where no example is left, and as `train_loop` does.
     """
     examples, too_long = encode_all(tokenizer, records, config.max_length)
-    batches = EpochBatches(examples, config.batch_size, config.seed, tokenizer.pad_token_id or 0)
+    pad, ends = tokenizer.pad_token_id or 0, sentence_ends(tokenizer) if config.positions else frozenset()
+    batches = EpochBatches(examples, config.batch_size, config.seed, pad, config.positions, ends)
     steps = config.total_steps(batches.steps_per_epoch)
     if on_start:
         on_start(steps)

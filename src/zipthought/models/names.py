@@ -1,0 +1,28 @@
+"""Names of models: the bundled bases, directories, hub ids. No torch here."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+BUNDLED = ("bundled", "bundled-mixed")
+"""Names of the bases that ship with the package, under ``models/bases/``."""
+
+
+def resolve(name: str) -> str:
+    """The directory of a bundled base or of a local model; a hub id as it is.
+
+    Raises `ValueError` for a path that is not there or holds no model.
+    """
+    if name in BUNDLED:
+        return str(resources.files("zipthought.models").joinpath("bases", name))
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ValueError(f"{name} holds no model (no config.json); give a directory that save_pretrained wrote")
+        return name
+    if path.is_absolute() or name.startswith(".") or name.count("/") != 1:
+        raise ValueError(
+            f"no model at {name!r}; use 'bundled', 'bundled-mixed', a directory with a model, or a hub id like org/name"
+        )
+    return name
