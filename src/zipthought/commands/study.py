@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 if TYPE_CHECKING:
-    from ..study.store import Store
+    from ..study.spec import StudySpec
+    from ..study.store import Store, StoredCell
 
 from ..data.files import write_text
 from .console import console, print_json, print_table, progress
@@ -18,26 +19,39 @@ REPORT_NAME = "report.html"
 
 def run(
     spec: Annotated[str, tyro.conf.Positional],
-    output_dir: Path,
+    output_dir: Path | None = None,
     workers: int = 0,
     threads: int = 1,
+    backend: Literal["local", "ray"] = "local",
+    address: str = "",
+    gpus: float = 0.0,
+    dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Run a study; what is done already is not done again.
 
     Args:
-        spec: A preset (quick, decomposition) or the path of a TOML file.
+        spec: A preset (quick, laptop, decomposition, paper) or the path of a TOML file.
         output_dir: The study's directory: its store, its completions and report.html.
-        workers: Processes that train at the same time; 0 means one a core.
+        workers: Processes that train at the same time, on this machine; 0 means one a core.
         threads: Of each worker; results depend on it in their last bits.
+        backend: Where cells run: processes of this machine, or a Ray cluster (needs zipthought[ray]).
+        address: Of a running Ray cluster, such as auto or ray://head:10001; empty starts one on this machine.
+        gpus: For each cell, on Ray.
+        dry_run: Say what the study would take (cells, tokens, FLOPs, GPU hours), and run nothing.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study import runner
     from ..study.spec import load_spec
     from ..study.store import Store
 
-    environment = {**runner.environment(), "command": runner.command_line(), "threads": threads}
-    store = Store.create(output_dir, load_spec(spec), environment)
+    settings = load_spec(spec)
+    if dry_run:
+        return _estimate(settings, json)
+    if output_dir is None:
+        raise ValueError("a study needs a directory of its own: give --output-dir")
+    environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
+    store = Store.create(output_dir, settings, environment)
     with progress() as bar:
         task = bar.add_task("cells", total=sum(store.counts().values()), note="")
 
@@ -45,10 +59,17 @@ def run(
             note = f"{counts.get('running', 0)} running" + (f", {n} failed" if (n := counts.get("failed")) else "")
             bar.update(task, completed=counts.get("done", 0) + counts.get("failed", 0), note=note)
 
-        counts = runner.run(store, workers=workers, threads=threads, on_progress=show)
+        if backend == "ray":
+            from ..study import ray_backend
+
+            counts = ray_backend.run(store, address=address, threads=threads, gpus=gpus, on_progress=show)
+        else:
+            counts = runner.run(store, workers=workers, threads=threads, on_progress=show)
     for cell in store.cells():
         if cell.error and cell.status == "failed":
             console.print(f"cell {cell.digest} failed: {cell.error}", markup=False)
+    if waiting := counts.get("pending"):
+        console.print(f"{waiting} cells wait for one that failed; run the command again to try it again")
     _report(store, output_dir / REPORT_NAME, json)
     return 1 if counts.get("failed") else 0
 
@@ -56,18 +77,33 @@ def run(
 def report(
     directory: Annotated[Path, tyro.conf.Positional],
     output: Path | None = None,
+    format: Literal["html", "markdown", "csv", "json", "png", "svg"] = "html",  # noqa: A002
     json: bool = False,
 ) -> int:
     """Rebuild the report from the store.
 
     Args:
         directory: Of the study.
-        output: The HTML file; report.html in the study's directory where it is not given.
+        output: Where it goes: a file, or for csv, png and svg a directory; by default in the study's directory.
+        format: html is the whole report; markdown has verdicts and tables; csv the tables, a file each; json all that
+            the report is made of; png and svg the figures, a file each.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study.store import Store
 
-    _report(Store.open(directory), output or directory / REPORT_NAME, json)
+    store = Store.open(directory)
+    if format == "html":
+        _report(store, output or directory / REPORT_NAME, json)
+        return 0
+    from ..report.exports import write_export
+    from ..study.findings import measure
+    from ..study.results import report_data
+
+    target = output or directory / {"markdown": "report.md", "json": "report.json", "csv": "tables"}.get(
+        format, "figures"
+    )
+    for path in write_export(report_data(store, measure(store)), format, target):
+        print(path)
     return 0
 
 
@@ -76,28 +112,66 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
 
     Args:
         directory: Of the study.
-        json: Print {"cells": {status: n}, "seconds_left"} on standard output.
+        json: Print {"cells": {status: n}, "seconds_left"} on standard output; the seconds are those of one worker.
     """
     from ..study.store import Store
 
     store = Store.open(directory)
     cells = store.cells()
-    times = [cell.seconds for cell in cells if cell.seconds is not None]
-    open_cells = sum(cell.status in ("pending", "running") for cell in cells)
-    left = round(open_cells * sum(times) / len(times)) if times else None
+    left = seconds_left(cells)
     if json:
         print_json({"cells": store.counts(), "seconds_left": left})
         return 0
+    groups: dict[str, list[StoredCell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.config.label, []).append(cell)
     rows = [
         {
-            "cell": c.config.label,
-            "seed": c.config.seed,
-            "status": c.status,
-            "seconds": c.seconds,
+            "cell": label,
+            "seeds": len(members),
+            **{status: sum(c.status == status for c in members) for status in ("done", "running", "pending", "failed")},
+            "seconds": sum(c.seconds or 0 for c in members),
         }
-        for c in cells
+        for label, members in groups.items()
     ]
     print_table(f"{store.spec.name}: {store.counts()}, worker-seconds left: {left}", rows)
+    return 0
+
+
+def seconds_left(cells: list[StoredCell]) -> int | None:
+    """Seconds of one worker for what is open, at the pace of what is done (by each cell's stated cost); None where
+    nothing is done yet."""
+    done = [(cell.seconds, cell.config.cost) for cell in cells if cell.seconds is not None]
+    if not done:
+        return None
+    pace = sum(seconds for seconds, _ in done) / sum(cost for _, cost in done)
+    return round(pace * sum(cell.config.cost for cell in cells if cell.status in ("pending", "running")))
+
+
+def _estimate(spec: StudySpec, json: bool) -> int:
+    from ..study.estimate import GENERATION_TFLOPS, TRAINING_TFLOPS, estimate
+
+    parts = estimate(spec)
+    total = sum(part.gpu_hours for part in parts.values())
+    if json:
+        print_json({"study": spec.name, "experiments": {n: p.plain() for n, p in parts.items()}, "gpu_hours": total})
+        return 0
+    rows = [
+        {
+            "experiment": name,
+            "cells": part.cells,
+            "tokens trained": f"{part.trained_tokens:.3g}",
+            "tokens generated": f"{part.generated_tokens:.3g}",
+            "FLOPs": f"{part.training_flops + part.generation_flops:.3g}",
+            "GPU hours": f"{part.gpu_hours:.3g}",
+        }
+        for name, part in parts.items()
+    ]
+    print_table(f"{spec.name}: {sum(p.cells for p in parts.values())} cells, {total:.3g} GPU hours", rows)
+    print(
+        f"An estimate for one H100 at {TRAINING_TFLOPS:g} TFLOP/s in training and {GENERATION_TFLOPS:g} in generation; "
+        "tokens are counted on sampled texts."
+    )
     return 0
 
 

@@ -154,6 +154,26 @@ class LossPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathPoint:
+    """A measurement on the way of a run of the data-scaling grid."""
+
+    format: str
+    """As in `CellRow`."""
+    examples: int
+    """Distinct training examples of the run."""
+    seed: int
+    """Of the run."""
+    step: int
+    """Updates so far."""
+    flops: float
+    """Training compute so far."""
+    accuracy: float
+    """On held-out problems, 0..1."""
+    n: int
+    """Problems measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfilePoint:
     """A measurement on the way of a model that goes on from SFT."""
 
@@ -254,6 +274,8 @@ class ReportData:
     """N* by format, axis and accuracy."""
     training: list[LossPoint] = field(default_factory=list)
     """Loss curves; thinned by whoever fills this where runs are long."""
+    paths: list[PathPoint] = field(default_factory=list)
+    """Accuracy on the way of the runs of the data-scaling grid; empty where they were measured at their ends only."""
     profiles: list[ProfilePoint] = field(default_factory=list)
     """How models changed after SFT."""
     repetition: list[RepetitionPoint] = field(default_factory=list)

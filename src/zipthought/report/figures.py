@@ -38,17 +38,25 @@ def accuracy(data: ReportData, x: str, palette: Palette) -> alt.LayerChart | Non
     names = sorted({c.format for c in cells}, key=list(palette.looks).index)
     shift = {name: 1.035 ** (i - (len(names) - 1) / 2) if x == "examples" else 1.0 for i, name in enumerate(names)}
     seeds: list[dict[str, Any]] = []
-    groups: defaultdict[tuple[str, int], list[CellRow]] = defaultdict(list)
-    for cell in cells:
-        value = _x_of(cell, x)
-        groups[cell.format, cell.examples].append(cell)
-        row = {"format": cell.format, "value": value, "at": value * shift[cell.format], "seed": cell.seed, "n": cell.n}
-        seeds.append(row | {"accuracy": cell.accuracy, "low": cell.low, "high": cell.high})
+    groups: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    if x == "flops" and data.paths:  # Compute is spent along a run, and the runs with the most examples show it best.
+        most = max(p.examples for p in data.paths)
+        for p in data.paths:
+            if p.examples == most:
+                row = {"format": p.format, "value": p.flops, "at": p.flops, "seed": p.seed, "n": p.n}
+                seeds.append(row | {"accuracy": p.accuracy, "low": None, "high": None})
+                groups[p.format, p.step].append(seeds[-1])
+    else:
+        for cell in cells:
+            value = _x_of(cell, x)
+            row = {"format": cell.format, "value": value, "at": value * shift[cell.format], "seed": cell.seed}
+            seeds.append(row | {"n": cell.n, "accuracy": cell.accuracy, "low": cell.low, "high": cell.high})
+            groups[cell.format, cell.examples].append(seeds[-1])
     means: list[dict[str, Any]] = []
     for (name, _), members in groups.items():
-        value = _mean(_x_of(c, x) for c in members)
-        row = {"format": name, "value": value, "at": value * shift[name], "seeds": len(members)}
-        means.append(row | {"accuracy": _mean(c.accuracy for c in members)})
+        value = _mean(row["value"] for row in members)
+        row = {"format": name, "value": value, "at": value * shift.get(name, 1.0), "seeds": len(members)}
+        means.append(row | {"accuracy": _mean(row["accuracy"] for row in members)})
     fits = [
         {"format": c.format, "value": c.value, "accuracy": c.accuracy, "low": c.low, "high": c.high} for c in curves
     ]
@@ -139,7 +147,28 @@ def response_tokens(data: ReportData, palette: Palette) -> alt.LayerChart | None
             tooltip=_tips("", "format", "examples", "seed", "tokens", "accuracy"),
         )
     )
-    return _finish([points], palette, "Test accuracy against mean response tokens, one point a cell.")
+    groups: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["format"], row["examples"]].append(row)
+    means = [
+        {"tokens": _mean(r["tokens"] for r in members), "accuracy": _mean(r["accuracy"] for r in members)}
+        for members in groups.values()
+    ]
+    front = (
+        _chart(pareto_front(means))
+        .mark_line(interpolate="step-after", strokeWidth=1.5, strokeDash=[4, 3], color=palette.ink("muted"))
+        .encode(x="tokens:Q", y="accuracy:Q")
+    )
+    return _finish([front, points], palette, "Test accuracy against mean response tokens, one point a cell.")
+
+
+def pareto_front(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that no other point beats in both `tokens` (fewer) and `accuracy` (more), by tokens."""
+    front: list[dict[str, Any]] = []
+    for point in sorted(points, key=lambda p: (p["tokens"], -p["accuracy"])):
+        if not front or point["accuracy"] > front[-1]["accuracy"]:
+            front.append(point)
+    return front
 
 
 def memorization(data: ReportData, palette: Palette) -> alt.LayerChart | None:
@@ -303,6 +332,82 @@ def profile(data: ReportData, measure: str, palette: Palette) -> alt.LayerChart 
     layers = [faint, solid.mark_line(strokeWidth=2.25).encode(strokeDash=dash)]
     layers.append(solid.mark_point(filled=True, size=60, opacity=1).encode(shape=_shape(palette)))
     return _finish(layers, palette, f"{titles[measure]} against training tokens after SFT.")
+
+
+def repetition(data: ReportData, measure: str, palette: Palette) -> alt.LayerChart | None:
+    """`test`, `train` or `memorized` against epochs: a faint line a seed, a solid one for their mean."""
+    rows: list[dict[str, Any]] = [
+        {"format": p.format, "seed": p.seed, "epochs": p.epochs, "value": getattr(p, measure)} for p in data.repetition
+    ]
+    titles = {"test": "held-out accuracy", "train": "training accuracy", "memorized": "old answers beyond the control"}
+    ticks = sorted({row["epochs"] for row in rows})
+    x = alt.X(
+        "epochs:Q",
+        title="epochs over the same examples (log)",
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        axis=alt.Axis(values=ticks, format="d"),
+    )
+    y = _accuracy_axis("value", titles[measure])
+    if measure == "memorized":
+        y = alt.Y("value:Q", title=titles[measure], scale=alt.Scale(zero=True, nice=True))
+    return _seeds_and_means(rows, "epochs", x, y, palette, f"{titles[measure]} against epochs, by format.")
+
+
+def orders(data: ReportData, stage: str, palette: Palette) -> alt.LayerChart | None:
+    """Test accuracy against n_ops by order, in the view whose cells have that stage; a rule after the trained ones."""
+    cells = [c for c in order_cells(data) if c.stage == stage]
+    rows: list[dict[str, Any]] = [
+        {"format": c.order, "seed": c.seed, "n_ops": int(c.n_ops), "value": c.accuracy}
+        for c in cells
+        if c.split == "test" and c.n_ops.isdecimal() and c.accuracy is not None
+    ]
+    lengths = sorted({row["n_ops"] for row in rows})
+    x = alt.X(
+        "n_ops:Q",
+        title="operations in the problem",
+        axis=alt.Axis(values=lengths, format="d"),
+        scale=alt.Scale(domain=[min(lengths), max(lengths)] if rows else [0, 1], nice=False, padding=14),
+    )
+    trained = [int(c.n_ops) for c in cells if c.split == "train" and c.n_ops.isdecimal()]
+    edge = [{"n_ops": max(trained) + 0.5}] if trained else []
+    rule = _chart(edge).mark_rule(strokeDash=[2, 4], color=palette.ink("muted")).encode(x="n_ops:Q")
+    y = _accuracy_axis("value", "test accuracy")
+    description = "Test accuracy against the number of operations, by order."
+    return _seeds_and_means(rows, "n_ops", x, y, palette, description, [rule] if edge else [])
+
+
+def _seeds_and_means(
+    rows: list[dict[str, Any]],
+    at: str,
+    x: alt.X,
+    y: alt.Y,
+    palette: Palette,
+    description: str,
+    below: list[Any] | None = None,
+) -> alt.LayerChart | None:
+    """A faint line a seed and a solid one for their mean, of rows with `format`, `seed`, `value` and `at`."""
+    if not rows:
+        return None
+    groups: defaultdict[tuple[str, Any], list[float]] = defaultdict(list)
+    for row in rows:
+        groups[row["format"], row[at]].append(row["value"])
+    means = [{"format": name, at: place, "value": _mean(values)} for (name, place), values in groups.items()]
+    rows = [row | {"line": f"{row['format']}/{row['seed']}"} for row in rows]
+    tips = [
+        alt.Tooltip("format:N", title="name"),
+        alt.Tooltip(f"{at}:Q", title=at),
+        alt.Tooltip("value:Q", title="mean", format=".3f"),
+    ]
+    faint = _shown(rows).mark_line(strokeWidth=1, opacity=0.4).encode(x=x, y=y, color=_color(palette), detail="line:N")
+    solid = _shown(means).encode(x=x, y=y, color=_color(palette), tooltip=tips)
+    layers = [*(below or []), faint, solid.mark_line(strokeWidth=2.25).encode(strokeDash=_dash(palette))]
+    layers.append(solid.mark_point(filled=True, size=60, opacity=1).encode(shape=_shape(palette)))
+    return _finish(layers, palette, description)
+
+
+def order_cells(data: ReportData) -> list[CellRow]:
+    """The cells of the experiment on orders."""
+    return [c for c in data.cells if c.stage.startswith("order")]
 
 
 def scaling_cells(data: ReportData, split: str = "test") -> list[CellRow]:

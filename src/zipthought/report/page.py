@@ -21,6 +21,7 @@ import vl_convert
 from . import figures, tables
 from .data import ReportData
 from .palette import Palette
+from .plates import Plate, names, plates
 from .tables import text
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -28,7 +29,7 @@ _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", 
 
 def build_report(data: ReportData) -> str:
     """The report as the text of one HTML file that needs nothing else, not even a network."""
-    palette = Palette(_formats(data))
+    palette = Palette(names(data))
     baselines = tables.baseline_formats(data.cells)
     specs, plates = _figures(data, palette, baselines)
     payload = {
@@ -59,7 +60,7 @@ def build_report(data: ReportData) -> str:
 
 def json_for_script(value: Any) -> str:
     """JSON that no script element can be closed or confused by; NaN and infinity become null."""
-    plain = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    plain = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # A lone surrogate is no text that a file could hold.
     plain = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", plain)
     return re.sub("[<>&\u2028\u2029]", lambda match: _UNSAFE[match[0]], plain)
@@ -76,13 +77,14 @@ def vega_bundle() -> str:
     return vl_convert.javascript_bundle(vl_version=figures.vega_lite_version())  # type: ignore[call-arg]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A value that JSON can hold: NaN and infinity become null, tuples lists, keys text."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 
@@ -90,103 +92,32 @@ def _asset(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
-def _formats(data: ReportData) -> set[str]:
-    names = {row.format for row in data.cells} | {row.format for row in data.curves}
-    names |= {row.format for row in data.thresholds} | {row.format for row in data.training}
-    names |= {row.branch for row in data.profiles}
-    for problem in data.problems:
-        names |= {name for name, _, _ in problem.gold} | {made.format for made in problem.generated}
-    return names
-
-
 def _figures(data: ReportData, palette: Palette, baselines: set[str]) -> tuple[dict[str, Any], str]:
     """Specs by the id of the element that they are drawn in, and the HTML of the numbered figures."""
-    specs: dict[str, Any] = {}
-    plates: list[str] = []
-
-    def plate(title: str, caption: str, charts: list[tuple[str, str, Any]], formats: set[str]) -> None:
-        drawn = [(key, label, chart) for key, label, chart in charts if chart is not None]
-        if not drawn:
-            return
-        specs.update({key: chart.to_dict() for key, _, chart in drawn})
-        plates.append(_plate(len(plates) + 1, title, caption, drawn, _legend(formats, palette, baselines)))
-
-    scaling = figures.scaling_cells(data)
-    fitted = {c.format for c in scaling} | {c.format for c in data.curves}
-    how = (
-        "Faint: one seed with its 95% interval. Solid: mean of the seeds. Line and band: fitted curve and its 95% band."
+    made = plates(data, palette)
+    specs = {figure.key: figure.chart.to_dict() for plate in made for figure in plate.figures}
+    return specs, "".join(
+        _plate(place, plate, _legend(plate.formats, palette, baselines)) for place, plate in enumerate(made, 1)
     )
-    plate(
-        "Accuracy against distinct examples",
-        f"{how} Bars on the dotted lines: N* and its 95% interval. Formats stand a little apart sideways at equal N.",
-        [("fig-examples", "", figures.accuracy(data, "examples", palette))],
-        fitted,
-    )
-    plate(
-        "Accuracy at equal cost",
-        "The same runs against what training them cost. A format that leads at equal examples need not lead here.",
-        [
-            ("fig-tokens", "tokens", figures.accuracy(data, "tokens", palette)),
-            ("fig-flops", "FLOPs", figures.accuracy(data, "flops", palette)),
-        ],
-        fitted,
-    )
-    plate(
-        "After SFT: RLVR against more SFT",
-        "Held-out problems of the trained lengths, greedy. Faint: one seed. Solid: mean of the seeds. Of the "
-        "single-operation steps beyond those of the format, 0 is the format as trained and 1 an explicit trace.",
-        [
-            ("fig-profile", "single operations", figures.profile(data, "excess", palette)),
-            ("fig-profile-accuracy", "accuracy", figures.profile(data, "accuracy", palette)),
-            ("fig-profile-tokens", "response tokens", figures.profile(data, "response_tokens", palette)),
-        ],
-        {p.branch for p in data.profiles},
-    )
-    shown = {c.format for c in scaling}
-    plate(
-        "Accuracy against response length",
-        "One point a run; a larger point saw more distinct examples. Up and to the left is better.",
-        [("fig-response", "", figures.response_tokens(data, palette))],
-        shown,
-    )
-    plate(
-        "Training against test accuracy",
-        "One point a run. On the diagonal, a run does as well on new problems as on those it was trained on.",
-        [("fig-memorization", "", figures.memorization(data, palette))],
-        shown,
-    )
-    plate(
-        "Accuracy on longer problems",
-        "Mean over seeds at each format's largest number of examples; line styles tell the orders apart.",
-        [("fig-lengths", "", figures.lengths(data, palette))],
-        {c.format for c in data.cells if c.n_ops != "all"},
-    )
-    plate(
-        "Training loss",
-        "A line a run. Losses of different formats are means over different tokens: compare shapes, not heights.",
-        [("fig-losses", "", figures.losses(data, palette))],
-        {p.format for p in data.training},
-    )
-    return specs, "".join(plates)
 
 
-def _plate(place: int, title: str, caption: str, charts: list[tuple[str, str, Any]], legend: str) -> str:
+def _plate(place: int, plate: Plate, legend: str) -> str:
     switch = ""
-    if len(charts) > 1:
+    if len(plate.figures) > 1:
         choices = "".join(
-            f'<label><input type="radio" name="plate-{place}" value="{key}"{" checked" if not i else ""}>'
-            f"<span>{label}</span></label>"
-            for i, (key, label, _) in enumerate(charts)
+            f'<label><input type="radio" name="plate-{place}" value="{figure.key}"{" checked" if not i else ""}>'
+            f"<span>{figure.label}</span></label>"
+            for i, figure in enumerate(plate.figures)
         )
         switch = f'<fieldset class="switch"><legend class="unseen">what is shown</legend>{choices}</fieldset>'
-    if charts[0][0] == "fig-losses":
+    if plate.figures[0].key == "fig-losses":
         switch = '<label class="pick">examples <select id="loss-examples"></select></label>'
     boxes = "".join(
-        f'<div class="chart" id="{key}"{" hidden" if i else ""}></div>' for i, (key, _, _) in enumerate(charts)
+        f'<div class="chart" id="{figure.key}"{" hidden" if i else ""}></div>' for i, figure in enumerate(plate.figures)
     )
     return (
-        f'<figure class="plate"><div class="plate-head"><h3>Figure {place}. {title}</h3>{switch}'
-        f"</div>{legend}{boxes}<figcaption>{caption}</figcaption></figure>"
+        f'<figure class="plate"><div class="plate-head"><h3>Figure {place}. {plate.title}</h3>{switch}'
+        f"</div>{legend}{boxes}<figcaption>{plate.caption}</figcaption></figure>"
     )
 
 

@@ -85,7 +85,9 @@ class Scaling(_SFTExperiment):
     examples: tuple[int, ...] = (64, 256, 1024)
     """Distinct training problems."""
     steps: int = 60
-    """Updates of every cell."""
+    """Updates of every cell; 0: as many as `epochs` says, fewer with fewer examples."""
+    epochs: int = 1
+    """Passes over the examples, where `steps` is 0 (the paper's way)."""
     points: int = 1
     """Measurements on the way, evenly spaced; the one with the best validation accuracy is the cell's result."""
     thresholds: tuple[float, ...] = (0.5, 0.9)
@@ -96,22 +98,30 @@ class Scaling(_SFTExperiment):
         self._check_examples(*self.examples)
         for fmt in self.formats:
             parse_format(fmt)
-        if self.steps < 1 or not 1 <= self.points <= self.steps:
-            raise ValueError(f"steps must be at least 1 and points 1..steps, got {self.steps} and {self.points}")
+        fewest = self.updates(min(self.examples))
+        if self.steps < 0 or self.epochs < 1 or not 1 <= self.points <= fewest:
+            raise ValueError(
+                f"steps must be at least 0, epochs at least 1 and points 1..{fewest} (the fewest updates), got "
+                f"{self.steps}, {self.epochs} and {self.points}"
+            )
         if not all(0 < value < 1 for value in self.thresholds):
             raise ValueError(f"thresholds must be in 0..1, got {self.thresholds}")
-        if max(self.examples) > self.steps * self.batch_size:
+        if self.steps and max(self.examples) > self.steps * self.batch_size:
             raise ValueError(
                 f"{self.steps} updates of {self.batch_size} see {self.steps * self.batch_size} examples, fewer than "
                 f"the {max(self.examples)} of the largest cell; raise steps or batch_size"
             )
+
+    def updates(self, examples: int) -> int:
+        """Of a cell with that many examples."""
+        return self.steps or -(-examples // self.batch_size) * self.epochs
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, the cells of few examples first."""
         tuning = max(self.examples) if len(self.learning_rates) > 1 else 0
         return [
             SFTCell(
-                **self._shared(spec, model) | {"examples": examples},
+                **self._shared(spec, model) | {"examples": examples, "steps": self.updates(examples)},
                 format=fmt,
                 seed=seed,
                 tuning_examples=tuning,

@@ -21,6 +21,7 @@ from ..report.data import (
     ExplorerProblem,
     FindingRow,
     LossPoint,
+    PathPoint,
     ProfilePoint,
     RepetitionPoint,
     ReportData,
@@ -68,6 +69,18 @@ def report_data(store: Store, data: Measured) -> ReportData:
             for stage, c in runs
             if stage == STAGES["scaling"] and isinstance(c.config, SFTCell)
             for step, loss in c.result["loss"]
+        ],
+        paths=[
+            PathPoint(
+                format=c.config.format,
+                examples=c.config.examples,
+                seed=c.config.seed,
+                n=len(point["correct"]),
+                **{name: point[name] for name in ("step", "flops", "accuracy")},
+            )
+            for stage, c in runs
+            if stage == STAGES["scaling"] and isinstance(c.config, SFTCell) and len(c.result["points"]) > 1
+            for point in c.result["points"]
         ],
         profiles=[
             row

@@ -29,6 +29,8 @@ class StudySpec:
     """Of the study, for the report."""
     model: str = "bundled"
     """`bundled`, `bundled-mixed`, `bundled-short`, a directory or a hub id."""
+    parameters: int = 0
+    """Of a model that is not on this disk, for the estimate of ``--dry-run``."""
     engine: str = "native"
     """Which trainer runs the cells: `native` or `trl` (see `zipthought train sft --help`)."""
     seeds: tuple[int, ...] = (0,)
@@ -68,6 +70,11 @@ class StudySpec:
             raise ValueError(f"split must be test or validation, got {self.split!r}")
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
+        if self.engine == "trl":
+            if any(getattr(e, "points", 1) > 1 for e in self.experiments.values()):
+                raise ValueError("the engine trl measures at the end only; use points = 1")
+            if self.orders and "familiar" in self.orders.views:
+                raise ValueError("the engine trl does not spread positions; use views = ['plain']")
         if self.surface not in SURFACES:
             raise ValueError(f"unknown surface {self.surface!r}; use {', '.join(SURFACES)}")
         if self.bootstrap < 1:

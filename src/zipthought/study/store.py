@@ -212,6 +212,15 @@ class Store:
         with self._connect() as db:
             db.execute(_GIVE_BACK + "WHERE digest = ? AND worker = ?", (MAX_ATTEMPTS, reason, digest, worker))
 
+    def release(self, digest: str, worker: str) -> None:
+        """Put a cell back that was stopped, not lost: the attempt does not count."""
+        with self._connect() as db:
+            db.execute(
+                "UPDATE cells SET status = 'pending', worker = NULL, attempts = attempts - 1 "
+                "WHERE digest = ? AND worker = ? AND status = 'running'",
+                (digest, worker),
+            )
+
     def retry_failed(self) -> None:
         """Give failed cells another round of attempts."""
         with self._connect() as db:

@@ -1,0 +1,111 @@
+"""The report in other forms: Markdown, tables as CSV, everything as JSON, figures as PNG and SVG."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from ..data.files import atomic_open, write_text
+from .data import ReportData
+from .figures import vega_lite_version
+from .page import finite
+from .palette import Palette
+from .plates import names, plates
+
+FORMATS = ("markdown", "csv", "json", "png", "svg")
+WIDTH = 640
+"""Of a figure outside the page, pixels."""
+PNG_SCALE = 2.0
+TABLES = ("cells", "curves", "thresholds", "training", "paths", "profiles", "repetition")
+"""Fields of `ReportData` that are tables."""
+
+
+def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
+    """Write the report in a form of `FORMATS`; returns the files: one, or for csv, png and svg those in the directory
+    `target`."""
+    if form == "markdown":
+        write_text(target, markdown(data))
+        return [target]
+    if form == "json":
+        write_text(target, json.dumps(finite(asdict(data)), indent=1, allow_nan=False) + "\n")
+        return [target]
+    if form == "csv":
+        tables = {name: [asdict(row) for row in getattr(data, name)] for name in TABLES}
+        tables |= {f"finding-{finding.id}": finding.rows for finding in data.findings}
+        tables["findings"] = [
+            {key: getattr(finding, key) for key in ("id", "verdict", "claim", "summary", "rule")}
+            for finding in data.findings
+        ]
+        made = []
+        for name, rows in tables.items():
+            if rows:
+                made.append(target / f"{name}.csv")
+                write_text(made[-1], as_csv(rows))
+        return made
+    made = []
+    for plate in plates(data, Palette(names(data), "light")):
+        for figure in plate.figures:
+            made.append(target / f"{figure.key.removeprefix('fig-')}.{form}")
+            with atomic_open(made[-1]) as file:
+                file.write(drawn(figure.chart.to_dict(), form))
+    return made
+
+
+def drawn(spec: dict[str, Any], form: str) -> bytes:
+    """A figure's specification as the bytes of a PNG or SVG, on white."""
+    fixed = spec | {"width": WIDTH, "background": "white", "padding": 12}
+    version = vega_lite_version()
+    if form == "svg":
+        return vl_convert.vegalite_to_svg(fixed, vl_version=version).encode()  # type: ignore[arg-type]
+    return vl_convert.vegalite_to_png(fixed, vl_version=version, scale=PNG_SCALE)  # type: ignore[arg-type]
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV; columns in the order in which they first appear, empty where a row has none."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def markdown(data: ReportData) -> str:
+    """Verdicts, their tables, thresholds, and what reproduces them."""
+    parts = [f"# {data.title}", data.created, "## Verdicts"]
+    for finding in data.findings:
+        parts += [
+            f"### {finding.id}: {finding.verdict}",
+            f"*{finding.claim}* {finding.summary}",
+            _table(finding.rows),
+            f"Rule: {finding.rule}",
+        ]
+    thresholds = [asdict(row) for row in data.thresholds]
+    if thresholds:
+        parts += ["## Thresholds N*", _table(thresholds)]
+    parts += ["## Reproduce", f"```sh\n{data.command}\n```", _table([{k: str(v) for k, v in data.environment.items()}])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    if not columns:
+        return ""
+    lines = [columns, ["---"] * len(columns), *([_word(row.get(column)) for column in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
