@@ -1,0 +1,141 @@
+"""Verdicts on planted data: each test finds an effect that is there, and calls none where there is none."""
+
+import numpy as np
+import pytest
+
+from zipthought.study.findings.orders import Ordered, f4
+from zipthought.study.findings.repetition import Repeated, f2b
+from zipthought.study.findings.verdicts import Comparison, decide, quantile
+
+EPOCHS = (1, 4, 16)
+
+
+def wobbly(rng, means, problems, noise):
+    """(S, ..., P) bool: each seed has its own shift of the rates `means`, (...)."""
+    seeds = 5
+    shifted = np.clip(np.asarray(means) + rng.normal(0, noise, (seeds, *np.shape(means))), 0, 1)
+    return rng.random((*shifted.shape, problems)) < shifted[..., None]
+
+
+def repeated(rng, test, memory, noise=0.03):
+    """A format with this held-out accuracy by epochs, and this excess of old answers after the most."""
+    return Repeated(
+        epochs=EPOCHS,
+        test=wobbly(rng, test, 200, noise),
+        train=wobbly(rng, [0.3, 0.7, 1.0], 50, noise),
+        old_train=wobbly(rng, [0.05, 0.05, 0.05 + memory], 100, noise),
+        old_held_out=wobbly(rng, [0.05, 0.05, 0.05], 100, 0.0),
+    )
+
+
+def repetition(composed, implicit, seed=0):
+    """(gain, memory) of each."""
+    rng = np.random.default_rng(seed)
+    return {
+        fmt: repeated(rng, [0.2, 0.2 + gain / 2, 0.2 + gain], memory)
+        for fmt, (gain, memory) in (("composed:2", composed), ("implicit:2", implicit))
+    }
+
+
+@pytest.mark.parametrize(
+    ("composed", "implicit", "verdict"),
+    [
+        ((0.5, 0.0), (0.0, 0.5), "supported"),
+        ((0.0, 0.0), (0.5, 0.5), "contradicted"),  # Implicit gains instead.
+        ((0.5, 0.5), (0.0, 0.0), "contradicted"),  # Composed memorizes instead.
+        ((0.5, 0.3), (0.0, 0.3), "inconclusive"),
+    ],
+)
+def test_f2b_finds_what_is_planted(composed, implicit, verdict):
+    finding = f2b(repetition(composed, implicit), findings=5, draws=300)
+    assert finding.verdict == verdict
+    assert len(finding.rows) == 2 * len(EPOCHS)
+    assert finding.rows[0]["epochs"] == 1
+    assert finding.rows[0]["gap"] == pytest.approx(0.1, abs=0.06)
+
+
+def ordered(rng, accuracy, noise=0.03):
+    """An order with this accuracy on problems of 6 and 7 operations."""
+    n_ops = np.repeat([4, 6, 7], 60)
+    correct = np.concatenate([wobbly(rng, 0.95, 60, 0.01), wobbly(rng, accuracy, 120, noise)], axis=1)
+    return Ordered(
+        n_ops=n_ops,
+        longer=n_ops > 5,
+        correct=correct,
+        first_wrong=np.where(correct, np.nan, 0.5),
+        training_accuracy=0.97,
+        response_tokens=80.0,
+        truncated=0.0,
+    )
+
+
+def orders(forward, backward, hierarchical, seed=0):
+    rng = np.random.default_rng(seed)
+    accuracies = {"forward": forward, "backward": backward, "hierarchical": hierarchical}
+    return {("familiar", order): ordered(rng, accuracy) for order, accuracy in accuracies.items()}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "verdict"),
+    [
+        ((0.8, 0.4, 0.3), "supported"),
+        ((0.3, 0.3, 0.8), "contradicted"),
+        ((0.8, 0.8, 0.3), "inconclusive"),
+    ],
+)
+def test_f4_finds_what_is_planted(accuracies, verdict):
+    finding = f4(orders(*accuracies), findings=5, draws=300)
+    assert finding.verdict == verdict
+    row = finding.rows[0]
+    assert (row["order"], row["first wrong step at"]) == ("forward", 0.5)
+    assert row["n_ops 4"] == pytest.approx(0.95, abs=0.05)
+
+
+def test_f4_names_an_order_that_did_not_fit_and_judges_the_first_view():
+    data = orders(0.8, 0.4, 0.3)
+    slow = data["familiar", "backward"]
+    data["familiar", "backward"] = Ordered(**{f: getattr(slow, f) for f in slow.__slots__} | {"training_accuracy": 0.4})
+    data |= {("plain", order): d for (_, order), d in orders(0.4, 0.4, 0.4, seed=1).items()}
+    finding = f4(data, draws=300)
+    assert finding.verdict == "supported"
+    assert "In the view plain: inconclusive" in finding.summary
+    assert "backward (0.40) did not fit" in finding.summary
+    assert "F4" not in finding.rule
+
+
+def test_nothing_measured_is_inconclusive():
+    assert f2b({}).verdict == "inconclusive"
+    assert f4({}).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_where_there_is_no_effect_few_verdicts_find_one(noise):
+    """Error rates over 60 planted nulls each, with and without noise between seeds. At 95% for a finding, 3 are
+    expected; 9 would be too many (binomial, p < 0.003)."""
+    called = {"F2b": 0, "F4": 0}
+    for seed in range(60):
+        rng = np.random.default_rng(1000 + seed)
+        null = {fmt: repeated(rng, [0.3] * 3, 0.1, noise) for fmt in ("composed:2", "implicit:2")}
+        called["F2b"] += f2b(null, draws=120).verdict != "inconclusive"
+        same = {("familiar", order): ordered(rng, 0.5, noise) for order in ("forward", "backward", "hierarchical")}
+        called["F4"] += f4(same, draws=120).verdict != "inconclusive"
+    assert max(called.values()) <= 8, called
+
+
+def test_an_interval_takes_students_t():
+    draws = np.random.default_rng(0).normal(1.0, 0.1, 4000)
+    found = Comparison.of(1.0, draws, seeds=3, findings=5, comparisons=2)
+    assert quantile(3, 0.01) == pytest.approx(9.925, abs=1e-3)  # From published tables of t.
+    assert found.low == pytest.approx(1 - 9.925 * 0.1, abs=0.03)
+    assert found.wide_high > found.high
+    ratio = Comparison.of(2.0, 2.0 * np.exp(draws - 1), seeds=5, ratio=True)
+    assert ratio.low == pytest.approx(2 * np.exp(-2.776 * 0.1), abs=0.03)
+
+
+def test_decisions():
+    above, below, wide = Comparison(1, 0.5, 1.5, 2), Comparison(-1, -1.5, -0.5, -0.2), Comparison(0, -1, 1, 2)
+    assert decide([above, above], 3) == "supported"
+    assert decide([above, above], 2) == "inconclusive"
+    assert decide([above, wide], 3) == "inconclusive"
+    assert decide([above, below], 3) == "contradicted"
+    assert decide([], 5) == "inconclusive"
