@@ -10,7 +10,7 @@ import pytest
 import zipthought
 
 ROOT = Path(zipthought.__file__).parent
-ROOMS = ("core", "surfaces", "data", "models", "train", "evaluation", "report", "study", "commands")
+ROOMS = ("core", "surfaces", "data", "models", "train", "evaluation", "report", "study", "advise", "commands")
 
 
 def imported_rooms(path):

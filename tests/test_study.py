@@ -107,6 +107,11 @@ def test_another_study_in_the_same_directory_is_refused(spec, tmp_path):
     Store.create(tmp_path, spec, {})
     with pytest.raises(ValueError, match="other settings"):
         Store.create(tmp_path, make_spec({"name": "other", "scaling": SCALING}), {})
+    more = make_spec({"name": "small", "model": spec.model, "seeds": [0, 1], "scaling": SCALING})
+    assert Store.create(tmp_path, more, {}).counts() == {"pending": 8}  # A study may grow.
+    assert Store.open(tmp_path).spec == more
+    with pytest.raises(ValueError, match="other settings"):
+        Store.create(tmp_path, spec, {})
     with pytest.raises(ValueError, match="holds no study"):
         Store.open(tmp_path / "nowhere")
 

@@ -87,9 +87,10 @@ class Store:
 
     @classmethod
     def create(cls, directory: Path, spec: StudySpec, environment: dict[str, Any]) -> Store:
-        """A new study, or the existing one of the same spec and model.
+        """A new study, or the existing one; its spec may have grown (more seeds, formats, experiments), so that all
+        cells that it has are still asked for.
 
-        Raises `ValueError` where another one lives there, and as `StudySpec.cells` does.
+        Raises `ValueError` where another study lives there, and as `StudySpec.cells` does.
         """
         cells = spec.cells()
         models = {cell.model: cell.model_digest for cell in cells}
@@ -101,9 +102,14 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             identity = {"spec": json.dumps(asdict(spec), sort_keys=True), "models": json.dumps(models, sort_keys=True)}
             found = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('spec', 'models')").fetchall())
+            stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
             if found and found != identity:
-                db.execute("ROLLBACK")
-                raise ValueError(f"{directory} holds a study of other settings or weights; use another --output-dir")
+                if stored - {cell.digest for cell in cells}:
+                    db.execute("ROLLBACK")
+                    raise ValueError(
+                        f"{directory} holds a study of other settings or weights; use another --output-dir"
+                    )
+                db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(v, k) for k, v in identity.items()])
             if not found:
                 rows = identity | {"environment": json.dumps(environment), "created": json.dumps(time.time())}
                 db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())

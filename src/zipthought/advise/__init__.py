@@ -1,0 +1,11 @@
+"""Advice: which compression for a budget, from measured curves, with its uncertainty and what lies outside them.
+
+advice = advise(Question(examples=5000, n_ops=8), load(None))
+"""
+
+from __future__ import annotations
+
+from .answer import Advice, Question, advise
+from .reference import Reference, load
+
+__all__ = ["Advice", "Question", "Reference", "advise", "load"]
