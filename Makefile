@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study test test-all integration lint format base base-mixed bench bench-training clean
+.PHONY: study laptop docs test test-all integration lint format base base-mixed bench bench-training clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -14,6 +14,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 study: $(VENV)/.installed  ## the main job: the quick study, to an HTML report
 	$(BIN)/zipthought study run quick --output-dir $(STUDY_DIR)
+
+laptop: $(VENV)/.installed  ## all four findings, in an hour or so
+	$(BIN)/zipthought study run laptop --output-dir runs/laptop
+
+docs: $(VENV)/.installed  ## the documentation site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: $(VENV)/.installed  ## the default suite: no network, minutes
 	$(BIN)/pytest -m "not slow and not integration"

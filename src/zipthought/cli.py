@@ -35,6 +35,7 @@ COMMANDS = {
     "train sft": ("train", "sft", "fine-tune a model on a file of records"),
     "train rlvr": ("train", "rlvr", "train on verifiable rewards by GRPO, after SFT"),
     "evaluate": ("evaluate", "evaluate", "measure accuracy, cost, granularity and faithfulness on held-out problems"),
+    "advise": ("advise", "advise", "recommend a compression for a budget, from measured curves, with its uncertainty"),
     "study run": ("study", "run", "run a study (preset or TOML file) to its report; resumes where it stopped"),
     "study report": ("study", "report", "rebuild the report of a study from its store"),
     "study status": ("study", "status", "show how far a study is"),

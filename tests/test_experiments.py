@@ -1,0 +1,187 @@
+"""Experiments become cells; cells need others; estimates add up."""
+
+import json
+
+import pytest
+
+from zipthought.cli import main
+from zipthought.study.cells import TUNING_SEED, SFTCell, make_cell, plain
+from zipthought.study.estimate import estimate
+from zipthought.study.spec import PRESETS, load_spec, make_spec
+from zipthought.study.store import Store
+from zipthought.study.workspace import Workspace
+
+SFT = {"n_ops": [3], "batch_size": 4, "test_count": 3, "train_count": 2}
+
+
+def test_every_preset_loads_and_its_cells_come_after_those_they_need():
+    for name in PRESETS:
+        spec = load_spec(name)
+        cells = spec.cells()
+        places = {cell.digest: place for place, cell in enumerate(cells)}
+        assert len(places) == len(cells)
+        for cell in cells:
+            assert all(places[needed.digest] < places[cell.digest] for needed in cell.needs())
+            assert make_cell(json.loads(json.dumps(plain(cell)))) == cell
+            assert cell.cost > 0
+            assert cell.label
+
+
+def test_a_learning_rate_is_chosen_with_the_same_effort_for_every_format():
+    table = {**SFT, "formats": ["explicit", "implicit:2"], "examples": [8, 16], "steps": 4}
+    spec = make_spec({"name": "x", "seeds": [0, 1], "scaling": {**table, "learning_rates": [1e-3, 2e-3]}})
+    tuning = [cell for cell in spec.cells() if cell.seed == TUNING_SEED]
+    assert sorted((c.format, c.learning_rates) for c in tuning) == [
+        (fmt, (rate,)) for fmt in ("explicit", "implicit:2") for rate in (1e-3, 2e-3)
+    ]
+    assert {(c.split, c.examples, c.steps) for c in tuning} == {("validation", 16, 4)}
+    assert len(spec.cells()) == 4 + 8
+    for cell in spec.cells():
+        if cell.seed != TUNING_SEED:
+            assert {n.format for n in cell.needs()} == {cell.format}
+    alone = make_spec({"name": "x", "seeds": [0, 1], "scaling": table})
+    assert all(not cell.needs() for cell in alone.cells())
+
+
+def test_the_rate_with_the_best_validation_accuracy_is_taken():
+    from zipthought.study.sft import _learning_rate
+
+    table = {**SFT, "examples": [16], "steps": 4, "learning_rates": [1e-3, 2e-3, 4e-3]}
+    spec = make_spec({"name": "x", "scaling": table})
+    cell = next(cell for cell in spec.cells() if cell.seed == 0)
+    found = {
+        made.digest: {"splits": {"test": {"accuracy": {1e-3: 0.2, 2e-3: 0.7, 4e-3: 0.7}[rate]}}}
+        for rate, made in cell.tuning_cells().items()
+    }
+    assert _learning_rate(cell, Workspace(None, found)) == 2e-3
+
+
+def test_experiments_share_cells():
+    same = {**SFT, "formats": ["explicit"], "learning_rates": [1e-3]}
+    scaling = {**same, "examples": [16], "steps": 8}
+    orders = {**SFT, "learning_rates": [1e-3], "examples": 16, "steps": 8, "longer_n_ops": [4], "views": ["plain"]}
+    repetition = {**same, "examples": 16, "epochs": [2], "edited_count": 1}
+    spec = make_spec({"name": "x", "scaling": scaling, "repetition": repetition, "orders": orders})
+    assert len(spec.cells()) == 1 + 1 + 3  # They measure other things, so these differ,
+    twice = make_spec({"name": "x", "scaling": {**scaling, "models": ["bundled"]}})
+    assert len(twice.cells()) == 1  # and these do not.
+
+
+def test_epochs_decide_the_updates_where_steps_are_0():
+    table = {**SFT, "examples": [8, 30], "steps": 0, "epochs": 3}
+    cells = make_spec({"name": "x", "scaling": table}).cells()
+    assert {(c.examples, c.steps) for c in cells} == {(8, 6), (30, 24)}
+
+
+def test_the_familiar_view_has_the_sentences_of_the_longest_problems():
+    cells = make_spec({"name": "x", "orders": {**SFT, "longer_n_ops": [4, 7], "familiar": 99}}).cells()
+    assert {(c.positions, c.sentences) for c in cells} == {(99, 15), (0, 0)}
+    assert {c.order for c in cells} == {"forward", "backward", "hierarchical"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"engine": "trl", "scaling": {"points": 2}}, "at the end only"),
+        ({"engine": "trl", "orders": {}}, "does not spread positions"),
+        ({"engine": "none", "scaling": {}}, "unknown engine"),
+        ({"surface": "none", "scaling": {}}, "unknown surface"),
+        ({"scaling": {"thresholds": [1.5]}}, "thresholds"),
+        ({"scaling": {"points": 100}}, "points 1..60"),
+        ({"orders": {"views": ["odd"]}}, "unknown view"),
+        ({"orders": {"orders": ["sideways"]}}, "unknown order"),
+        ({"modulus": 1, "scaling": {}}, "modulus"),
+    ],
+)
+def test_settings_that_no_cell_could_have(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_spec({"name": "x"} | settings)
+
+
+def test_a_cell_waits_for_those_it_needs(tiny_base, tmp_path):
+    table = {**SFT, "formats": ["explicit"], "examples": [8], "steps": 2, "learning_rates": [1e-3, 2e-3]}
+    spec = make_spec({"name": "x", "model": str(tiny_base), "scaling": table})
+    store = Store.create(tmp_path, spec, {})
+    assert store.ready() == 2
+    first, second = store.claim("here:1"), store.claim("here:2")
+    assert {first.seed, second.seed} == {TUNING_SEED}
+    assert store.claim("here:3") is None
+    store.finish(first.digest, "here:1", {"x": 1}, 1.0)
+    assert store.ready() == 0
+    store.finish(second.digest, "here:2", {"x": 2}, 1.0)
+    last = store.claim("here:3")
+    assert isinstance(last, SFTCell)
+    assert store.workspace(last).results == {first.digest: {"x": 1}, second.digest: {"x": 2}}
+    store.release(last.digest, "here:3")
+    assert store.ready() == 1
+
+
+def test_a_workspace_packs_what_a_cell_left(tmp_path):
+    here, there = Workspace(tmp_path / "a"), Workspace(tmp_path / "b")
+    here.completions("d1", "test").parent.mkdir(parents=True)
+    here.completions("d1", "test").write_bytes(b"x")
+    here.completions("d2", "test").write_bytes(b"y")
+    with here.new_weights("d1") as directory:
+        (directory / "model.safetensors").write_bytes(b"z")
+    with pytest.raises(RuntimeError), here.new_weights("d3"):
+        raise RuntimeError
+    assert [path.name for path in (tmp_path / "a" / "weights").iterdir()] == ["d1"]
+    there.unpack(here.pack(here.files("d1")))
+    assert (there.weights("d1") / "model.safetensors").read_bytes() == b"z"
+    assert [p.name for p in there.files("d1")] == ["d1.test.parquet", "model.safetensors"]
+
+
+def test_an_estimate_counts_tokens_and_needs_the_parameters():
+    spec = load_spec("quick")
+    part = estimate(spec)["scaling"]
+    assert part.cells == 36
+    per_sequence = part.trained_tokens / (36 * 70 * 24)
+    assert 60 < per_sequence < 130  # A prompt of 5 operations and a mean of four formats.
+    assert part.training_flops == pytest.approx(6 * 640_128 * part.trained_tokens)
+    unknown = make_spec({"name": "x", "model": "org/model", "scaling": {**SFT, "examples": [8]}})
+    with pytest.raises(ValueError, match="state its `parameters`"):
+        estimate(unknown)
+
+
+def test_a_dry_run_runs_nothing(tmp_path, capsys):
+    assert main(["study", "run", "paper", "--dry-run", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["experiments"]["scaling"]["cells"] == 108
+    assert made["gpu_hours"] > 10
+    assert main(["study", "run", "quick"]) == 2
+    assert "--output-dir" in capsys.readouterr().err
+
+
+def test_a_whole_study_of_every_experiment(tiny_base, tmp_path, capsys):
+    """Each experiment at its smallest, on an untrained model, to the reports in every form."""
+    tables = {
+        "scaling": {**SFT, "formats": ["explicit", "implicit:2"], "examples": [4, 8], "steps": 2, "points": 2},
+        "repetition": {
+            **SFT, "formats": ["composed:2", "implicit:2"], "examples": 4, "epochs": [1, 2], "edited_count": 2
+        },
+        "orders": {**SFT, "longer_n_ops": [4], "examples": 4, "steps": 1},
+    }  # fmt: skip
+    lines = ['name = "all"', f"model = {json.dumps(str(tiny_base))}", "bootstrap = 20"]
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    file, out = tmp_path / "all.toml", tmp_path / "out"
+    file.write_text("\n".join(lines))
+    assert main(["study", "run", str(file), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["cells"] == {"done": 4 + 4 + 6}
+    assert [f["id"] for f in made["findings"]] == ["F1", "F2a", "F2b", "F4"]
+    assert {f["verdict"] for f in made["findings"]} == {"inconclusive"}
+    page = (out / "report.html").read_text()
+    for key in ("fig-flops", "fig-repetition-memory", "fig-orders-plain"):
+        assert f'id="{key}"' in page
+    for form in ("markdown", "csv", "json", "svg"):
+        assert main(["study", "report", str(out), "--format", form]) == 0
+    printed = capsys.readouterr().out.split()
+    assert (out / "report.md").read_text().count("### F") == 4
+    assert json.loads((out / "report.json").read_text())["repetition"]
+    assert "finding-F2b.csv" in {path.name for path in (out / "tables").iterdir()}
+    assert (out / "figures" / "orders.svg").read_text().startswith("<svg")
+    assert len(printed) > 10
+    assert main(["study", "status", str(out)]) == 0
+    assert main(["advise", "--examples", "8", "--n-ops", "3", "--study", str(out), "--json"]) == 0
+    capsys.readouterr()
