@@ -25,6 +25,9 @@ from zipthought.report.data import (
     ExplorerProblem,
     FindingRow,
     LossPoint,
+    PathPoint,
+    ProfilePoint,
+    RepetitionPoint,
     ReportData,
     ThresholdRow,
 )
@@ -72,6 +75,41 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
             cells.append(
                 CellRow(format="explicit", order=order, examples=10000, seed=0, n_ops=str(k), n=100, accuracy=value)
             )
+        for view in ("order", "order, familiar"):
+            for seed in range(seeds):
+                for k in (3, 4, 5, 6):
+                    shared = {"format": "explicit", "order": order, "stage": view, "examples": 3000, "seed": seed}
+                    value = max(0.02, 0.9 - drop * 4 * max(0, k - 4) - seed / 50)
+                    cells.append(CellRow(**shared, n_ops=str(k), n=100, accuracy=value))
+                    if k < 5:
+                        cells.append(CellRow(**shared, n_ops=str(k), n=50, accuracy=1.0, split="train"))
+    paths = [
+        PathPoint(
+            format=name, examples=10000, seed=seed, step=step, flops=6e8 * step * tokens[name], n=400,
+            accuracy=curve(name, 20 * step),
+        )
+        for name in FORMATS
+        for seed in range(seeds)
+        for step in (100, 200, 400)
+    ]  # fmt: skip
+    repetition = [
+        RepetitionPoint(
+            format=name, epochs=epochs, seed=seed, test=0.1 + gain * epochs, train=min(1.0, 0.2 * epochs),
+            memorized=memory * epochs,
+        )
+        for name, gain, memory in (("composed:2", 0.03, 0.0), ("implicit:2", 0.0, 0.05))
+        for epochs in (1, 4, 16)
+        for seed in range(seeds)
+    ]  # fmt: skip
+    profiles = [
+        ProfilePoint(
+            branch=branch, run="composed:2 after 15 updates", seed=seed, lengths="trained", tokens=place * 1000,
+            excess=0.3 + rise * place, accuracy=0.2 + rise * place, response_tokens=40.0 + place,
+        )
+        for branch, rise in (("RLVR", 0.2), ("SFT, same updates", 0.0))
+        for seed in range(seeds)
+        for place in range(3)
+    ]  # fmt: skip
     values = [80 * 1.2**i for i in range(28)]
     curves = [
         CurvePoint(
@@ -123,6 +161,7 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
               "formats": list(FORMATS)},
         environment={"python": "3.11.7", "torch": "2.9.1", "threads": 2, "machine": "x86_64", "gpu": None},
         findings=findings, cells=cells, curves=curves, thresholds=thresholds, training=losses,
+        paths=paths, profiles=profiles, repetition=repetition,
         problems=[traces(i) for i in range(problems)],
     )  # fmt: skip
 
@@ -215,7 +254,9 @@ def test_the_file_is_small_and_asks_for_nothing(whole):
 
 def test_every_figure_is_drawn_once_with_its_data(whole):
     page = Page(whole)
-    names = ["examples", "tokens", "flops", "response", "memorization", "lengths", "losses"]
+    names = ["examples", "tokens", "flops", "repetition", "repetition-train", "repetition-memory"]
+    names += ["profile", "profile-accuracy", "profile-tokens", "orders", "orders-plain"]
+    names += ["response", "memorization", "lengths", "losses"]
     assert list(page.data["figures"]) == [f"fig-{name}" for name in names]
     for key, spec in page.data["figures"].items():
         assert page.ids.count(key) == 1
@@ -396,9 +437,10 @@ def _walk(page, address: str, keys) -> None:
 
     page.get(address)
     WebDriverWait(page, 30).until(lambda _: one("html").get_attribute("data-ready") == "yes")
-    assert len(many(".chart svg")) == 6  # the seventh, FLOPs, waits behind its switch
-    page.execute_script("document.querySelector('.switch input[value=fig-flops]').click()")
-    WebDriverWait(page, 10).until(lambda _: many("#fig-flops svg"))
+    assert len(many(".chart svg")) == 9  # a plate each; the others wait behind their switches
+    for key in ("flops", "repetition-memory", "profile-accuracy", "orders-plain"):
+        page.execute_script(f"document.querySelector('.switch input[value=fig-{key}]').click()")
+        WebDriverWait(page, 10).until(lambda _, key=key: many(f"#fig-{key} svg .mark-line path"))
 
     fill = "return getComputedStyle(document.querySelector('#fig-response svg .mark-symbol path')).fill"
     light = page.execute_script(fill)

@@ -149,7 +149,7 @@ def f1(measured: Sequence[Scaled], findings: int = 1) -> Finding:
                             "needs": _bound(points[fmt], scale[fmt]),
                             "explicit needs": _bound(points["explicit"], scale["explicit"]),
                             "ratio": _ratio(points[fmt], points["explicit"], ratio),
-                            "interval": f"{ratios[fmt].low:.2f} to {ratios[fmt].high:.2f}",
+                            "interval": _range(ratios[fmt]),
                         }
                     )
                 if at == threshold:
@@ -158,7 +158,7 @@ def f1(measured: Sequence[Scaled], findings: int = 1) -> Finding:
                         decisive = ratios
     first = measured[0]
     shown = {row["format"]: row["ratio"] for row in reversed(rows[: len(decisive)])}
-    parts = [f"{fmt} {shown[fmt]} times ({c.low:.2f} to {c.high:.2f})" for fmt, c in decisive.items()]
+    parts = [f"{fmt} {shown[fmt]} times ({_range(c)})" for fmt, c in decisive.items()]
     summary = f"Examples to reach {threshold}, against explicit: {'; '.join(parts)}; {first.seeds} seeds."
     others = [
         f"equal {VIEW_NAMES[view]}: {verdicts[first.model, view]}"
@@ -200,6 +200,13 @@ def _ratio(mine: Threshold, base: Threshold, value: float) -> str:
     sign = "> " if mine.censored == "above" or base.censored == "below" else ""
     sign = "< " if mine.censored == "below" or base.censored == "above" else sign
     return f"{sign}{value:.2f}"
+
+
+def _range(compared: Comparison) -> str:
+    """The interval of a ratio, whose ends may be unknown."""
+    if math.isinf(compared.high):
+        return f"{compared.low:.2f} or more" if compared.low else "unknown"
+    return f"{compared.low:.2f} to {compared.high:.2f}" if compared.low else f"{compared.high:.2f} or less"
 
 
 def _bound(threshold: Threshold, scale: float) -> str:
