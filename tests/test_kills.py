@@ -61,7 +61,11 @@ def test_twenty_kills_change_nothing(tiny_base, tmp_path):
     directory = tmp_path / "cut"
     runner, killed, at_work = start(directory), {"runner": 0, "worker": 0}, 0
     while sum(killed.values()) < KILLS:
-        time.sleep(rng.uniform(0.5, 6.0))
+        of_worker = rng.random() < 0.5
+        deadline = time.monotonic() + 60
+        while of_worker and runner.poll() is None and not children(runner.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.2, 5.0))
         workers = children(runner.pid) if runner.poll() is None else []
         if runner.poll() is not None:
             # Done before all kills: the rest of them hit a study that is begun again from its last cells.
@@ -75,7 +79,7 @@ def test_twenty_kills_change_nothing(tiny_base, tmp_path):
             runner = start(directory)
             continue
         at_work += Store.open(directory).counts().get("running", 0) > 0 if (directory / "study.db").exists() else 0
-        if workers and rng.random() < 0.5:
+        if workers and of_worker:
             os.kill(rng.choice(workers), signal.SIGKILL)
             killed["worker"] += 1
         else:

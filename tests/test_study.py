@@ -164,3 +164,34 @@ def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path
     again = subprocess.run(command(tmp_path / "cut"), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert _results(tmp_path / "cut") == _results(tmp_path / "whole")
+
+
+def test_ctrl_c_stops_the_workers_and_loses_nothing(spec, tmp_path):
+    file, out = tmp_path / "small.toml", tmp_path / "out"
+    file.write_text(_toml(spec, scaling={**SCALING, "steps": 2000}))
+    command = [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(out)]
+    running = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (out / "study.db").exists() and Store.open(out).counts().get("running"):
+            break
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGINT)  # As a terminal does: to the runner and its workers.
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert b"interrupted" in said
+    assert Store.open(out).counts() == {"pending": 4}
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)  # Nobody of the group is left.
+
+
+def test_a_cell_that_fails_is_reported_with_those_that_wait_for_it(spec, tmp_path):
+    file, out = tmp_path / "small.toml", tmp_path / "out"
+    table = {**SCALING, "n_ops": [1], "examples": [400], "steps": 100, "learning_rates": [1e-3, 2e-3]}
+    file.write_text(_toml(spec, scaling=table))
+    command = [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(out)]
+    done = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "training structures of n_ops=1 for 400 examples" in " ".join(done.stderr.split())
+    assert "2 cells wait for one that failed" in done.stderr
+    assert Store.open(out).counts() == {"failed": 4, "pending": 2}
