@@ -105,7 +105,6 @@ def reference():
                 },
             )
         ],
-        verdicts={"F1": "supported"},
     )
 
 

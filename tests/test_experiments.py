@@ -183,5 +183,11 @@ def test_a_whole_study_of_every_experiment(tiny_base, tmp_path, capsys):
     assert (out / "figures" / "orders.svg").read_text().startswith("<svg")
     assert len(printed) > 10
     assert main(["study", "status", str(out)]) == 0
-    assert main(["advise", "--examples", "8", "--n-ops", "3", "--study", str(out), "--json"]) == 0
+    assert main(["study", "report", str(out), "--format", "reference"]) == 0
     capsys.readouterr()
+    answers = []
+    for study in (out, out / "reference.json"):
+        assert main(["advise", "--examples", "8", "--n-ops", "3", "--study", str(study), "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1]
+    assert main(["advise", "--examples", "8", "--n-ops", "3", "--study", str(out / "report.json")]) == 2

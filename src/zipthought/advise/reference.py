@@ -66,8 +66,6 @@ class Reference:
     formats: list[FormatRuns]
     repetition: list[Repetition] = field(default_factory=list)
     branches: list[Branches] = field(default_factory=list)
-    verdicts: dict[str, str] = field(default_factory=dict)
-    """Finding -> its verdict."""
 
     @property
     def examples(self) -> tuple[int, int]:
@@ -84,7 +82,7 @@ def from_store(store: Store) -> Reference:
     """The measurements of a study's finished cells. Raises `ValueError` where it has no data-scaling grid that is
     finished in some format."""
     from ..study.cells import SFTCell
-    from ..study.findings import findings, measure
+    from ..study.findings import decomposition, repetition
 
     spec, results = store.spec, store.results()
     if spec.scaling is None:
@@ -109,7 +107,8 @@ def from_store(store: Store) -> Reference:
         tokens[cell.format] = largest, responses, trained
     if not runs:
         raise ValueError(f"{store.directory} has no finished cell of the experiment 'scaling' yet")
-    measured = measure(store)
+    repeated = repetition.collect(store, spec.repetition) if spec.repetition else {}
+    decomposed = decomposition.collect(store, spec.decomposition) if spec.decomposition else []
     return Reference(
         name=spec.name,
         model=model,
@@ -137,7 +136,7 @@ def from_store(store: Store) -> Reference:
                     for i, e in enumerate(found.epochs)
                 },
             )
-            for fmt, found in (measured.repetition or {}).items()
+            for fmt, found in repeated.items()
         ],
         branches=[
             Branches(
@@ -151,20 +150,28 @@ def from_store(store: Store) -> Reference:
                     for state in found.correct
                 },
             )
-            for found in measured.decomposition or []
+            for found in decomposed
         ],
-        verdicts={finding.id: finding.verdict for finding in findings(store, measured)},
     )
 
 
-def load(directory: Path | None) -> Reference:
-    """Of a study's directory, or of the reference that ships. Raises `ValueError` as `Store.open` and `from_store`."""
-    if directory is not None:
+def load(study: Path | None) -> Reference:
+    """Of a study's directory, of a file that ``study report --format reference`` wrote, or (None) the one that ships.
+
+    Raises `ValueError` as `Store.open` and `from_store` do, and for a file that is no reference.
+    """
+    if study is None:
+        text = resources.files("zipthought.advise").joinpath(f"{SHIPPED}.json").read_text("utf-8")
+    elif study.is_file():
+        text = study.read_text("utf-8")
+    else:
         from ..study.store import Store
 
-        return from_store(Store.open(directory))
-    text = resources.files("zipthought.advise").joinpath(f"{SHIPPED}.json").read_text("utf-8")
-    return from_plain(json.loads(text))
+        return from_store(Store.open(study))
+    try:
+        return from_plain(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{study} is no reference that a study's report wrote") from error
 
 
 def from_plain(value: Mapping[str, Any]) -> Reference:

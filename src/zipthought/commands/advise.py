@@ -48,7 +48,8 @@ def advise(
             --data); 0 is no limit.
         epochs: Passes over the examples; 0: as many as the measured runs made.
         rlvr: Whether RLVR follows.
-        study: A study's directory; without it, the reference that ships.
+        study: A study's directory, or the file that its report wrote with --format reference; without it, the
+            reference that ships.
         data: Solutions of your own, in any layout that `zipthought compress` reads, to be profiled and answered for.
         tokenizer: A Hugging Face tokenizer to count --data with (a directory, or a tokenizer.json).
         json: Print the advice as one object on standard output.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -77,7 +78,7 @@ def run(
 def report(
     directory: Annotated[Path, tyro.conf.Positional],
     output: Path | None = None,
-    format: Literal["html", "markdown", "csv", "json", "png", "svg"] = "html",  # noqa: A002
+    format: Literal["html", "markdown", "csv", "json", "png", "svg", "reference"] = "html",  # noqa: A002
     json: bool = False,
 ) -> int:
     """Rebuild the report from the store.
@@ -86,7 +87,7 @@ def report(
         directory: Of the study.
         output: Where it goes: a file, or for csv, png and svg a directory; by default in the study's directory.
         format: html is the whole report; markdown has verdicts and tables; csv the tables, a file each; json all that
-            the report is made of; png and svg the figures, a file each.
+            the report is made of; png and svg the figures, a file each; reference what `zipthought advise` reads.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study.store import Store
@@ -94,6 +95,13 @@ def report(
     store = Store.open(directory)
     if format == "html":
         _report(store, output or directory / REPORT_NAME, json)
+        return 0
+    if format == "reference":
+        from ..advise.reference import from_store
+
+        target = output or directory / "reference.json"
+        write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n")
+        print(target)
         return 0
     from ..report.exports import write_export
     from ..study.findings import measure
