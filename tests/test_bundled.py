@@ -8,7 +8,8 @@ import pytest
 
 from zipthought.evaluation.config import EvaluateConfig
 from zipthought.evaluation.evaluate import evaluate
-from zipthought.models.loading import BUNDLED, load, resolve
+from zipthought.models.loading import load
+from zipthought.models.names import BUNDLED, resolve
 
 
 @pytest.fixture(scope="module", params=BUNDLED)
