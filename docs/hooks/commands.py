@@ -9,8 +9,7 @@ from typing import Any
 from mkdocs.structure.files import File
 
 from zipthought.cli import COMMANDS, main, usage
-
-PRESETS = ("quick", "laptop", "decomposition", "paper")
+from zipthought.study.spec import PRESETS
 
 
 def help_of(words: str) -> str:

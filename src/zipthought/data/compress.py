@@ -179,7 +179,7 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
         raise ValueError(f"the output {config.output} is the input; choose another one")
     if not config.output.suffix and config.output.exists() and not config.output.is_dir():
         raise NotADirectoryError(f"the output directory {config.output} is a file; choose another one")
-    _counter(config.tokenizer)  # Raises here rather than in every process.
+    token_counter(config.tokenizer)  # Raises here rather than in every process.
     counts = Counts(formats)
     items = iter(read_source(config.input))
     first = next(items, None)  # Raises for what cannot be opened, before anything is written.
@@ -240,7 +240,7 @@ def _work(config: CompressConfig, batches: Iterator[list[SourceItem]]) -> Iterat
 def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Done:
     """The lines of some items in each format, and the lines of those that are rejected."""
     formats = config.parsed_formats
-    count = _counter(config.tokenizer)
+    count = token_counter(config.tokenizer)
     counts = Counts(formats)
     outputs: list[tuple[TextFormat, str, list[str], list[int]]] = [
         (fmt, str(fmt), [], counts.ratios[str(fmt)]) for fmt in formats
@@ -409,7 +409,7 @@ class _Lines:
 
 
 @cache
-def _counter(tokenizer: str) -> Callable[[str], int]:
+def token_counter(tokenizer: str) -> Callable[[str], int]:
     """What counts the tokens of a text. Raises `ValueError` for a tokenizer that cannot be loaded."""
     if not tokenizer:
         return count_pieces

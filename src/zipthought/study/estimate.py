@@ -7,16 +7,16 @@ that a well-set job reaches on one H100: an estimate to plan with, not a measure
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..data.compress import token_counter
 from ..data.records import make_record
 from ..data.sampling import SamplerConfig, sample_batch
 from ..models.names import resolve
-from ..surfaces import count_pieces
 from .cells import BEFORE, Cell, DecompositionCell, SFTCell
 from .spec import StudySpec
 
@@ -112,7 +112,8 @@ def _tokens(cell: SFTCell | DecompositionCell, fmt: str, order: str, n_ops: tupl
 def _lengths(
     model: str, surface: str, modulus: int, number_range: int, fmt: str, order: str, n_ops: int
 ) -> tuple[float, float]:
-    count = _counter(model)
+    file = Path(resolve(model)) / "tokenizer.json"
+    count = token_counter(str(file) if file.exists() else "")
     config = SamplerConfig(n_ops=n_ops, modulus=modulus, number_range=number_range)
     batch = sample_batch(config, "train", range(SAMPLED))
     records = [make_record(batch.problem(row), fmt, order, surface) for row in range(SAMPLED)]
@@ -120,28 +121,12 @@ def _lengths(
     return prompts / SAMPLED, sum(count(r["completion"]) for r in records) / SAMPLED
 
 
-@lru_cache
-def _counter(model: str) -> Callable[[str], int]:
-    """How many tokens a text has."""
-    file = Path(resolve(model)) / "tokenizer.json"
-    if not file.exists():
-        return count_pieces
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
-    return lambda text: len(tokenizer.encode(text).ids)
-
-
 def _parameters(model: str) -> int:
     """Of a model on this disk; 0 for another one."""
-    import json
-    import math
-    import struct
+    from safetensors import safe_open
 
     total = 0
     for path in Path(resolve(model)).glob("*.safetensors"):
-        with path.open("rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(size))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        with safe_open(path, "numpy") as file:
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     return total

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 from .cells import Cell, make_cell, plain
 from .execute import FAILURES, execute
-from .store import HEARTBEAT_SECONDS, Store, worker_name
+from .store import Store, worker_name
 from .workspace import Workspace
 
 POLL_SECONDS = 0.5
@@ -60,50 +59,40 @@ def run(
     task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(run_packed)
     worker = worker_name()
     running: dict[Any, Cell] = {}
-    stop = threading.Event()
-
-    def beat() -> None:
-        while not stop.wait(HEARTBEAT_SECONDS):
-            for cell in list(running.values()):
-                store.beat(cell.digest, worker)
-
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
     store.release_dead()
     store.retry_failed()
-    try:
-        while True:
-            if on_progress:
-                on_progress(store.counts())
-            while len(running) < _slots(ray, threads, gpus) and (cell := store.claim(worker)):
-                workspace = store.workspace(cell)
-                weights = [path for n in cell.needs() if n.keeps_weights for path in workspace.files(n.digest)]
-                packed = workspace.pack(path for path in weights if path.suffix != ".parquet")
-                running[task.remote(json.dumps(plain(cell)), workspace.results, packed, threads)] = cell
-            if not running:
-                if not store.ready():
-                    break
-                time.sleep(POLL_SECONDS)  # No node has room at the moment.
-                continue
-            done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
-            for reference in done:
-                cell = running.pop(reference)
-                try:
-                    result, archive, seconds, why = ray.get(reference)
-                except ray.exceptions.RayError as error:
-                    result, archive, seconds, why = None, b"", 0.0, f"its worker died: {type(error).__name__}"
-                if result is None:
-                    store.fail(cell.digest, worker, why)
-                else:
-                    store.workspace().unpack(archive)
-                    store.finish(cell.digest, worker, result, seconds)
-    finally:
-        stop.set()
-        heart.join()
-        for reference, cell in running.items():
-            ray.cancel(reference, force=True)
-            store.release(cell.digest, worker)
-        ray.shutdown()
+    with store.beating(worker, lambda: [cell.digest for cell in list(running.values())]):
+        try:
+            while True:
+                if on_progress:
+                    on_progress(store.counts())
+                while len(running) < _slots(ray, threads, gpus) and (cell := store.claim(worker)):
+                    workspace = store.workspace(cell)
+                    weights = [path for n in cell.needs() if n.keeps_weights for path in workspace.files(n.digest)]
+                    packed = workspace.pack(path for path in weights if path.suffix != ".parquet")
+                    running[task.remote(json.dumps(plain(cell)), workspace.results, packed, threads)] = cell
+                if not running:
+                    if not store.ready():
+                        break
+                    time.sleep(POLL_SECONDS)  # No node has room at the moment.
+                    continue
+                done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+                for reference in done:
+                    cell = running.pop(reference)
+                    try:
+                        result, archive, seconds, why = ray.get(reference)
+                    except ray.exceptions.RayError as error:
+                        result, archive, seconds, why = None, b"", 0.0, f"its worker died: {type(error).__name__}"
+                    if result is None:
+                        store.fail(cell.digest, worker, why)
+                    else:
+                        store.workspace().unpack(archive)
+                        store.finish(cell.digest, worker, result, seconds)
+        finally:
+            for reference, cell in running.items():
+                ray.cancel(reference, force=True)
+                store.release(cell.digest, worker)
+            ray.shutdown()
     return store.counts()
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from ..core.compress import compress
 from ..core.problem import Problem
 from ..data.sampling import SamplerConfig, sample_batch
-from ..evaluation.evaluate import read_completions
 from ..evaluation.metrics import Row
 from ..report.data import (
     CellRow,
@@ -157,11 +156,7 @@ def _decomposed_problems(store: Store, spec: StudySpec) -> list[ExplorerProblem]
     runs = [p for p in complete_parts(store, settings) if p[BEFORE].seed == settings.seeds_of(spec)[0]]
     if not runs:
         return []
-    written = {
-        cell.digest: read_completions(store.workspace().completions(cell.digest, state))
-        for parts in runs
-        for state, cell in parts.items()
-    }
+    written = {cell.digest: store.completions(cell.digest, state) for parts in runs for state, cell in parts.items()}
     lengths = settings.n_ops + settings.longer_n_ops
     problems = []
     for n_ops in lengths:
@@ -263,7 +258,7 @@ def _problems(store: Store, spec: StudySpec, runs: Sequence[tuple[str, StoredCel
         cells = [c for stage, c in runs if stage == STAGES[name] and c.config.seed == experiment.seeds_of(spec)[0]]
         sizes = [_size(c) for c in cells]
         shown = [c for c in cells if _size(c) in (min(sizes), max(sizes))]
-        written = {c.digest: read_completions(store.workspace().completions(c.digest, "test")) for c in shown}
+        written = {c.digest: store.completions(c.digest) for c in shown}
         if not written:
             continue
         keys = sorted({(row["n_ops"], row["index"]) for row in next(iter(written.values()))})

@@ -12,7 +12,6 @@ import platform
 import shlex
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +21,7 @@ from typing import Any
 
 from .. import __version__
 from .execute import FAILURES, execute
-from .store import HEARTBEAT_SECONDS, MAX_ATTEMPTS, Store, worker_name
+from .store import MAX_ATTEMPTS, Store, worker_name
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "altair")
 
@@ -60,24 +59,14 @@ def _work(directory: str, threads: int) -> None:
     store, worker = Store(Path(directory)), worker_name()
     parent = multiprocessing.parent_process()
     while parent is not None and parent.is_alive() and (cell := store.claim(worker)):
-        done = threading.Event()
-
-        def beat(digest: str = cell.digest, done: threading.Event = done) -> None:
-            while not done.wait(HEARTBEAT_SECONDS):
-                store.beat(digest, worker)
-
-        heart = threading.Thread(target=beat, daemon=True)
-        heart.start()
-        began = time.perf_counter()
-        try:
-            result = execute(cell, store.workspace(cell), threads)
-        except FAILURES as error:
-            store.fail(cell.digest, worker, f"{type(error).__name__}: {error}")
-        else:
-            store.finish(cell.digest, worker, result, time.perf_counter() - began)
-        finally:
-            done.set()
-            heart.join()
+        digest, began = cell.digest, time.perf_counter()
+        with store.beating(worker, lambda digest=digest: [digest]):  # type: ignore[misc]
+            try:
+                result = execute(cell, store.workspace(cell), threads)
+            except FAILURES as error:
+                store.fail(digest, worker, f"{type(error).__name__}: {error}")
+            else:
+                store.finish(digest, worker, result, time.perf_counter() - began)
 
 
 def run(

@@ -11,13 +11,15 @@ import json
 import os
 import socket
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.metrics import Row
 from .cells import Cell, make_cell, plain
 from .spec import StudySpec, make_spec
 from .workspace import Workspace
@@ -155,6 +157,13 @@ class Store:
         """Digest -> result of the cells that are done."""
         return {cell.digest: cell.result for cell in self.cells() if cell.result}
 
+    def completions(self, digest: str, name: str = "test") -> list[Row]:
+        """The completions that a cell left under a name, in order of n_ops and index."""
+        from ..evaluation.evaluate import read_completions  # imports transformers, which `study status` need not
+
+        rows = read_completions(Workspace(self.directory).completions(digest, name))
+        return sorted(rows, key=lambda row: (row["n_ops"], row["index"]))
+
     def workspace(self, cell: Cell | None = None) -> Workspace:
         """Where the files of cells are; with the results that `cell` needs."""
         results = self.results() if cell and cell.needs() else {}
@@ -197,6 +206,24 @@ class Store:
                 )
             db.execute("COMMIT")
         return make_cell(json.loads(found[1])) if found else None
+
+    @contextmanager
+    def beating(self, worker: str, digests: Callable[[], Iterable[str]]) -> Iterator[None]:
+        """Say in the background that the worker still runs the cells that `digests` names, until the block ends."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(HEARTBEAT_SECONDS):
+                for digest in digests():
+                    self.beat(digest, worker)
+
+        heart = threading.Thread(target=beat, daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            done.set()
+            heart.join()
 
     def beat(self, digest: str, worker: str) -> None:
         """Say that the worker still runs the cell."""

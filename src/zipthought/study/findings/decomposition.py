@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ...core.formats import parse_format
-from ...evaluation.evaluate import read_completions
 from ..cells import BEFORE, BRANCHES, DecompositionCell
 from ..decomposition import excess_counts
 from ..experiments import Decomposition
@@ -72,7 +71,7 @@ def collect(store: Store, decomposition: Decomposition) -> list[Decomposed]:
         correct: dict[str, list[Any]] = defaultdict(list)
         for state in (BEFORE, *BRANCHES):
             for parts in runs:
-                rows = read_completions(store.workspace().completions(parts[state].digest, state))
+                rows = store.completions(parts[state].digest, state)
                 excess[state].append([excess_counts(row["stated"], k, row["n_ops"]) for row in rows])
                 correct[state].append([row["correct"] for row in rows])
                 trained = np.array([row["n_ops"] in lengths for row in rows])

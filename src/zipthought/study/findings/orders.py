@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...evaluation.evaluate import read_completions
 from ..cells import SFTCell
 from ..experiments import Orders
 from ..statistics import bootstrap_means
@@ -54,13 +53,7 @@ def collect(store: Store, orders: Orders) -> dict[tuple[str, str], Ordered]:
     made = {}
     for pair in pairs if complete else ():
         cells = [found[*pair, seed] for seed in complete]
-        runs = [
-            sorted(
-                read_completions(store.workspace().completions(cell.digest, "test")),
-                key=lambda row: (row["n_ops"], row["index"]),
-            )
-            for cell in cells
-        ]
+        runs = [store.completions(cell.digest) for cell in cells]
         n_ops = np.array([row["n_ops"] for row in runs[0]])
         longer = n_ops > max(orders.n_ops)
         beyond = [row for run in runs for row in run if row["n_ops"] > max(orders.n_ops)]

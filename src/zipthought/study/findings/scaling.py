@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.formats import parse_format
-from ...evaluation.evaluate import read_completions
 from ..cells import SFTCell
 from ..experiments import Scaling
 from ..statistics import Fit, Outcomes, Threshold, fit_formats
@@ -87,8 +86,7 @@ def collect(store: Store, scaling: Scaling) -> list[Scaled]:
 
 def correct_rows(store: Store, digest: str, name: str = "test") -> list[bool]:
     """Whether each held-out problem was solved, in order of n_ops and index."""
-    rows = read_completions(store.workspace().completions(digest, name))
-    return [row["correct"] for row in sorted(rows, key=lambda row: (row["n_ops"], row["index"]))]
+    return [row["correct"] for row in store.completions(digest, name)]
 
 
 def _coarse(fits: dict[str, Fit]) -> list[str]:
