@@ -67,6 +67,16 @@ def test_experiments_share_cells():
     assert len(twice.cells()) == 1  # and these do not.
 
 
+def test_other_bases_run_the_grid_without_the_baseline():
+    table = {**SFT, "formats": ["explicit", "answer-only"], "examples": [16], "steps": 8, "learning_rates": [1e-3]}
+    cells = make_spec({"name": "x", "scaling": {**table, "models": ["bundled-deep"]}}).cells()
+    assert {(c.model, c.format) for c in cells} == {
+        ("bundled", "explicit"),
+        ("bundled", "answer-only"),
+        ("bundled-deep", "explicit"),
+    }
+
+
 def test_epochs_decide_the_updates_where_steps_are_0():
     table = {**SFT, "examples": [8, 30], "steps": 0, "epochs": 3}
     cells = make_spec({"name": "x", "scaling": table}).cells()

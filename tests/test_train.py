@@ -12,7 +12,7 @@ from zipthought.data.chat import messages
 from zipthought.data.records import make_record
 from zipthought.data.sampling import SamplerConfig, sample_batch
 from zipthought.data.splits import split_of
-from zipthought.models.tiny import build_tiny, tiny_config
+from zipthought.models.tiny import build_tiny, grow, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.surfaces import terse, verify
 from zipthought.train.batches import EpochBatches, Example, bucketed, collate
@@ -234,6 +234,20 @@ def test_a_granularity_mix_mixes(tokenizer):
     texts = [tokenizer.decode(row, skip_special_tokens=True) for row in stream(0).ids]
     steps = {text.split("? ")[1].count(" . ") for text in texts}
     assert len(steps) > 1
+
+
+def test_a_grown_model_computes_what_it_did_and_learns_in_its_new_layers(tokenizer):
+    small = tiny(tokenizer).eval()
+    grown = grow(small, 2, seed=1)
+    ids = torch.randint(0, len(tokenizer), (2, 20))
+    assert torch.equal(small(ids).logits, grown.eval()(ids).logits)
+    assert grown.config.num_hidden_layers == small.config.num_hidden_layers + 2
+    fine_tune(grown, tokenizer, some_records(4), SFTConfig(steps=2, batch_size=4))
+    assert grown.model.layers[-1].mlp.down_proj.weight.abs().max() > 0
+    with pytest.raises(ValueError, match="only llama"):
+        grow(tiny(tokenizer, "gpt2"), 1, seed=0)
+    with pytest.raises(ValueError, match="adds to the model of init"):
+        PretrainConfig(grow=1)
 
 
 def test_messages_state_the_modulus_of_the_record():

@@ -33,7 +33,7 @@ def sft(
     Args:
         data: Records as `zipthought generate` writes them (JSON Lines or Parquet).
         output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
-        model: bundled, bundled-mixed, a directory with a model, or a hub id.
+        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id.
         config: How to fine-tune.
         resume: Go on from the checkpoint in output_dir, where there is one.
         device: auto, cpu or cuda; the engine trl finds its devices itself.
@@ -99,8 +99,8 @@ def rlvr(
 
     Args:
         output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
-        model: bundled, bundled-mixed, a directory with a model, or a hub id. Of a model that `train sft` wrote, the
-            structures of its training data are never asked.
+        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. Of a model that `train sft`
+            wrote, the structures of its training data are never asked.
         data: Records with the problems to train on; without it problems come from the sampler.
         exclude: Files of records whose structures are never asked.
         config: How to train.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-BUNDLED = ("bundled", "bundled-mixed")
+BUNDLED = ("bundled", "bundled-deep", "bundled-mixed")
 """Names of the bases that ship with the package, under ``models/bases/``."""
 
 
@@ -23,6 +23,6 @@ def resolve(name: str) -> str:
         return name
     if path.is_absolute() or name.startswith(".") or name.count("/") != 1:
         raise ValueError(
-            f"no model at {name!r}; use 'bundled', 'bundled-mixed', a directory with a model, or a hub id like org/name"
+            f"no model at {name!r}; use {', '.join(BUNDLED)}, a directory with a model, or a hub id like org/name"
         )
     return name

@@ -5,6 +5,7 @@ Sizes are about 0.2M, 0.6M and 2M parameters with the `terse` vocabulary, embedd
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -61,3 +62,21 @@ def build_tiny(config: PretrainedConfig, seed: int) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def grow(model: PreTrainedModel, layers: int, seed: int) -> PreTrainedModel:
+    """The model with that many layers added on top, whose outputs are zero, so that it computes what it did.
+
+    Block expansion as in Wu et al. 2024 (LLaMA Pro), the new blocks on top. Raises `ValueError` for an architecture
+    other than Llama's.
+    """
+    if model.config.model_type != "llama":
+        raise ValueError(f"only llama models can be grown, got {model.config.model_type}")
+    config = copy.deepcopy(model.config)
+    config.num_hidden_layers += layers
+    grown = build_tiny(config, seed)
+    grown.load_state_dict(model.state_dict(), strict=False)
+    for layer in grown.model.layers[-layers:]:
+        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
+        torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+    return grown

@@ -91,18 +91,21 @@ def render_card(card: dict[str, Any]) -> str:
         f"| {n} | {row['n']} | {row['accuracy']:.3f} | {row['faithful']:.3f} | {row['response_tokens']:.1f} |"
         for n, row in card["accuracy"].items()
     )
-    runs = "\n".join(
+    runs = list(enumerate(stages(card), 1))
+    table = "\n".join(
         f"| {place} | {c['recipe']['steps']:,} x {c['recipe']['batch_size']} | {c['tokens']:,} | "
         f"{c['recipe']['optimizer']['learning_rate']:g} | {c['recipe']['facts']:g} | {c['recipe']['lookups']:g} | "
         f"{c['recipe']['walks']:g} | {c['recipe'].get('starts', 0):g} | {c['recipe']['seed']} | {c['minutes']} |"
-        for place, c in enumerate(stages(card), 1)
+        for place, c in runs
     )
+    grown = " and ".join(f"{c['recipe']['grow']} layers before run {n}" for n, c in runs if c["recipe"].get("grow"))
+    added = f"\nLayers whose outputs are zero at first were added on top (`--grow`): {grown}." if grown else ""
     return f"""---
 license: apache-2.0
 library_name: transformers
 pipeline_tag: text-generation
 ---
-# zipthought base, {recipe["family"]} {recipe["size"]}
+# zipthought base, {recipe["family"]} {card["parameters"] / 1e6:.1f}M
 
 A tiny base model for studying compressed chains of thought on a laptop: {card["parameters"]:,} parameters, word-level
 tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups and chains of
@@ -111,11 +114,11 @@ tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups
 Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}), threads: {card["threads"]},
 {card["environment"]["processor"]}, torch {card["environment"]["torch"]}. Each run goes on from the one before it
 (`--init`); `card.json` holds their whole recipes. Shares of facts, look-ups, walks and starts (the first step
-alone); the rest are chains of the train split.
+alone); the rest are chains of the train split.{added}
 
 | run | updates x sequences | tokens | learning rate | facts | look-ups | walks | starts | seed | minutes |
 | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-{runs}
+{table}
 
 {card.get("notes", "")}
 Held-out structures (test split), greedy:

@@ -29,7 +29,7 @@ class SFTCell:
     KIND: ClassVar[str] = "sft"
 
     model: str
-    """`bundled`, `bundled-mixed`, `bundled-short`, a directory or a hub id."""
+    """`bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     model_digest: str
     """sha256 of the model's weights file, first 16 hex digits; `hub` for a model that is not on this disk."""
     engine: str

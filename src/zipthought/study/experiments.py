@@ -79,7 +79,8 @@ class Scaling(_SFTExperiment):
     """How much data does each format need (F1), and what does more data bring (F2a)?"""
 
     models: tuple[str, ...] = ()
-    """Other bases that the whole grid is run from, after `model`, which bears the verdicts."""
+    """Other bases that the grid is run from (the baseline `answer-only` is not), after `model`, which bears the
+    verdicts."""
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
     """`explicit`, `composed:k`, `implicit:k`, `answer-only`."""
     examples: tuple[int, ...] = (64, 256, 1024)
@@ -130,6 +131,7 @@ class Scaling(_SFTExperiment):
             for seed in self.seeds_of(spec)
             for examples in self.examples
             for fmt in map(str, map(parse_format, self.formats))
+            if model == self.model or fmt != "answer-only"
         ]
 
 

@@ -28,7 +28,7 @@ class StudySpec:
     name: str
     """Of the study, for the report."""
     model: str = "bundled"
-    """`bundled`, `bundled-mixed`, `bundled-short`, a directory or a hub id."""
+    """`bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     parameters: int = 0
     """Of a model that is not on this disk, for the estimate of ``--dry-run``."""
     engine: str = "native"

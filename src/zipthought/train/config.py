@@ -220,6 +220,8 @@ class PretrainConfig:
 
     init: str = ""
     """A model to go on from (a directory); empty for fresh weights. Then `family` and `size` are that model's."""
+    grow: int = 0
+    """Layers added on top of the model of `init`, which change nothing at first (their outputs are zero)."""
     family: str = "llama"
     """`llama` or `gpt2`."""
     size: str = "0.6M"
@@ -267,6 +269,8 @@ class PretrainConfig:
             raise ValueError(f"facts, lookups, walks and starts must be at least 0, their sum at most 1; got {shares}")
         if self.steps < 1 or self.batch_size < 1:
             raise ValueError(f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}")
+        if self.grow < 0 or (self.grow and not self.init):
+            raise ValueError(f"grow must be at least 0, and adds to the model of init; got {self.grow}")
 
     @property
     def chains(self) -> float:

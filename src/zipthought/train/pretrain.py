@@ -28,7 +28,7 @@ from ..data.chat import completion_ids, prompt_ids, prompt_messages
 from ..data.sampling import SamplerConfig, nouns, sample_batch
 from ..data.splits import split_of
 from ..models.loading import load
-from ..models.tiny import build_tiny, tiny_config
+from ..models.tiny import build_tiny, grow, tiny_config
 from ..models.tokenizer import MAX_NUMBER, build_tokenizer
 from ..surfaces import terse
 from ..surfaces.expressions import write
@@ -167,6 +167,8 @@ def pretrain(
     tokenizer = build_tokenizer()
     if config.init:
         model, _ = load(config.init, "cpu")
+        if config.grow:
+            model = grow(model, config.grow, config.seed)
     else:
         special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
         model = build_tiny(tiny_config(config.family, config.size, len(tokenizer), *special), config.seed)

@@ -45,14 +45,17 @@ def collect(store: Store, scaling: Scaling) -> list[Scaled]:
     """What the grid of each base measured. Seeds that are not complete in every format and data size are left out."""
     spec, results = store.spec, store.results()
     found: dict[str, dict[tuple[str, int, int], SFTCell]] = defaultdict(dict)
+    asked: dict[str, dict[str, None]] = defaultdict(dict)
     for cell in scaling.cells(spec):
-        if isinstance(cell, SFTCell) and cell.digest in results:
+        assert isinstance(cell, SFTCell)
+        asked[cell.model][cell.format] = None
+        if cell.digest in results:
             found[cell.model][cell.format, cell.seed, cell.examples] = cell
-    formats = list(dict.fromkeys(str(parse_format(fmt)) for fmt in scaling.formats))
     seeds = scaling.seeds_of(spec)
     most = max(scaling.examples)
     made = []
     for model, cells in found.items():
+        formats = asked[model]
         complete = [s for s in seeds if all((f, s, n) in cells for f in formats for n in scaling.examples)]
         outcomes: dict[str, Outcomes] = {}
         compute: dict[str, Outcomes] = {}
