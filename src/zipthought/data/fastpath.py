@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,20 +58,25 @@ class Bank:
         ]
         return texts
 
-    def texts(self, codes: np.ndarray) -> Callable[[slice], list[str]]:
-        """What gives the texts of some rows of codes (B, F): few rows at a time stay in the processor's cache."""
+    def texts(self, codes: np.ndarray, ends: np.ndarray) -> Callable[[slice], list[str]]:
+        """What gives the texts of some rows, few at a time, which stay in the processor's cache.
+
+        codes: of all rows, one after the other; ends: (B,) where each row's end.
+        """
         if self.size <= MAX_TABLE:
             if self._table is None:
                 self._table = self._make(np.arange(self.size))
             table = self._table
         else:
             distinct, inverse = np.unique(codes, return_inverse=True)
-            table, codes = self._make(distinct), inverse.reshape(codes.shape)
-        width, join = codes.shape[1], "".join
+            table, codes = self._make(distinct), inverse
+        places, join = [0, *ends.tolist()], "".join
 
         def some(rows: slice) -> list[str]:
-            flat = table.take(codes[rows].ravel()).tolist()
-            return [join(flat[i : i + width]) for i in range(0, len(flat), width)]
+            bounds = places[rows.start : rows.stop + 1]
+            first = bounds[0]
+            flat = table.take(codes[first : bounds[-1]]).tolist()
+            return [join(flat[low - first : high - first]) for low, high in pairwise(bounds)]
 
         return some
 
@@ -192,7 +198,6 @@ class _Prompts:
         else:
             subject, given, question = "{} = ", "{} . ", "? {}"
             relation, words = "{}{} . ", operations.piece
-        self._empty = bank.add(1, lambda _: "")
         self._subject = bank.add(len(names), lambda i: subject.format(names[i]))
         self._given = bank.add(config.number_range, given.format)
         self._question = bank.add(len(names), lambda i: question.format(names[i]))
@@ -206,17 +211,16 @@ class _Prompts:
         rest[:, 0] = batch.constant[:, 0] + self._given
         rest[:, 1 : n + 1] = name[:, :n] * self._operations.size + self._operations.codes(batch) + self._relation
         rest[:, n + 1 :] = batch.distractor_constant + self._given
-        unsaid = np.arange(batch.config.max_distractors) >= batch.distractors[:, None]
-        subject[:, n + 1 :][unsaid] = self._empty
-        rest[:, n + 1 :][unsaid] = self._empty
-
         sentences = subject.shape[1]
-        told = batch.sentence + (np.arange(rows) * sentences)[:, None]
+        places = batch.sentence + (np.arange(rows) * sentences)[:, None]
         codes = np.empty((rows, 2 * sentences + 1), dtype=np.int64)
-        codes[:, 0:-1:2] = subject.ravel().take(told)
-        codes[:, 1:-1:2] = rest.ravel().take(told)
+        codes[:, 0:-1:2] = subject.ravel().take(places)
+        codes[:, 1:-1:2] = rest.ravel().take(places)
         codes[:, -1] = name[:, n] + self._question
-        return self._bank.texts(codes)
+        told = 2 * (n + 1 + batch.distractors)
+        said = np.arange(2 * sentences + 1) < told[:, None]
+        said[:, -1] = True
+        return self._bank.texts(codes[said], np.cumsum(told + 1))
 
 
 class _Completions:
@@ -269,7 +273,10 @@ class _Completions:
         elif self._group:
             columns = self._stepwise(batch, values)
         columns.append(values[n] + self._answer)
-        return self._bank.texts(np.stack(columns, axis=1))
+        width = len(columns)
+        return self._bank.texts(
+            np.stack(columns, axis=1).ravel(), np.arange(width, width * (len(batch.index) + 1), width)
+        )
 
     def _stepwise(self, batch: Batch, values: np.ndarray) -> list[np.ndarray]:
         """The fragments of explicit and composed steps, each (B,)."""

@@ -114,9 +114,12 @@ class SamplerConfig:
 
 def _mix(x: np.ndarray) -> np.ndarray:
     """The finalizer of SplitMix64 (Steele, Lea & Flood 2014), elementwise on uint64."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = x ^ (x >> np.uint64(30))
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
 class _Draws:
@@ -132,8 +135,11 @@ class _Draws:
 
     def integers(self, purpose: str, count: int, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
         """(B, count) int64, uniform in low..high-1 (to within 2**-32 times the width)."""
-        span = np.asarray(high - low, dtype=np.uint64)
-        return ((self.bits(purpose, count) >> np.uint64(32)) * span >> np.uint64(32)).astype(np.int64) + low
+        drawn = self.bits(purpose, count)
+        drawn >>= np.uint64(32)
+        drawn *= np.asarray(high - low, dtype=np.uint64)
+        drawn >>= np.uint64(32)
+        return drawn.view(np.int64) + low
 
     def distinct(self, purpose: str, count: int, population: int) -> np.ndarray:
         """(B, count) int64, distinct within a row: the first `count` places of a Fisher-Yates shuffle."""
@@ -355,7 +361,7 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
             distractor_constant=draws.integers("distractor", most, 1, config.number_range),
             name=draws.distinct("name", q + most, len(nouns())),
             alias=draws.distinct("alias", q, N_ALIASES),
-            sentence=np.argsort(shuffle, axis=1, kind="stable"),
+            sentence=np.argsort(shuffle, axis=1),  # The places beyond a row's sentences tie, and do not count.
             structure=tuple(structure.tolist()),
         )
 
