@@ -192,7 +192,7 @@ def _report(store: Store, path: Path, json: bool) -> None:
     shown = report_data(store, data)
     write_text(path, build_report(shown))
     if json:
-        print_json({**summary(store, data), "report": str(path)})
+        print_json({**summary(store, data, shown), "report": str(path)})
         return
     for finding in shown.findings:
         print(f"{finding.id} {finding.verdict}: {finding.summary}")

@@ -64,10 +64,12 @@ class _SFTExperiment:
         if min(examples) < len(self.n_ops):
             raise ValueError(f"examples must be at least one for each of {len(self.n_ops)} n_ops, got {min(examples)}")
 
-    def _shared(self, spec: StudySpec, model: str = "") -> dict[str, Any]:
-        """Of the settings of its cells, those that are the same for all."""
+    def _shared(self, spec: StudySpec, most: int, model: str = "") -> dict[str, Any]:
+        """Of the settings of its cells, those that are the same for all; `most` examples are what learning rates are
+        chosen with."""
         own = {f.name: getattr(self, f.name) for f in fields(SFTCell) if hasattr(self, f.name)}
-        return own | spec.world(model or self.model)
+        tuning = {"tuning_examples": most if len(self.learning_rates) > 1 else 0}
+        return own | tuning | spec.world(model or self.model)
 
     def seeds_of(self, spec: StudySpec) -> tuple[int, ...]:
         """The seeds that it runs with."""
@@ -119,13 +121,12 @@ class Scaling(_SFTExperiment):
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, the cells of few examples first."""
-        tuning = max(self.examples) if len(self.learning_rates) > 1 else 0
         return [
             SFTCell(
-                **self._shared(spec, model) | {"examples": examples, "steps": self.updates(examples)},
+                **self._shared(spec, max(self.examples), model)
+                | {"examples": examples, "steps": self.updates(examples)},
                 format=fmt,
                 seed=seed,
-                tuning_examples=tuning,
             )
             for model in (self.model, *self.models)
             for seed in self.seeds_of(spec)
@@ -162,9 +163,8 @@ class Repetition(_SFTExperiment):
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, the cells of few epochs first."""
-        tuning = self.examples if len(self.learning_rates) > 1 else 0
         return [
-            SFTCell(**self._shared(spec), format=fmt, seed=seed, steps=self.updates(epochs), tuning_examples=tuning)
+            SFTCell(**self._shared(spec, self.examples), format=fmt, seed=seed, steps=self.updates(epochs))
             for seed in self.seeds_of(spec)
             for epochs in self.epochs
             for fmt in map(str, map(parse_format, self.formats))
@@ -215,8 +215,7 @@ class Orders(_SFTExperiment):
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed."""
-        tuning = self.examples if len(self.learning_rates) > 1 else 0
-        shared = self._shared(spec)
+        shared = self._shared(spec, self.examples)
         spread = {"familiar": (self.familiar, self.sentences), "plain": (0, 0)}
         return [
             SFTCell(
@@ -224,7 +223,6 @@ class Orders(_SFTExperiment):
                 order=order,
                 seed=seed,
                 positions=spread[view][0],
-                tuning_examples=tuning,
             )
             for seed in self.seeds_of(spec)
             for view in self.views

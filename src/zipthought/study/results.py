@@ -339,12 +339,12 @@ def _explored(
     )
 
 
-def summary(store: Store, data: Measured) -> dict[str, Any]:
-    """What ``study run --json`` prints: counts, verdicts, fits."""
+def summary(store: Store, data: Measured, shown: ReportData) -> dict[str, Any]:
+    """What ``study run --json`` prints: counts, verdicts (those of the report), fits."""
     scaled = data.scaling[0] if data.scaling else None
     return {
         "study": store.spec.name,
         "cells": store.counts(),
-        "findings": [asdict(finding) for finding in findings(store, data)],
+        "findings": [asdict(finding) for finding in shown.findings],
         "curves": {fmt: {**fit.curve._asdict(), "r2": fit.r2} for fmt, fit in scaled.fits.items()} if scaled else {},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,25 +64,19 @@ def collect(store: Store, repetition: Repetition) -> dict[str, Repeated]:
     formats = list(dict.fromkeys(str(parse_format(fmt)) for fmt in repetition.formats))
     steps = [repetition.updates(epochs) for epochs in repetition.epochs]
     complete = [s for s in repetition.seeds_of(spec) if all((f, s, n) in found for f in formats for n in steps)]
+    measured: dict[str, Callable[[str], list[bool]]] = {
+        "test": lambda digest: correct_rows(store, digest),
+        "train": lambda digest: correct_rows(store, digest, "train"),
+        "old_train": lambda digest: [entry["old"] for entry in results[digest]["memorized"]["train"]],
+        "old_held_out": lambda digest: [entry["old"] for entry in results[digest]["memorized"]["held_out"]],
+    }
     made = {}
     for fmt in formats if complete else ():
-        parts: dict[str, list[list[list[bool]]]] = defaultdict(list)
-        for seed in complete:
-            row: dict[str, list[list[bool]]] = defaultdict(list)
-            for n in steps:
-                digest = found[fmt, seed, n].digest
-                memorized = results[digest]["memorized"]
-                row["test"].append(correct_rows(store, digest))
-                row["train"].append(correct_rows(store, digest, "train"))
-                row["old_train"].append([entry["old"] for entry in memorized["train"]])
-                row["old_held_out"].append([entry["old"] for entry in memorized["held_out"]])
-            for name, value in row.items():
-                parts[name].append(value)
-        shortest = {name: min(len(bits) for seed in value for bits in seed) for name, value in parts.items()}
-        arrays = {
-            name: np.array([[bits[: shortest[name]] for bits in seed] for seed in value], dtype=bool)
-            for name, value in parts.items()
-        }
+        arrays = {}
+        for name, of in measured.items():
+            runs = [[of(found[fmt, seed, n].digest) for n in steps] for seed in complete]
+            shortest = min(len(bits) for seed in runs for bits in seed)
+            arrays[name] = np.array([[bits[:shortest] for bits in seed] for seed in runs], dtype=bool)
         made[fmt] = Repeated(epochs=repetition.epochs, **arrays)
     return made
 
