@@ -173,6 +173,15 @@ def test_f2a_finds_the_slope_that_is_there(explicit, composed, verdict):
     assert float(row["gain"].split()[0]) == pytest.approx(truth, abs=0.02)
 
 
+def test_f2a_tells_the_last_step_from_the_whole_range():
+    """Explicit rises first and is at its ceiling when the composed format begins to rise."""
+    early, late = Curve(0.95, 2, math.log(150)), Curve(0.95, 2, math.log(2500))
+    finding = f2a([scaled(planted({"explicit": early, "composed:2": late}, 13, seeds=6))], findings=2)
+    row = next(row for row in finding.rows if row["format"] == "composed:2")
+    whole, last = (float(row[name].split()[0]) for name in ("less explicit's", "less explicit's, last step"))
+    assert last > 0.1 > whole
+
+
 def test_f2a_calls_no_effect_where_there_is_none():
     called = [
         f2a([scaled(planted({"explicit": FAST, "composed:2": FAST}, 200 + i, seeds=4))]).verdict for i in range(20)

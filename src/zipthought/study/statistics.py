@@ -179,14 +179,17 @@ class Fit:
     r2: float | None
     """`goodness` of the curve."""
 
-    def gain(self) -> float:
-        """Mean gain in accuracy for each doubling of N over the measured range."""
-        return self.curve.gain_per_doubling(min(self.examples), max(self.examples))
+    def gain(self, last: bool = False) -> float:
+        """Mean gain in accuracy for each doubling of N over the measured range, or over its last step alone."""
+        return self.curve.gain_per_doubling(*self._ends(last))
 
-    def gain_draws(self) -> np.ndarray:
+    def gain_draws(self, last: bool = False) -> np.ndarray:
         """(draws,) `gain` of every draw."""
-        ends = min(self.examples), max(self.examples)
-        return np.array([curve.gain_per_doubling(*ends) for curve in self.resampled])
+        return np.array([curve.gain_per_doubling(*self._ends(last)) for curve in self.resampled])
+
+    def _ends(self, last: bool) -> tuple[float, float]:
+        measured = sorted(self.examples)
+        return measured[-2 if last else 0], measured[-1]
 
     def threshold(self, accuracy: float) -> Threshold:
         """N* for an accuracy."""

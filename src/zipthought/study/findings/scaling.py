@@ -222,7 +222,9 @@ F2A_RULE = (
     "The gain is the rise of the fitted curve of held-out accuracy (a saturating power law) over the measured range, "
     "for each doubling of the distinct training examples. For each composed and implicit format, its gain less that of "
     "explicit is compared with 0. {common} Doubling examples doubles their tokens, so the verdict at equal tokens is "
-    "the same; beside it stands that for each doubling of training compute, along the runs with the most examples."
+    "the same. Beside it stand that for each doubling of training compute, along the runs with the most examples, and "
+    "the gains over the last step of the range, from the second largest data size to the largest, where explicit is "
+    "nearest to its ceiling."
 )
 
 
@@ -242,16 +244,19 @@ def f2a(measured: Sequence[Scaled], findings: int = 1) -> Finding:
             if "explicit" not in fits:
                 continue
             gains = {fmt: Comparison.of(fit.gain(), fit.gain_draws(), data.seeds) for fmt, fit in fits.items()}
-            against = {
-                fmt: Comparison.of(
-                    fits[fmt].gain() - fits["explicit"].gain(),
-                    fits[fmt].gain_draws() - fits["explicit"].gain_draws(),
-                    data.seeds,
-                    findings,
-                    len(coarse),
-                )
-                for fmt in coarse
-            }
+            against, at_last = (
+                {
+                    fmt: Comparison.of(
+                        fits[fmt].gain(last) - fits["explicit"].gain(last),
+                        fits[fmt].gain_draws(last) - fits["explicit"].gain_draws(last),
+                        data.seeds,
+                        findings,
+                        len(coarse),
+                    )
+                    for fmt in coarse
+                }
+                for last in (False, True)
+            )
             for fmt, fit in fits.items():
                 rows.append(
                     {
@@ -260,6 +265,8 @@ def f2a(measured: Sequence[Scaled], findings: int = 1) -> Finding:
                         "format": fmt,
                         "gain": gains[fmt].text(3),
                         "less explicit's": against[fmt].text(3) if fmt in against else "-",
+                        "gain, last step": fit.gain(last=True),
+                        "less explicit's, last step": at_last[fmt].text(3) if fmt in at_last else "-",
                         "ceiling": fit.curve.a,
                         "exponent": fit.curve.s,
                         "R²": fit.r2,
