@@ -15,7 +15,7 @@ from zipthought.core.formats import Format, group_ends, nested, parse_format
 from zipthought.core.problem import Problem
 from zipthought.core.trace import solve
 from zipthought.data.sampling import SamplerConfig, sample_batch
-from zipthought.surfaces import count_pieces, english, render, render_problem
+from zipthought.surfaces import count_pieces, english, render, render_problem, verify
 
 LAMPS = Problem(
     23,
@@ -28,6 +28,27 @@ ALIASES = {"kites": "QB", "drums": "MX", "lamps": "AE"}
 def drawn(n_ops: int, count: int = 5, **settings) -> list[Problem]:
     batch = sample_batch(SamplerConfig(n_ops=n_ops, **settings), "train", range(count))
     return [batch.problem(row) for row in range(count)]
+
+
+@pytest.mark.parametrize("share", [0.35, 0.62, 0.8, 1.0])
+def test_random_steps_keep_that_share_of_the_text_and_no_more_than_the_taxonomy_is_faithful(share):
+    problems = drawn(3, 600)
+    whole = [compress(problem, "explicit") for problem in problems]
+    kept = [compress(problem, f"random-steps:{share}") for problem in problems]
+
+    def length(trace) -> int:  # Without the answer, which always stays.
+        return len(render(trace, "terse").split()) - 3
+
+    assert statistics.mean(map(length, kept)) / statistics.mean(map(length, whole)) == pytest.approx(share, abs=0.02)
+    for problem, trace, all_of_it in zip(problems, kept, whole, strict=True):
+        assert set(trace.steps) <= set(all_of_it.steps)
+        assert trace.steps[-1] == all_of_it.steps[-1]
+        assert trace.final == all_of_it.final
+        verdict = verify(render(trace, "terse"), problem)
+        assert verdict.answer == "correct"
+        assert verdict.faithful == (trace.steps == all_of_it.steps)
+    assert compress(problems[0], f"random-steps:{share}") == kept[0]
+    assert str(parse_format(f"random-steps:{share}")) == f"random-steps:{share:g}"
 
 
 def test_prompt_of_the_contract():

@@ -67,12 +67,19 @@ def test_experiments_share_cells():
     assert len(twice.cells()) == 1  # and these do not.
 
 
-def test_other_bases_run_the_grid_without_the_baseline():
-    table = {**SFT, "formats": ["explicit", "answer-only"], "examples": [16], "steps": 8, "learning_rates": [1e-3]}
+def test_other_bases_run_the_grid_without_the_baselines():
+    table = {
+        **SFT,
+        "formats": ["explicit", "answer-only", "random-steps:0.8"],
+        "examples": [16],
+        "steps": 8,
+        "learning_rates": [1e-3],
+    }
     cells = make_spec({"name": "x", "scaling": {**table, "models": ["bundled-deep"]}}).cells()
     assert {(c.model, c.format) for c in cells} == {
         ("bundled", "explicit"),
         ("bundled", "answer-only"),
+        ("bundled", "random-steps:0.8"),
         ("bundled-deep", "explicit"),
     }
 

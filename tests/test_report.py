@@ -34,7 +34,7 @@ from zipthought.report.data import (
 from zipthought.report.page import build_report, json_for_script, script_text
 
 HOSTILE = "</script><script>document.title='owned'</script><!--<img src=x onerror=alert(1)>&\u2028\"'$title ${data}"
-FORMATS = ("explicit", "composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only", "pruned:2")
+FORMATS = ("explicit", "composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only", "random-steps:0.6")
 SIZES = (100, 300, 1000, 3000, 10000)
 
 
@@ -57,7 +57,7 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
                     "response_tokens": tokens[name] * (1 + wobble / 3),
                     "truncated": 0.01, "ops_per_step": 1.0 + place / 3, "training_tokens": n * 12.0 * tokens[name],
                     "flops": 6 * 6e5 * n * 12.0 * tokens[name], "seconds": n / 90, "faithful": test * 0.97,
-                    "baseline": name == "pruned:2",
+                    "baseline": name in ("explicit", "answer-only", "random-steps:0.6"),
                 }  # fmt: skip
                 low, high = max(0, test - 0.045), min(1, test + 0.045)
                 cells.append(CellRow(**shared, accuracy=test, low=low, high=high))

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.formats import RANDOM_STEPS, parse_format
 from .curves import Run
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def from_store(store: Store) -> Reference:
     for cell in spec.scaling.cells(spec):
         result = results.get(cell.digest)
         if not isinstance(cell, SFTCell) or result is None or cell.model != model:
+            continue
+        if parse_format(cell.format).name == RANDOM_STEPS:  # Nobody would be advised to break traces.
             continue
         test = result["splits"]["test"]
         runs.setdefault(cell.format, []).append(Run(cell.examples, round(test["accuracy"] * test["n"]), test["n"]))

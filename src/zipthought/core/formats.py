@@ -1,4 +1,5 @@
-"""Formats: ``explicit``, ``composed:k``, ``implicit:k``, ``answer-only``, and how a granularity k groups operations.
+"""Formats: ``explicit``, ``composed:k``, ``implicit:k``, ``answer-only``, and how a granularity k groups operations;
+and the baseline ``random-steps:p``, which drops steps without regard to what they say.
 
 Where the paper groups a chain at breakpoints 0, k, 2k, ..., n (section 3.2), the grouping here is stated for any
 dependency graph: a quantity is settled as soon as it would cover k operations, which gives the same breakpoints on a
@@ -22,19 +23,33 @@ class Format(NamedTuple):
 
     name: str
     k: int
+    share: float = 1.0
+    """Of `random-steps`: how much of the explicit trace it keeps."""
 
     def __str__(self) -> str:
+        if self.name == RANDOM_STEPS:
+            return f"{self.name}:{self.share:g}"
         return f"{self.name}:{self.k}" if self.name in ("composed", "implicit") else self.name
 
 
 FORMATS = ("explicit", "composed", "implicit", "answer-only")
+"""Of the taxonomy: their traces are faithful."""
+RANDOM_STEPS = "random-steps"
+"""No format of the taxonomy, but what a compression of equal length must beat; its traces are not faithful."""
+BASELINES = ("answer-only", RANDOM_STEPS)
+"""Formats that stand beside the others for comparison."""
 
 
 def parse_format(text: str) -> Format:
-    """The format that ``name`` or ``name:k`` says.
+    """The format that ``name`` or ``name:k`` says, or the baseline ``random-steps:p``.
 
     `composed:1` is `explicit` under another name, and becomes it. Raises `ValueError` with the formats that exist.
     """
+    if text.startswith(f"{RANDOM_STEPS}:") or text == RANDOM_STEPS:
+        share = text.removeprefix(RANDOM_STEPS).removeprefix(":")
+        if not re.fullmatch(r"0?\.[0-9]{1,9}|1|1\.0", share) or not float(share):
+            raise ValueError(f"{RANDOM_STEPS} needs the share of the text to keep, above 0 and at most 1, got {text!r}")
+        return Format(RANDOM_STEPS, 1, float(share))
     match = re.fullmatch(r"([a-z-]+)(?::(-?[0-9]{1,9}))?", text)
     name, k = match.groups() if match else (None, None)
     if name not in FORMATS:
@@ -48,6 +63,11 @@ def parse_format(text: str) -> Format:
     if int(k) < 1:
         raise ValueError(f"granularity k must be at least 1, got {text!r}; composed:1 is explicit")
     return Format("explicit", 1) if (name, int(k)) == ("composed", 1) else Format(name, int(k))
+
+
+def is_baseline(text: str) -> bool:
+    """Whether a format stands beside the others for comparison only. Raises `ValueError` as `parse_format` does."""
+    return parse_format(text).name in BASELINES
 
 
 def group(operands: Mapping[Name, Sequence[Name]], k: int, shown: Container[Name]) -> set[Name]:

@@ -23,8 +23,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from ..core.formats import RANDOM_STEPS, Format
 from ..surfaces import FAMILIES, count_pieces, detect_family, get_family
-from ..surfaces.solutions import Solution, TextFormat, UnreadableError, parse_text_format
+from ..surfaces.solutions import Solution, UnreadableError, parse_text_format
 from .files import atomic_open
 from .sources import SourceItem, read_source
 from .splits import split_of
@@ -90,7 +91,7 @@ class CompressConfig:
             raise ValueError(f"the output must be a .jsonl file or a directory, got {self.output}")
 
     @property
-    def parsed_formats(self) -> list[TextFormat]:
+    def parsed_formats(self) -> list[Format]:
         return [parse_text_format(text) for text in self.format]
 
     @property
@@ -98,7 +99,7 @@ class CompressConfig:
         """Where what does not verify goes."""
         return self.output.with_name(f"{self.output.name}.rejects.jsonl")
 
-    def path(self, fmt: TextFormat) -> Path:
+    def path(self, fmt: Format) -> Path:
         """The file of one format."""
         return self.output if self.output.suffix else self.output / f"{str(fmt).replace(':', '-')}.jsonl"
 
@@ -115,7 +116,7 @@ class Source(NamedTuple):
 class Counts:
     """What was done, by reason and by format; adds up over processes."""
 
-    def __init__(self, formats: Iterable[TextFormat]) -> None:
+    def __init__(self, formats: Iterable[Format]) -> None:
         self.input = self.verified = self.ambiguous = self.unread = 0
         self.reasons: Counter[str] = Counter()
         self.before = 0
@@ -242,7 +243,7 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Done:
     formats = config.parsed_formats
     count = token_counter(config.tokenizer)
     counts = Counts(formats)
-    outputs: list[tuple[TextFormat, str, list[str], list[int]]] = [
+    outputs: list[tuple[Format, str, list[str], list[int]]] = [
         (fmt, str(fmt), [], counts.ratios[str(fmt)]) for fmt in formats
     ]
     rejects: list[str] = []
@@ -393,10 +394,10 @@ class _Lines:
             f'"surface":"{family}"'
         )
 
-    def line(self, fmt: TextFormat, completion: str, before: int, after: int) -> str:
+    def line(self, fmt: Format, completion: str, before: int, after: int) -> str:
         text = quoted(completion)
         k = self._n_ops if fmt.name == "answer-only" else fmt.k
-        share = f"{fmt.share:g}" if fmt.name == "random-steps" else "null"
+        share = f"{fmt.share:g}" if fmt.name == RANDOM_STEPS else "null"
         head = f'{{"answer":{self._answer},"completion":{text},"format":"{fmt.name}",'
         tail = (
             f'"index":{self._index},"k":{k},"messages":[{{"content":{self._system},"role":"system"}},'

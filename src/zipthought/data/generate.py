@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
-from ..core.formats import Format, parse_format
+from ..core.formats import RANDOM_STEPS, Format, parse_format
 from ..core.orders import ORDERS
 from ..surfaces import get_surface
 from .fastpath import FastWriter, supports
@@ -78,6 +78,8 @@ class GenerateConfig:
         if not self.format:
             raise ValueError("format is empty; give at least one, for example explicit")
         parsed = self.parsed_formats
+        if any(fmt.name == RANDOM_STEPS for fmt in parsed):
+            raise ValueError(f"{RANDOM_STEPS} is a baseline of studies and of compress, whose traces are not faithful")
         if len(set(parsed)) < len(parsed):
             raise ValueError(f"a format is given twice (composed:1 is explicit): {', '.join(self.format)}")
         if self.order not in ORDERS:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .data import CellRow, FindingRow, ReportData, ThresholdRow
-from .palette import SHAPE_PATHS, Palette, family
+from .palette import SHAPE_PATHS, Palette
 
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "inconclusive": "~"}
 _X_WORDS = {"examples": "distinct examples", "tokens": "distinct training tokens", "flops": "training FLOPs"}
@@ -209,8 +209,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
 
 
 def baseline_formats(rows: Iterable[CellRow]) -> set[str]:
-    """Formats that a comparison holds as baselines: marked so, or the answer alone."""
-    return {row.format for row in rows if row.baseline or family(row.format)[0] == "answer-only"}
+    """Formats that a comparison holds as baselines."""
+    return {row.format for row in rows if row.baseline}
 
 
 def _baseline(name: str, baselines: set[str]) -> str:

@@ -45,7 +45,7 @@ class SFTCell:
     seed: int
     """Of the training problems and their order."""
     format: str
-    """`explicit`, `composed:k`, `implicit:k` or `answer-only`."""
+    """`explicit`, `composed:k`, `implicit:k`, `answer-only` or `random-steps:p`."""
     order: str = "forward"
     """`forward`, `backward` or `hierarchical`."""
     n_ops: tuple[int, ...]

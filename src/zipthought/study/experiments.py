@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ..core.formats import parse_format
+from ..core.formats import is_baseline, parse_format
 from ..core.orders import ORDERS
 from ..evaluation.config import EvaluateConfig
 from ..train.config import OptimizerConfig, SFTConfig
@@ -81,10 +81,10 @@ class Scaling(_SFTExperiment):
     """How much data does each format need (F1), and what does more data bring (F2a)?"""
 
     models: tuple[str, ...] = ()
-    """Other bases that the grid is run from (the baseline `answer-only` is not), after `model`, which bears the
+    """Other bases that the grid is run from (baselines are not), after `model`, which bears the
     verdicts."""
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
-    """`explicit`, `composed:k`, `implicit:k`, `answer-only`."""
+    """`explicit`, `composed:k`, `implicit:k`, `answer-only`, or `random-steps:p` (see `core.compress`)."""
     examples: tuple[int, ...] = (64, 256, 1024)
     """Distinct training problems."""
     steps: int = 60
@@ -132,7 +132,7 @@ class Scaling(_SFTExperiment):
             for seed in self.seeds_of(spec)
             for examples in self.examples
             for fmt in map(str, map(parse_format, self.formats))
-            if model == self.model or fmt != "answer-only"
+            if model == self.model or not is_baseline(fmt)
         ]
 
 
@@ -141,7 +141,7 @@ class Repetition(_SFTExperiment):
     """What do more epochs over the same examples bring, and what do they fix in memory (F2b)?"""
 
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
-    """`explicit`, `composed:k`, `implicit:k`, `answer-only`."""
+    """`explicit`, `composed:k`, `implicit:k`, `answer-only`, or `random-steps:p` (see `core.compress`)."""
     examples: int = 1024
     """Distinct training problems."""
     epochs: tuple[int, ...] = (1, 4, 16)

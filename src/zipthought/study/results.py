@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.compress import compress
+from ..core.formats import is_baseline
 from ..core.problem import Problem
 from ..data.sampling import SamplerConfig, sample_batch
 from ..evaluation.metrics import Row
@@ -38,7 +39,6 @@ from .store import Store, StoredCell
 CURVE_POINTS = 40
 EXPLORED = 8
 """Problems of an experiment in the trace explorer."""
-BASELINES = ("explicit", "answer-only")
 STAGES = {"scaling": "sft", "repetition": "repeat", "orders": "order"}
 """Experiment -> what its runs are called in the report's table."""
 
@@ -202,7 +202,7 @@ def _cell_rows(stage: str, cell: StoredCell) -> Iterable[CellRow]:
                 training_tokens=result["distinct_tokens"],
                 flops=result["flops"],
                 seconds=result["train_seconds"],
-                baseline=config.format in BASELINES,
+                baseline=is_baseline(config.format) or config.format == "explicit",
             )
 
 

@@ -19,11 +19,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..core.arithmetic import BinOp, Expr, walk
-from ..core.formats import group, parse_format
+from ..core.formats import RANDOM_STEPS, Format, group, parse_format
 from .prose import Equation
 from .tokens import Number, tokenize
 
-BASELINES = ("prose", "random-steps")
+BASELINES = ("prose", RANDOM_STEPS)
 _PIECE = re.compile(r"\w+|[^\w\s]")
 _OPERATOR_CHARACTERS = tuple("+-−–*×·/÷xX")
 _UNIT = re.compile(r" (?![xX] |times |plus |minus |divided |multiplied |of |equals )[^\W\d_]")
@@ -44,39 +44,21 @@ class UnreadableError(ValueError):
         self.reason = reason
 
 
-class TextFormat(NamedTuple):
-    """A compression of text: a format of the taxonomy with its k, `prose`, or `random-steps` with its share."""
-
-    name: str
-    k: int = 0
-    share: float = 1.0
-
-    def __str__(self) -> str:
-        if self.name == "random-steps":
-            return f"{self.name}:{self.share:g}"
-        return f"{self.name}:{self.k}" if self.name in ("composed", "implicit") else self.name
-
-
-def parse_text_format(text: str) -> TextFormat:
+def parse_text_format(text: str) -> Format:
     """The format that a name says: `composed:k`, `implicit:k`, `answer-only`, and two baselines: `prose` (unchanged)
     and `random-steps:p` (sentences with steps dropped at random, to about a share p
     of the text).
 
     Raises `ValueError` with the formats that exist.
     """
+    name = text.partition(":")[0]
     if text == "prose":
-        return TextFormat("prose")
-    name, _, share = text.partition(":")
-    if name == "random-steps":
-        if not re.fullmatch(r"0?\.[0-9]+|1|1\.0", share):
-            raise ValueError(f"random-steps needs the share of the text to keep, above 0 and at most 1, got {text!r}")
-        return TextFormat(name, share=float(share))
+        return Format(text, 0)
     if name in ("explicit", "prose") or text == "composed:1":
         raise ValueError(f"solutions in prose have no format {text!r}; the unchanged text is 'prose'")
-    if name not in ("composed", "implicit", "answer-only"):
+    if name not in ("composed", "implicit", "answer-only", RANDOM_STEPS):
         raise ValueError(f"unknown format {text!r}; use composed:k, implicit:k, answer-only, random-steps:p or prose")
-    fmt = parse_format(text)
-    return TextFormat(fmt.name, fmt.k)
+    return parse_format(text)
 
 
 class SolutionStep(NamedTuple):
@@ -150,7 +132,7 @@ class Solution:
         operands = {place: [s for s in step.sources if s >= 0] for place, step in enumerate(self.steps)}
         return sorted(group(operands, k, set(operands) - self.hidden))
 
-    def compress(self, fmt: TextFormat, seed: str = "", count: Callable[[str], int] | None = None) -> str:
+    def compress(self, fmt: Format, seed: str = "", count: Callable[[str], int] | None = None) -> str:
         """The solution in a format, its final answer as it was.
 
         `seed` decides which steps `random-steps` drops; `count` measures text for it (pieces, unless given).
@@ -159,7 +141,7 @@ class Solution:
             return self.text + self.tail
         if fmt.name == "answer-only":
             return self.tail.lstrip()
-        if fmt.name == "random-steps":
+        if fmt.name == RANDOM_STEPS:
             return self._random_steps(fmt.share, seed, count or (lambda text: len(_PIECE.findall(text))))
         shown = self.groups(fmt.k)
         return self._assemble(self._composed(shown) if fmt.name == "composed" else self._implicit(shown))
