@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_ray import spec_of
+from small_study import results, spec_of
 
 from zipthought.study.store import Store
 
@@ -28,12 +28,6 @@ def toml(spec, tables):
 
 def children(pid):
     return [int(p) for path in Path(f"/proc/{pid}/task").glob("*/children") for p in path.read_text().split()]
-
-
-def results(directory):
-    return {
-        c.digest: {k: v for k, v in c.result.items() if k != "train_seconds"} for c in Store.open(directory).cells()
-    }
 
 
 @pytest.mark.slow
@@ -94,4 +88,4 @@ def test_twenty_kills_change_nothing(tiny_base, tmp_path):
     assert min(killed.values()) >= 4
     assert at_work >= KILLS // 3, "most kills met an idle study"
     assert Store.open(directory).counts() == {"done": len(spec.cells())}
-    assert results(directory) == results(tmp_path / "whole")
+    assert results(Store.open(directory)) == results(Store.open(tmp_path / "whole"))

@@ -4,52 +4,12 @@ import threading
 import time
 
 import pytest
+from small_study import results, spec_of
 
-from zipthought.study.spec import make_spec
 from zipthought.study.store import Store
 
 pytestmark = pytest.mark.integration
 pytest.importorskip("ray")
-
-
-def spec_of(model):
-    """Every experiment, as small as it can be: cells that need others, and weights that travel."""
-    sft = {"n_ops": [2], "batch_size": 4, "test_count": 3, "train_count": 2}
-    return make_spec(
-        {
-            "name": "ray",
-            "model": str(model),
-            "bootstrap": 10,
-            "seeds": [0, 1],
-            "scaling": {
-                **sft,
-                "formats": ["explicit", "implicit:2"],
-                "examples": [4, 8],
-                "steps": 2,
-                "learning_rates": [1e-3, 1e-2],
-                "validation_count": 3,
-            },
-            "decomposition": {
-                "sft_steps": [2],
-                "examples": 8,
-                "sft_batch_size": 4,
-                "n_ops": [2],
-                "longer_n_ops": [3],
-                "rl_steps": 2,
-                "prompts_per_step": 2,
-                "group_size": 2,
-                "measure_every": 1,
-                "count": 3,
-                "samples": 1,
-                "sampled": 1,
-            },
-        }
-    )
-
-
-def results(store):
-    drop = ("train_seconds",)
-    return {c.digest: {k: v for k, v in c.result.items() if k not in drop} for c in store.cells()}
 
 
 def test_a_node_killed_during_the_run_loses_nothing(tiny_base, tmp_path):

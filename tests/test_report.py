@@ -395,6 +395,7 @@ def test_formats_differ_in_colour_and_neighbours_in_shape():
 def test_in_a_browser(whole, tmp_path: Path):
     """No console message, no request; themes reach the charts, the explorer obeys keys, hostile text stays text."""
     from selenium import webdriver
+
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not browser or not driver:
         pytest.skip("no chromium and chromedriver on PATH")
