@@ -1,13 +1,14 @@
 """Experiments become cells; cells need others; estimates add up."""
 
 import json
+import shutil
 
 import pytest
 
 from zipthought.cli import main
 from zipthought.study.cells import TUNING_SEED, SFTCell, make_cell, plain
 from zipthought.study.estimate import estimate
-from zipthought.study.spec import PRESETS, load_spec, make_spec
+from zipthought.study.spec import PRESETS, load_spec, make_spec, model_digest
 from zipthought.study.store import Store
 from zipthought.study.workspace import Workspace
 
@@ -108,6 +109,9 @@ def test_the_familiar_view_has_the_sentences_of_the_longest_problems():
         ({"orders": {"views": ["odd"]}}, "unknown view"),
         ({"orders": {"orders": ["sideways"]}}, "unknown order"),
         ({"modulus": 1, "scaling": {}}, "modulus"),
+        ({"seeds": [-1], "scaling": {}}, "seeds must be at least 0"),
+        ({"scaling": {"examples": [64, 16]}}, "examples must ascend"),
+        ({"repetition": {"epochs": [8, 1]}}, "epochs must ascend"),
     ],
 )
 def test_settings_that_no_cell_could_have(settings, message):
@@ -129,8 +133,29 @@ def test_a_cell_waits_for_those_it_needs(tiny_base, tmp_path):
     last = store.claim("here:3")
     assert isinstance(last, SFTCell)
     assert store.workspace(last).results == {first.digest: {"x": 1}, second.digest: {"x": 2}}
-    store.release(last.digest, "here:3")
+    store.release(["here:3"])
     assert store.ready() == 1
+
+
+def test_every_file_that_a_model_is_read_from_is_in_its_digest(tiny_base, tmp_path):
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    digests = set()
+    for name in ("", "config.json", "tokenizer.json", "model.safetensors"):
+        if name:
+            (base / name).write_bytes((base / name).read_bytes() + b" ")
+        model_digest.cache_clear()
+        digests.add(model_digest(str(base)))
+    assert len(digests) == 4
+
+
+def test_a_store_is_read_where_its_model_is_gone(tiny_base, tmp_path):
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    table = {**SFT, "formats": ["explicit"], "examples": [8], "steps": 2}
+    store = Store.create(tmp_path / "study", make_spec({"name": "x", "model": str(base), "scaling": table}), {})
+    digest = store.cells()[0].digest
+    shutil.rmtree(base)
+    model_digest.cache_clear()
+    assert [cell.digest for cell in Store.open(tmp_path / "study").spec.cells()] == [digest]
 
 
 def test_a_workspace_packs_what_a_cell_left(tmp_path):

@@ -182,7 +182,10 @@ def test_ctrl_c_stops_the_workers_and_loses_nothing(spec, tmp_path):
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert b"interrupted" in said
-    assert Store.open(out).counts() == {"pending": 4}
+    store = Store.open(out)
+    assert store.counts() == {"pending": 4}
+    with store._connect() as db:  # Stopping is no failed attempt.
+        assert db.execute("SELECT SUM(attempts) FROM cells").fetchone() == (0,)
     deadline = time.monotonic() + 20
     while _group_lives(running.pid) and time.monotonic() < deadline:  # Python's resource tracker goes last.
         time.sleep(0.1)

@@ -31,7 +31,7 @@ class SFTCell:
     model: str
     """`bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     model_digest: str
-    """sha256 of the model's weights file, first 16 hex digits; `hub` for a model that is not on this disk."""
+    """`spec.model_digest`: of the model's files; `hub` for a model that is not on this disk."""
     engine: str
     """`native` or `trl`."""
     surface: str

@@ -60,6 +60,12 @@ class _SFTExperiment:
         if min(self.train_count, self.validation_count) < 1:
             raise ValueError("train_count and validation_count must be at least 1")
 
+    def _check_ascending(self, axis: str) -> None:
+        """What is measured from its first value to its last is told so."""
+        values = list(getattr(self, axis))
+        if values != sorted(values):
+            raise ValueError(f"{axis} must ascend, got {values}")
+
     def _check_examples(self, *examples: int) -> None:
         if min(examples) < len(self.n_ops):
             raise ValueError(f"examples must be at least one for each of {len(self.n_ops)} n_ops, got {min(examples)}")
@@ -98,6 +104,7 @@ class Scaling(_SFTExperiment):
 
     def __post_init__(self) -> None:
         self._check("formats", "examples", "thresholds")
+        self._check_ascending("examples")
         self._check_examples(*self.examples)
         for fmt in self.formats:
             parse_format(fmt)
@@ -151,6 +158,7 @@ class Repetition(_SFTExperiment):
 
     def __post_init__(self) -> None:
         self._check("formats", "epochs")
+        self._check_ascending("epochs")
         self._check_examples(self.examples)
         for fmt in self.formats:
             parse_format(fmt)

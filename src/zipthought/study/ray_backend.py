@@ -89,9 +89,9 @@ def run(
                         store.workspace().unpack(archive)
                         store.finish(cell.digest, worker, result, seconds)
         finally:
-            for reference, cell in running.items():
+            for reference in running:
                 ray.cancel(reference, force=True)
-                store.release(cell.digest, worker)
+            store.release([worker])
             ray.shutdown()
     return store.counts()
 

@@ -53,7 +53,7 @@ def report_data(store: Store, data: Measured) -> ReportData:
     return ReportData(
         title=f"zipthought study: {spec.name}",
         command=store.meta("environment").get("command", "zipthought study run"),
-        spec=asdict(spec),
+        spec=spec.plain(),
         environment=store.meta("environment") | {"models": store.meta("models")},
         created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(store.meta("created"))),
         findings=[

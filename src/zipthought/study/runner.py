@@ -110,12 +110,20 @@ def run(
             time.sleep(poll_seconds)
         for process in pool:
             process.join()
+    except KeyboardInterrupt:
+        _stop(pool)
+        store.release({worker_name(process.pid) for process in pool})
+        raise
     finally:
-        for process in pool:
-            process.terminate()
-            process.join()
+        _stop(pool)
         store.release_dead()
     return store.counts()
+
+
+def _stop(pool: list[SpawnProcess]) -> None:
+    for process in pool:
+        process.terminate()
+        process.join()
 
 
 def command_line() -> str:

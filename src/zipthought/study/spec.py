@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -53,6 +53,9 @@ class StudySpec:
     """What RLVR makes of compressed steps (F3)."""
     orders: Orders | None = None
     """Which order generalizes to longer problems (F4)."""
+    digests: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """No setting: model -> its `model_digest` when the study's store was made, so that a store is read as it is, also
+    where its models are elsewhere by now. Of other models, that of the files on this disk."""
 
     def __post_init__(self) -> None:
         if not self.experiments:
@@ -61,6 +64,8 @@ class StudySpec:
             seeds = experiment.seeds_of(self)
             if not seeds or len(set(seeds)) < len(seeds):
                 raise ValueError(f"seeds must name at least one value, each once, got {list(seeds)}")
+            if min(seeds) < 0:
+                raise ValueError(f"seeds must be at least 0, got {min(seeds)}")
             if TUNING_SEED in seeds:
                 raise ValueError(f"seed {TUNING_SEED} is kept for choosing learning rates; use another")
             lengths = (*experiment.n_ops, *getattr(experiment, "longer_n_ops", ()))
@@ -90,9 +95,13 @@ class StudySpec:
         model = model or self.model
         return {
             "model": model,
-            "model_digest": model_digest(model),
+            "model_digest": self.digests.get(model) or model_digest(model),
             **{name: getattr(self, name) for name in ("engine", "surface", "modulus", "number_range", "split")},
         }
+
+    def plain(self) -> dict[str, Any]:
+        """Its settings as JSON can hold them."""
+        return {name: value for name, value in asdict(self).items() if name != "digests"}
 
     def cells(self) -> list[Cell]:
         """All cells, each once, after those that it needs."""
@@ -111,14 +120,23 @@ class StudySpec:
 
 @lru_cache
 def model_digest(model: str) -> str:
-    """sha256 of a local model's weights, first 16 hex digits; `hub` for one that is not on this disk."""
-    files = sorted(Path(resolve(model)).glob("*.safetensors"))
+    """sha256 of the names and bytes of a local model's files (weights, configuration, tokenizer), first 16 hex digits;
+    `hub` for one that is not on this disk."""
+    directory = Path(resolve(model))
+    files = sorted({file for pattern in _MODEL_FILES for file in directory.glob(pattern)})
     if not files:
         return "hub"
     digest = hashlib.sha256()
     for file in files:
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+_MODEL_FILES = (
+    *("*.safetensors", "*.bin", "config.json", "generation_config.json"),
+    *("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "chat_template*"),
+)
 
 
 def load_spec(name: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
@@ -140,9 +158,9 @@ def load_spec(name: str, overrides: Mapping[str, Any] | None = None) -> StudySpe
     return make_spec(settings | dict(overrides or {}))
 
 
-def make_spec(settings: Mapping[str, Any]) -> StudySpec:
-    """A spec from plain settings (lists become tuples, tables experiments). Raises `ValueError` naming what does not
-    exist or does not fit."""
+def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = None) -> StudySpec:
+    """A spec from plain settings (lists become tuples, tables experiments) and the digests that a store has recorded.
+    Raises `ValueError` naming what does not exist or does not fit."""
     if "name" not in settings:
         raise ValueError("a study needs a name")
     values = {name: value for name, value in settings.items() if name not in EXPERIMENTS}
@@ -152,12 +170,12 @@ def make_spec(settings: Mapping[str, Any]) -> StudySpec:
             if not isinstance(table, Mapping):
                 raise ValueError(f"{name} must be a table, got {table!r}")
             made[name] = kind(**_plain(kind, table, f"[{name}]"))
-    return StudySpec(**made)
+    return StudySpec(**made, digests=digests or {})
 
 
 def _plain(kind: type, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The settings of a dataclass, lists as tuples."""
-    tables = EXPERIMENTS if kind is StudySpec else {}
+    tables = (*EXPERIMENTS, "digests") if kind is StudySpec else ()
     known = {f.name: str(f.type) for f in fields(kind) if f.name not in tables}
     if unknown := sorted(set(settings) - set(known)):
         raise ValueError(f"unknown setting {unknown[0]!r} in {where}; use {', '.join(sorted(known))}")

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ class Store:
         with store._connect() as db:
             db.executescript(_SCHEMA)
             db.execute("BEGIN IMMEDIATE")
-            identity = {"spec": json.dumps(asdict(spec), sort_keys=True), "models": json.dumps(models, sort_keys=True)}
+            identity = {"spec": json.dumps(spec.plain(), sort_keys=True), "models": json.dumps(models, sort_keys=True)}
             found = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('spec', 'models')").fetchall())
             stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
             if found and found != identity:
@@ -134,13 +134,13 @@ class Store:
             db.close()
 
     def meta(self, key: str) -> Any:
-        """The value stored under `key` (`spec`, `environment`, `created`)."""
+        """The value stored under `key` (`spec`, `models`, `environment`, `created`)."""
         with self._connect() as db:
             return json.loads(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
 
     @property
     def spec(self) -> StudySpec:
-        return make_spec(self.meta("spec"))
+        return make_spec(self.meta("spec"), self.meta("models"))
 
     def cells(self) -> list[StoredCell]:
         """All cells in the order of the spec."""
@@ -245,13 +245,13 @@ class Store:
         with self._connect() as db:
             db.execute(_GIVE_BACK + "WHERE digest = ? AND worker = ?", (MAX_ATTEMPTS, reason, digest, worker))
 
-    def release(self, digest: str, worker: str) -> None:
-        """Put a cell back that was stopped, not lost: the attempt does not count."""
+    def release(self, workers: Iterable[str]) -> None:
+        """Put back the cells of workers that were stopped, not lost: the attempt does not count."""
         with self._connect() as db:
-            db.execute(
+            db.executemany(
                 "UPDATE cells SET status = 'pending', worker = NULL, attempts = attempts - 1 "
-                "WHERE digest = ? AND worker = ? AND status = 'running'",
-                (digest, worker),
+                "WHERE worker = ? AND status = 'running'",
+                [(worker,) for worker in workers],
             )
 
     def retry_failed(self) -> None:
@@ -260,9 +260,9 @@ class Store:
             db.execute("UPDATE cells SET status = 'pending', attempts = 0 WHERE status = 'failed'")
 
 
-def worker_name() -> str:
-    """Host and process of this worker."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def worker_name(pid: int | None = None) -> str:
+    """Host and process of a worker on this machine, by default of this one."""
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
 def _alive(worker: str) -> bool:

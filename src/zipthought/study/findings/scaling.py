@@ -54,8 +54,8 @@ def collect(store: Store, scaling: Scaling) -> list[Scaled]:
     seeds = scaling.seeds_of(spec)
     most = max(scaling.examples)
     made = []
-    for model, cells in found.items():
-        formats = asked[model]
+    for model, formats in asked.items():
+        cells = found[model]
         complete = [s for s in seeds if all((f, s, n) in cells for f in formats for n in scaling.examples)]
         outcomes: dict[str, Outcomes] = {}
         compute: dict[str, Outcomes] = {}
