@@ -54,9 +54,10 @@ base: $(VENV)/.installed  ## the recipe of the bundled base: three runs, about 3
 	$(PRETRAIN)/base-3 --init runs/base-2 --seed 2 --steps 2000 --learning-rate 2e-3 --facts 0.03 --lookups 0.2 \
 	  --walks 0.15
 
-base-deep: $(VENV)/.installed  ## the bundled base with two layers more, trained on: 10 minutes
-	$(PRETRAIN)/deep --init src/zipthought/models/bases/bundled --grow 2 --seed 7 --steps 2000 --learning-rate 2e-3 \
-	  --facts 0.03 --lookups 0.2 --walks 0.15
+base-deep: $(VENV)/.installed  ## that of the one with two layers more: two runs, about 40 minutes
+	$(PRETRAIN)/deep-1 --steps 8000
+	$(PRETRAIN)/deep-2 --init runs/deep-1 --grow 2 --seed 7 --steps 2500 --learning-rate 2e-3 --facts 0.03 \
+	  --lookups 0.25 --walks 0.15
 
 MIX := --batch-size 64 --learning-rate 5e-3 --granularity 1 0.75 2 0.25
 base-mixed: $(VENV)/.installed  ## that of the one of mixed granularity: three runs, about 52 minutes
