@@ -29,7 +29,8 @@ def page() -> str:
         "# Solutions before and after",
         f"{COUNT} of the solutions in `examples/solutions.jsonl` that verify, drawn with seed {SEED} by "
         "`python examples/pairs.py`.\nWhat is nested is put in brackets by precedence; steps whose result is used more "
-        "than once stay, and so do results\nthat a sentence cannot take in.",
+        "than once stay, and so do results\nthat a sentence cannot take in, and those whose value the question or "
+        "another step has too.",
     ]
     for row, solution in sorted(random.Random(SEED).sample(read, COUNT), key=lambda pair: pair[0]["id"]):
         parts.append(f"## {row['id']}\n\n{row['question']}")

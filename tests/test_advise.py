@@ -91,6 +91,8 @@ def reference():
             Repetition(
                 format="composed:2",
                 examples=1024,
+                model="bundled",
+                n_ops=(4,),
                 accuracy={1: [0.1, 0.2], 4: [0.5, 0.6]},
                 memorized={1: [0.0, 0.0], 4: [0.1, 0.3]},
             )
@@ -99,6 +101,8 @@ def reference():
             Branches(
                 format="composed:2",
                 sft_steps=15,
+                model="bundled-mixed",
+                n_ops=(3, 4),
                 states={
                     state: {"accuracy": acc, "operations a step": ops, "response tokens": 40.0}
                     for state, acc, ops in (("sft", 0.2, 1.6), ("rlvr", 0.8, 1.0), ("sft-updates", 0.3, 1.5))
@@ -140,11 +144,28 @@ def test_nothing_is_extrapolated_in_silence(reference):
     assert "examples" in advise(Question(examples=3, n_ops=4), reference).outside[0]
 
 
+def test_no_format_is_extrapolated_by_what_another_was_measured_to(reference):
+    explicit, composed, implicit = reference.formats
+    short = [run for run in composed.runs if run.examples <= 256]
+    cut = FormatRuns(**{f: getattr(composed, f) for f in composed.__slots__} | {"runs": short})
+    value = Reference(
+        **{f: getattr(reference, f) for f in reference.__slots__} | {"formats": [explicit, cut, implicit]}
+    )
+    at_end, beyond = ({o.format: o for o in advise(Question(examples=n, n_ops=4), value).options} for n in (256, 2048))
+    assert beyond["composed:2"].accuracy == at_end["composed:2"].accuracy
+    assert beyond["composed:2"].doubled is None
+    assert beyond["explicit"].doubled is not None
+    assert advise(Question(examples=2048, n_ops=4), value).outside == [
+        "examples: 2,048 asked, 64 to 256 measured of composed:2; accuracies are those at 256"
+    ]
+
+
 def test_notes_say_what_repetition_and_rlvr_did(reference):
     notes = " ".join(advise(Question(examples=1024, n_ops=4, epochs=4, rlvr=True), reference).notes)
     assert "from 1 to 4 epochs" in notes
     assert "0.15 to 0.55" in notes
     assert "accuracy 0.20 to 0.80" in notes
+    assert "measured from bundled-mixed on 3 and 4 operations" in notes
     only = advise(Question(examples=1024, n_ops=4, max_response_tokens=20), reference)
     assert "cannot be checked" in " ".join(only.notes)
     assert "0.50 on its own training problems" in " ".join(only.notes)

@@ -1,6 +1,7 @@
 """Whole commands through the command line, and what bad input gets: one line, exit code 2, no traceback, no file."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_missing_things_are_one_line(capsys, tmp_path, monkeypatch, arguments):
     code, out, err = run(capsys, *arguments)
     assert code == 2
     assert out == ""
-    assert len(err.strip().splitlines()) == 1 or arguments == ("verify", "nowhere.jsonl")  # Its progress bar.
+    assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
 
@@ -142,6 +143,75 @@ def test_explain_shows_formats_with_tokens(capsys):
     tokens = {row["format"]: row["tokens"] for row in shown["traces"] if row["order"] == "forward"}
     assert tokens["explicit"] > tokens["composed:2"] > tokens["implicit:2"] > tokens["answer-only"]
     assert run(capsys, "explain", "--n-ops", 4)[1].count("tokens") >= 4
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (("--order", "sideways"), "unknown order 'sideways'"),
+        (("--task", "tree", "--order", "sideways"), "unknown order 'sideways'"),
+        (("--task", "tree", "--order", "backward", "hierarchical"), "order 'forward' only"),
+        (("--format",), "give a format"),
+        (("--task", "tree", "--n-ops", 345, "--width", 346), "aliases"),
+    ],
+)
+def test_explain_says_what_it_cannot_show(capsys, extra, says):
+    code, out, err = run(capsys, "explain", "--n-ops", 4, *extra)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_an_answer_alone_is_shown_once_in_any_order(capsys):
+    for orders in (("backward",), ("backward", "hierarchical")):
+        _, out, _ = run(capsys, "explain", "--n-ops", 4, "--format", "answer-only", "--order", *orders, "--json")
+        assert [row["text"].split()[0] for row in json.loads(out)["traces"]] == ["Answer:"]
+
+
+def test_an_error_after_the_start_is_one_line(capsys, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"prompt": 5}')
+    for command in (
+        ("export", tmp_path / "in.jsonl", "--to", "verl", "--output-dir", tmp_path / "out"),
+        ("compress", tmp_path / "none.jsonl", "--output", tmp_path / "out.jsonl"),
+    ):
+        code, _, err = run(capsys, *command)
+        assert code == 2
+        assert len(err.strip().splitlines()) == 1  # No line of a progress bar that no one sees.
+
+
+def test_a_bar_that_someone_sees_knows_how_much_there_is(capsys, tmp_path, monkeypatch):
+    from rich.console import Console
+
+    from zipthought.commands import console
+
+    generate(capsys, tmp_path)
+    data, seen = tmp_path / "explicit.jsonl", StringIO()
+    monkeypatch.setattr(console, "console", Console(file=seen, force_terminal=True, color_system=None))
+    for command in (
+        ("verify", data),
+        ("export", data, "--to", "trl-sft", "--output-dir", tmp_path / "out"),
+        ("compress", data, "--output", tmp_path / "out.jsonl"),
+    ):
+        run(capsys, *command)
+        assert f"{command[0]} " in seen.getvalue()
+        assert "12/12" in seen.getvalue()
+        seen.truncate(0)
+
+
+def test_long_paths_stay_whole(capsys, tmp_path):
+    directory = tmp_path / f"[red]{'a' * 90}"
+    directory.mkdir()
+    _, out, _ = run(capsys, "generate", "--n-ops", 3, "--count", 2, "--output-dir", directory)
+    shown = "".join(line.split("│")[2].strip() for line in out.splitlines() if line.startswith("│"))
+    assert shown == str(directory / "explicit.jsonl")
+    (directory / "in.jsonl").write_text('{"question": "a", "answer": "2 + 3 = 5\\n#### 5"}\n{\n')
+    _, out, err = run(capsys, "compress", directory / "in.jsonl", "--output", directory / "out.jsonl")
+    assert f"{directory}/out.jsonl.rejects.jsonl\n" in out
+    assert f"{directory}/out.jsonl\n" in err
+    (directory / "bad.jsonl").write_text(
+        json.dumps({"prompt": "a", "surface": "b" * 90, "completion": "c", "modulus": 5})
+    )
+    _, _, err = run(capsys, "verify", directory / "bad.jsonl")
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_train_evaluate_and_a_torn_training_file(capsys, tmp_path, tiny_base):

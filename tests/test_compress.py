@@ -50,6 +50,9 @@ BROKEN = [
     (b'{"question": "a", "answer": null}', "missing_field"),
     (b'{"text": "a"}', "missing_field"),
     (b'{"question": "a\xff", "answer": "b"}', "not_utf8"),
+    (b'{"question": "a\\ud83d", "answer": "2+3=5\\n#### 5"}', "not_utf8"),  # Half of a surrogate pair.
+    (b'{"question": "a", "answer": "\\uDE00 2+3=5\\n#### 5"}', "not_utf8"),
+    (b'{"question": "a", "answer": "2+3=5\\n#### 5", "id": "\\ud83d"}', "not_utf8"),
     (b"[" * 100_000, "broken_json"),
     (b'{"question": "a", "answer": "2+2=<<2+2=5>>5\\n#### 5"}', "wrong_arithmetic"),
     (b'{"question": "a", "answer": "1/0=<<1/0=5>>5\\n#### 5"}', "division_by_zero"),
@@ -72,6 +75,16 @@ def test_input_is_output_and_rejects(tmp_path):
             assert row["original"].rstrip("\n").encode() == line
         else:
             assert row["reason"] == "not_utf8"
+
+
+def test_half_a_surrogate_pair_is_kept_aside_and_a_whole_one_is_read(tmp_path, tiny_base):
+    half = json.dumps({**GOOD, "question": "How many \ud83d?"})
+    whole = json.dumps({**GOOD, "question": "How many \U0001f600?"})
+    for tokenizer in ("", str(tiny_base)):
+        _, out, rejects = run(tmp_path, f"{half}\n{whole}\n", formats=FORMATS, tokenizer=tokenizer)
+        assert [row["reason"] for row in rejects] == ["not_utf8"]
+        assert rejects[0]["original"].strip() == half
+        assert {row["prompt"] for row in out} == {"How many \U0001f600?"}
 
 
 def test_a_line_of_ten_megabytes(tmp_path):
@@ -145,8 +158,22 @@ def test_json_arrays_are_read_element_by_element(tmp_path, monkeypatch):
     items = list(sources.read_source(tmp_path / "b.json"))
     assert [json.loads(item.text) for item in items[:2]] == [GOOD, 12]
     assert "".join(item.text.decode() for item in items).startswith("{")
+    for rest in ("[1]", json.dumps(GOOD), "]", "and more " * 9):
+        (tmp_path / "d.json").write_text(f"{text} \n{rest}")
+        items = list(sources.read_source(tmp_path / "d.json"))
+        assert [json.loads(item.text) for item in items[:-1]] == json.loads(text)
+        assert items[-1].text == f"] \n{rest}".encode()
+    (tmp_path / "d.json").write_text(f"{text} \n ")
+    assert len(list(sources.read_source(tmp_path / "d.json"))) == len(json.loads(text))
     (tmp_path / "c.json").write_text(json.dumps(GOOD))
     assert [json.loads(item.text) for item in sources.read_source(tmp_path / "c.json")] == [GOOD]
+
+
+def test_what_follows_an_array_is_kept_aside(tmp_path):
+    summary, out, rejects = run(tmp_path, f"{json.dumps([GOOD])}\n{json.dumps([GOOD])}", "in.json")
+    assert (summary["input"], len(out)) == (2, 1)
+    assert [row["reason"] for row in rejects] == ["broken_json"]
+    assert json.dumps(GOOD) in rejects[0]["original"]
 
 
 def test_processes_change_nothing(tmp_path, monkeypatch):
@@ -178,9 +205,10 @@ def test_tokens_of_a_tokenizer(tmp_path, tiny_base):
     assert summary["formats"]["composed:2"]["tokens_after"] > 0
     with pytest.raises(ValueError, match=r"tokenizer\.json"):
         run(tmp_path, json.dumps(GOOD), tokenizer=str(tmp_path))
-    (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(ValueError, match="not the tokenizer"):
-        run(tmp_path, json.dumps(GOOD), tokenizer=str(tmp_path))
+    for text in ("{}", '{"model": 5}', "5", "null", "[" * 100_000, ""):
+        (tmp_path / "tokenizer.json").write_text(text)
+        with pytest.raises(ValueError, match=r"tokenizer\.json is not the tokenizer"):
+            run(tmp_path, json.dumps(GOOD), tokenizer=str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +232,17 @@ def test_one_line_for_what_cannot_be_done(tmp_path, monkeypatch, capsys, flags, 
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("taken", ["out.jsonl", "out.jsonl.rejects.jsonl", "out/composed-2.jsonl", "out.rejects.jsonl"])
+def test_a_directory_in_the_place_of_a_file(tmp_path, monkeypatch, capsys, taken):
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text(json.dumps(GOOD))
+    Path(taken).mkdir(parents=True)
+    output = "out.jsonl" if taken.startswith("out.jsonl") else "out"
+    assert main(["compress", "in.jsonl", "--output", output]) == 2
+    assert f"compress: {taken} is a directory" in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "in.jsonl"]
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "in.txt", "empty"])

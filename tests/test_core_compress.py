@@ -95,6 +95,15 @@ def test_backward_of_one_operation_goes_on_in_the_second_line():
     )
 
 
+@pytest.mark.parametrize("fmt", ["explicit", "composed:2", "implicit:2"])
+@pytest.mark.parametrize("order", ["forward", "backward", "hierarchical"])
+def test_of_no_operations_the_start_is_left(fmt, order):
+    problem = Problem(23, {"kites": 3}, "kites")
+    text = render(compress(problem, fmt, order), "terse")
+    assert text == "kites = 3 . answer 3 ."
+    assert verify(text, problem).faithful
+
+
 @pytest.mark.parametrize(
     ("operations", "text"),
     [

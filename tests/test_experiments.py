@@ -8,6 +8,7 @@ import pytest
 from zipthought.cli import main
 from zipthought.study.cells import TUNING_SEED, SFTCell, make_cell, plain
 from zipthought.study.estimate import estimate
+from zipthought.study.findings.scaling import collect, f1, f2a
 from zipthought.study.spec import PRESETS, load_spec, make_spec, model_digest
 from zipthought.study.store import Store
 from zipthought.study.workspace import Workspace
@@ -156,6 +157,14 @@ def test_a_store_is_read_where_its_model_is_gone(tiny_base, tmp_path):
     shutil.rmtree(base)
     model_digest.cache_clear()
     assert [cell.digest for cell in Store.open(tmp_path / "study").spec.cells()] == [digest]
+
+
+def test_the_verdict_stays_that_of_the_first_base_though_it_has_no_finished_run(tiny_base, tmp_path):
+    table = {**SFT, "formats": ["explicit", "composed:2"], "examples": [8, 16], "steps": 4}
+    spec = make_spec({"name": "x", "model": str(tiny_base), "scaling": {**table, "models": ["bundled"]}})
+    measured = collect(Store.create(tmp_path, spec, {}), spec.scaling)
+    assert [(data.model, data.seeds) for data in measured] == [(str(tiny_base), 0), ("bundled", 0)]
+    assert f1(measured).verdict == f2a(measured).verdict == "inconclusive"
 
 
 def test_a_workspace_packs_what_a_cell_left(tmp_path):

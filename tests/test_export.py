@@ -150,6 +150,25 @@ def test_countdown_pays_for_steps_that_make_the_number():
     assert compute_score("zipthought", "30 + 5 = 35\n#### 35", "35", row)["score"] == 0.0
 
 
+def test_a_file_of_several_formats_is_exported_whole_with_a_word_of_it_or_in_part(tmp_path, capsys):
+    rows = [{"question": f"How many, {i}?", "answer": SOLUTION} for i in range(3)]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    formats = ("composed:2", "implicit:2", "random-steps:0.5")
+    config = CompressConfig(input=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", format=formats)
+    compress_file(config)
+    command = ["export", str(config.output), "--to", "trl-sft", "--output-dir", str(tmp_path / "o"), "--json"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["formats"] == dict.fromkeys(formats, 3)
+    assert "the export mixes composed:2, implicit:2, random-steps:0.5" in said.err
+    assert main([*command, "--format", "implicit:2"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["records"] == 3
+    assert said.err == ""
+    assert main([*command, "--format", "implicit:3"]) == 2
+    assert "holds no records in implicit:3" in capsys.readouterr().err
+
+
 def test_llamafactory_names_every_column(ours, tmp_path):
     export_records(ours, "llamafactory", tmp_path)
     info = json.loads((tmp_path / "dataset_info.json").read_text())
@@ -157,6 +176,21 @@ def test_llamafactory_names_every_column(ours, tmp_path):
     for entry in info.values():
         row = rows_of(tmp_path / entry["file_name"])[0]
         assert set(entry["columns"].values()) == set(row)
+
+
+def test_llamafactory_keeps_what_is_registered(tmp_path):
+    info = tmp_path / "out" / "dataset_info.json"
+    for split in ("train", "test", "test"):
+        (tmp_path / "in.jsonl").write_text(like(split=split))
+        export_records(tmp_path / "in.jsonl", "llamafactory", tmp_path / "out")
+        info.write_text(json.dumps(json.loads(info.read_text()) | {"theirs": {"file_name": "a.json"}}))
+    assert list(json.loads(info.read_text())) == ["zipthought_train", "theirs", "zipthought_test"]
+    for text in ("{", "[]", "\xff", "[" * 100_000):
+        info.write_text(text, "latin-1")
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(ValueError, match=r"dataset_info\.json is not"):
+            export_records(tmp_path / "in.jsonl", "llamafactory", tmp_path / "out")
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_emitted_reward_modules_run(ours, tmp_path):
@@ -170,6 +204,15 @@ def test_records_of_no_columns_of_a_reward():
     assert record_of({"question": "a"}) == {"prompt": "a", "surface": None, "modulus": None, "answer": None}
 
 
+TURNS = [{"role": role, "content": "a"} for role in ("system", "user", "assistant")]
+NO_MESSAGES = (None, 5, "x", [], [1, 2, 3], TURNS[1:], [*TURNS, TURNS[1]], TURNS[::-1])
+
+
+def like(**fields):
+    """A line of a record with other fields."""
+    return json.dumps({"prompt": "a", "completion": "a", "answer": "5", "messages": TURNS, "split": "train"} | fields)
+
+
 @pytest.mark.parametrize(
     ("content", "flags", "message"),
     [
@@ -177,13 +220,37 @@ def test_records_of_no_columns_of_a_reward():
         ('{"prompt": "a"}', ["--to", "verl"], "line 1: the record has no 'messages'"),
         ("", ["--to", "verl"], "no records"),
         ('{"prompt": "a"}', ["--to", "other"], "unknown target 'other'"),
+        (like(split="../../evil"), ["--to", "verl"], "line 1: 'split' must be train, validation, test"),
+        (like(split=["train"]), ["--to", "trl-sft"], "line 1: 'split' must be train, validation, test"),
+        (like(split="Train"), ["--to", "hf"], "line 1: 'split' must be train, validation, test"),
+        (like(prompt=5), ["--to", "trl-sft"], "line 1: 'prompt' must be text, got int"),
+        (like(completion=None), ["--to", "hf"], "line 1: 'completion' must be text, got NoneType"),
+        (like(answer=5), ["--to", "verl"], "line 1: 'answer' must be text, got int"),
+        *((like(messages=said), ["--to", "llamafactory"], "line 1: 'messages' must be") for said in NO_MESSAGES),
+        (like(messages=[*TURNS[:2], {"role": "assistant"}]), ["--to", "trl-sft"], "line 1: 'content' must be text"),
     ],
 )
 def test_one_line_for_what_cannot_be_done(tmp_path, capsys, content, flags, message):
     (tmp_path / "in.jsonl").write_text(content)
     assert main(["export", str(tmp_path / "in.jsonl"), *flags, "--output-dir", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
-    assert not list((tmp_path / "out").glob("*"))
+    assert [path.name for path in tmp_path.rglob("*") if path.name != "out"] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("target", "taken"), [("verl", "train.parquet"), ("hf", "README.md"), ("trl-grpo", "reward.py")]
+)
+def test_a_directory_in_the_place_of_a_file(ours, tmp_path, target, taken):
+    (tmp_path / taken).mkdir()
+    with pytest.raises(IsADirectoryError, match=f"{taken} is a directory"):
+        export_records(ours, target, tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == [taken]
+
+
+def test_a_record_without_a_split_is_of_train(tmp_path):
+    record = {field: value for field, value in json.loads(like()).items() if field != "split"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(record))
+    assert export_records(tmp_path / "in.jsonl", "trl-sft", tmp_path / "out")["splits"] == {"train": 1}
 
 
 def test_twice_is_once(ours, tmp_path, capsys):

@@ -345,7 +345,7 @@ def test_settings_that_make_no_sense_are_refused(change, says):
         replace(SMALL, **change)
 
 
-def test_the_command_from_sft_to_rlvr_never_asks_what_sft_saw(tiny_base, tmp_path, capsys):
+def test_the_command_from_sft_to_rlvr_never_asks_what_sft_saw(tiny_base, tmp_path, capsys, monkeypatch):
     data = ["generate", "--n-ops", "1", "--count", "20", "--format", "explicit", "--surface", "terse"]
     assert main([*data, "--output-dir", str(tmp_path / "data"), "--json"]) == 0
     file = json.loads(capsys.readouterr().out)["files"]["explicit"]
@@ -365,6 +365,14 @@ def test_the_command_from_sft_to_rlvr_never_asks_what_sft_saw(tiny_base, tmp_pat
     assert len(rows) == 2
     assert {"reward", "zero_variance", "kl", "entropy", "response_tokens", "truncated", "ops_per_step"} <= set(rows[0])
     assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "the chain of runs is followed"
+    monkeypatch.chdir(tmp_path / "data")
+    assert seen_in_training(str(tmp_path / "rl")) == (seen, []), "from wherever it is asked"
+    card = tmp_path / "sft" / "run.json"
+    run = card.read_text()
+    card.write_text(json.dumps(json.loads(run) | {"base": str(tmp_path / "sft")}))
+    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "a run that names itself ends the chain"
+    card.write_text(json.dumps(json.loads(run) | {"base": str(tmp_path / "gone")}))
+    assert seen_in_training(str(tmp_path / "rl"))[1] == [tmp_path / "gone"]
     assert main([*rl, *small]) == 2, "a finished model is not written over"
     assert main(["train", "rlvr", "--output-dir", str(tmp_path / "x"), "--reward", "nonsense"]) == 2
     from_file = ["train", "rlvr", "--model", str(tiny_base), "--data", file, "--output-dir", str(tmp_path / "rl2")]

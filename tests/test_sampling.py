@@ -151,7 +151,9 @@ def test_names_and_aliases_are_distinct() -> None:
         ({"n_ops": 3, "task": "graph"}, "unknown task"),
         ({"n_ops": 3, "operators": "++"}, "each once"),
         ({"n_ops": 3, "task": "tree", "width": 5}, "width must be"),
-        ({"n_ops": 600}, "names"),  # More quantities than nouns: said, never shrunk.
+        ({"n_ops": 345, "task": "tree", "width": 346}, "691 aliases .* lower n_ops or width"),
+        ({"n_ops": 500, "task": "tree", "width": 100}, "names .* lower n_ops or width"),
+        ({"n_ops": 600}, "names .* at most 519 operations"),  # More quantities than nouns: said, never shrunk.
     ],
 )
 def test_configurations_that_are_refused(settings: dict, says: str) -> None:

@@ -1,6 +1,7 @@
 """Solutions in prose: what verifies, which result each operand is, and that compressed text says the same."""
 
 import json
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,8 +73,28 @@ def test_an_operand_is_an_unused_result_first_then_a_number_of_the_question():
     told = gsm8k.read("He has 5 apples.", text)
     assert [step.sources for step in told.steps] == [(-1, -1), (0, -1), (1, -1)]
     assert told.ambiguous == 2  # The 5 of B, and the 5 of C, could be either.
+    assert told.guessed == {0}
     untold = gsm8k.read("He has apples.", text)
     assert untold.steps[2].sources == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "why"),
+    [
+        ("He had 5 pears.", "A is 2 + 3 = 5.\nB is 5 * 4 = 20.\n#### 20", "the 5 may be the pears"),
+        ("", "A is 2 + 3 = 5.\nB is 9 - 4 = 5.\nC is 5 * 4 = 20.\n#### 20", "either 5"),
+        ("", "A is 2 + 3 = 5.\nB is 9 - 4 = 5.\nC is 5 + 1 = 6.\nD is 5 * 4 = 20.\n#### 20", "either 5, twice"),
+        ("", "A is 2 + 3 = 5.\nB is 5 + 1 = 6.\nC is 9 - 4 = 5.\nD is 5 * 4 = 20.\n#### 20", "A again, or C"),
+    ],
+)
+def test_a_result_is_not_nested_by_a_guess(question, text, why):
+    solution = gsm8k.read(question, text)
+    assert solution.guessed, why
+    shown = solution.groups(9)
+    assert solution.guessed <= set(shown), why
+    certain = gsm8k.read("", "A is 2 + 3 = 5.\nB is 5 * 4 = 20.\n#### 20")
+    assert not certain.guessed
+    assert certain.groups(9) == [1]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +106,12 @@ def test_an_operand_is_an_unused_result_first_then_a_number_of_the_question():
         ("<<a+b=3>>3\n#### 3", "unreadable_annotation"),
         ("2+2=<<2+2=4>>4", "no_final_answer"),
         ("2+2=<<2+2=4>>4\n#### 4\n#### 5", "conflicting_finals"),
+        ("2+2=<<2+2=4>>4\nThe answer is 4.\n#### 5", "conflicting_finals"),
+        ("2+2=<<2+2=4>>4\n\\boxed{5}\n#### 4", "conflicting_finals"),
+        ("2+2=<<2+2=4>>4\n\\boxed{4}. The answer is 5.", "conflicting_finals"),
+        ("2+2=<<2+2=4>>4\n#### 4\n#### four", "conflicting_finals"),
+        ("2+2=<<2+2=4>>4\n#### four\nThe answer is 4.", "unreadable_final"),
+        ("2+2=<<2+2=4>>4\nHe has 3 eggs + 4 eggs = 8 eggs.\n#### 4", "wrong_arithmetic"),
         ("2+2=<<2+2=4>>4\n#### four", "unreadable_final"),
         ("2+2=<<2+2=4>>4\n#### 4 or 5", "unreadable_final"),
         ("2+2=<<2+2=4>>4\n#### 5", "final_not_derived"),
@@ -106,6 +133,8 @@ def test_rejections_have_their_reason(text, reason):
         "3 * 4 = 12\nThe answer is 12.",
         "3 * 4 = 12\nAnswer: $12",
         "3 * 4 = 12\n#### 12\n#### 12.0",
+        "3 * 4 = 12\nThe answer is $\\boxed{12}$.\n#### 12.0",
+        "The answer is easy to find: 3 * 4 = 12\n#### 12",  # Not one number, so that it states nothing.
     ],
 )
 def test_model_outputs_state_their_answer_in_other_ways(text):
@@ -196,6 +225,51 @@ def test_no_text_raises_anything_else(question, text):
     for family in (gsm8k, countdown):
         with suppress(UnreadableError):
             family.read(question, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("14 feet", "feet"),
+        ("14 Eggs. ", "egg"),
+        ("14s", "s"),
+        ("14 sq ft .", "sq ft"),
+        ("14", ""),
+        ("14 eggs!", ""),
+        ("3 eggs, 14 boxes", "boxe"),
+    ],
+)
+def test_units_of_a_final_answer(text, words):
+    assert gsm8k.unit(text) == words
+
+
+def test_a_false_sum_of_one_unit_is_wrong():
+    text = "He has 3 eggs + 4 eggs = {} eggs.\n2 + 2 = 4\n#### 4"
+    assert [step.verdict for step in gsm8k.judge("", text.format(7), "4").steps] == ["valid", "valid"]
+    assert [step.verdict for step in gsm8k.judge("", text.format(8), "4").steps] == ["wrong_arithmetic", "valid"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: "3 x " * n + "= 3\n#### 5",
+        lambda n: "3x" * n + "= <<3*4=12>>12\n#### 5",
+        lambda n: "3 eggs + " * n + "4 eggs = 8 eggs\n#### 5",
+        lambda n: "-" + " " * n + "+ 4 = 12 x\n#### 5",
+        lambda n: f"2*7=14\n#### 14 {'a' * n}!",
+        lambda n: "the answer is" + " " * n + "\n\\boxed{" * n,
+    ],
+)
+def test_judging_is_linear_in_the_text(make):
+    def seconds(n):
+        text, taken = make(n), []
+        for _ in range(3):  # A collection of garbage may fall into one.
+            start = time.process_time()
+            gsm8k.judge("", text, "14 feet")
+            taken.append(time.process_time() - start)
+        return min(taken)
+
+    assert seconds(16_000) < 40 * max(seconds(2000), 0.002)  # 8 times the text; quadratic would be 64 times the time.
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason="the real data are not here")

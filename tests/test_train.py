@@ -21,6 +21,7 @@ from zipthought.train.loop import batch_loss, next_token, train_loop
 from zipthought.train.muon import orthogonalize
 from zipthought.train.pretrain import PretrainStream
 from zipthought.train.sft import encode, fine_tune
+from zipthought.train.trl_engine import deal
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +254,12 @@ def test_a_grown_model_computes_what_it_did_and_learns_in_its_new_layers(tokeniz
 def test_messages_state_the_modulus_of_the_record():
     assert messages("p", "c", 7, "terse")[0]["content"] == "mod 7 ."
     assert "modulo 101" in messages("p", "c", 101, "english")[0]["content"]
+
+
+@pytest.mark.parametrize("count", [48, 47, 6, 5, 2, 1])
+def test_a_short_batch_is_dealt_in_equal_pieces(count):
+    pieces = deal(list(range(count)), 6)
+    assert len(pieces) == 6
+    assert len({len(piece) for piece in pieces}) == 1
+    assert sorted({i for piece in pieces for i in piece}) == list(range(count))
+    assert sum(map(len, pieces)) < count + 6

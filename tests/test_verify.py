@@ -14,7 +14,7 @@ from zipthought.core.problem import Problem
 from zipthought.core.trace import Trace
 from zipthought.core.verify import ANSWERS, STEP_VERDICTS, check
 from zipthought.data.sampling import SamplerConfig, sample, sample_batch
-from zipthought.surfaces import SURFACES, english, render, render_problem, terse, verify
+from zipthought.surfaces import SURFACES, english, gsm8k, render, render_problem, terse, verify
 
 DRUMS = Problem(23, {"kites": 3, "drums": BinOp("+", "kites", 4), "oaks": 7}, "drums")
 LAMPS = Problem(
@@ -205,6 +205,8 @@ STEPS = GOLD.removesuffix("Answer: 7.")
         ("Answer: ", "malformed"),
         ("Answer: 8. Answer: 7.", "conflicting"),
         ("Answer: 7. Answer: 8.", "conflicting"),
+        ("Answer: 7. Answer: 7. extra", "malformed"),  # Both finals are 7.
+        ("Answer: 8. Answer: 7. extra", "conflicting"),
         ("Answer: 7. Wait, let me see", "malformed"),  # text after the answer
         ("Answer: 7. Define oaks as ZZ; so ZZ = 7.", "malformed"),
         ("answer: 7.", "missing"),  # another word
@@ -460,3 +462,10 @@ def test_deep_nesting_does_not_recurse():
 
 def test_check_needs_no_text():
     assert check(Trace((), "7"), DRUMS).faithful
+
+
+def test_a_verdict_counts_the_steps_and_tokens_of_its_text():
+    text = "drums = kites + 4 = 3 + 5 = 7 . answer 7 ."
+    verdict = verify(text, DRUMS, "terse")
+    assert (verdict.n_steps, verdict.tokens) == (1, 15)
+    assert gsm8k.judge("q", "2*7=14\n#### 14", "14").tokens == 10

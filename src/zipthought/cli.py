@@ -6,6 +6,7 @@ Exit codes: 0 all went well; 1 the command ran and its answer is no (`verify` fo
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
@@ -99,10 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module, function, text = COMMANDS[words]
     try:
         command = getattr(import_module(f"zipthought.commands.{module}"), function)
-        return _parse(command, words, text, rest)()
+        code = _parse(command, words, text, rest)()
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print(f"zipthought {words}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # Whoever read has read enough: `zipthought explain | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except ImportError as error:
         if error.name is None or error.name.startswith("zipthought"):
             raise

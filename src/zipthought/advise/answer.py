@@ -12,7 +12,7 @@ from ..core.formats import parse_format
 from ..data.sampling import SamplerConfig, sample_batch
 from ..surfaces import count_pieces, get_surface
 from .curves import DRAWS, Posterior, Prediction, fit
-from .reference import FormatRuns, Reference
+from .reference import Branches, FormatRuns, Reference, Repetition
 
 LEVEL = 0.9
 """Of the intervals."""
@@ -107,11 +107,11 @@ class Advice:
 def advise(question: Question, reference: Reference) -> Advice:
     """The format with the highest expected accuracy among those that fit; of formats as good, the shortest.
 
-    Nothing is extrapolated: beyond the smallest and largest N measured, the nearest of them stands in, and `outside`
-    says so, as it does for other lengths of problems and numbers of epochs.
+    Nothing is extrapolated: beyond the smallest and largest N measured of a format, the nearest of them stands in, and
+    `outside` says so, as it does for other lengths of problems and numbers of epochs.
     """
-    low, high = reference.examples
-    at = min(max(question.examples, low), high)
+    ranges = {made.format: made.examples for made in reference.formats}
+    at = {fmt: min(max(question.examples, low), high) for fmt, (low, high) in ranges.items()}
     chance = 1 / reference.modulus
     fitted = {made.format: fit(made.runs, chance) for made in reference.formats}
     tokens = {
@@ -121,14 +121,15 @@ def advise(question: Question, reference: Reference) -> Advice:
     limit = question.max_response_tokens or float("inf")
     within = [fmt for fmt in fitted if tokens[fmt] <= limit]
     best = _best({fmt: fitted[fmt] for fmt in within}, at)
+    doubled = 2 * question.examples
     options = [
         Option(
             format=fmt,
-            accuracy=posterior.predict(at, LEVEL),
+            accuracy=posterior.predict(at[fmt], LEVEL),
             best=best.get(fmt, 0.0),
             response_tokens=tokens[fmt],
-            doubled=posterior.predict(2 * at, LEVEL)
-            if question.examples >= low and 2 * question.examples <= high
+            doubled=posterior.predict(doubled, LEVEL)
+            if ranges[fmt][0] <= question.examples and doubled <= ranges[fmt][1]
             else None,
             fits=fmt in within,
         )
@@ -148,18 +149,18 @@ def advise(question: Question, reference: Reference) -> Advice:
             "study": reference.name,
             "model": reference.model,
             "n_ops": list(reference.n_ops),
-            "examples": [low, high],
+            "examples": list(reference.examples),
             "runs": sum(len(made.runs) for made in reference.formats),
             "interval": LEVEL,
         },
     )
 
 
-def _best(fitted: dict[str, Posterior], at: float) -> dict[str, float]:
+def _best(fitted: dict[str, Posterior], at: dict[str, int]) -> dict[str, float]:
     """How often each format's mean accuracy is the highest."""
     if not fitted:
         return {}
-    draws = np.array([posterior.draws(at, seed=i, new_run=False) for i, posterior in enumerate(fitted.values())])
+    draws = np.array([made.draws(at[fmt], seed=i, new_run=False) for i, (fmt, made) in enumerate(fitted.items())])
     wins = np.bincount(draws.argmax(axis=0), minlength=len(fitted)) / DRAWS
     return dict(zip(fitted, wins.tolist(), strict=True))
 
@@ -190,12 +191,17 @@ def _gold_tokens(reference: Reference, fmt: str, n_ops: int) -> float:
 
 def _outside(question: Question, reference: Reference) -> list[str]:
     found = []
-    low, high = reference.examples
-    if not low <= question.examples <= high:
-        nearest = low if question.examples < low else high
-        found.append(
-            f"examples: {question.examples:,} asked, {low:,} to {high:,} measured; accuracies are those at {nearest:,}"
-        )
+    ranges: dict[tuple[int, int], list[str]] = {}
+    for made in reference.formats:
+        ranges.setdefault(made.examples, []).append(made.format)
+    for (low, high), formats in ranges.items():
+        if not low <= question.examples <= high:
+            nearest = low if question.examples < low else high
+            of = f" of {', '.join(formats)}" if len(ranges) > 1 else ""
+            found.append(
+                f"examples: {question.examples:,} asked, {low:,} to {high:,} measured{of}; accuracies are those at "
+                f"{nearest:,}"
+            )
     if question.n_ops not in reference.n_ops:
         lengths = ", ".join(map(str, reference.n_ops))
         found.append(
@@ -213,6 +219,11 @@ def _outside(question: Question, reference: Reference) -> list[str]:
     return found
 
 
+def _where(made: Repetition | Branches) -> str:
+    """What a note was measured on, which may be other than what is asked about."""
+    return f"measured from {made.model} on {' and '.join(map(str, made.n_ops))} operations"
+
+
 def _notes(question: Question, reference: Reference, chosen: Option | None) -> list[str]:
     notes = []
     for made in reference.repetition:
@@ -222,17 +233,18 @@ def _notes(question: Question, reference: Reference, chosen: Option | None) -> l
             first, last = (float(np.mean(made.accuracy[e])) for e in (passes[0], upper))
             memorized = float(np.mean(made.memorized[upper]))
             notes.append(
-                f"{made.format}: from {passes[0]} to {upper} epochs over {made.examples:,} examples held-out accuracy "
-                f"went from {first:.2f} to {last:.2f}; old answers came back {memorized:+.2f} beyond the control"
+                f"{made.format} ({_where(made)}): from {passes[0]} to {upper} epochs over {made.examples:,} examples "
+                f"held-out accuracy went from {first:.2f} to {last:.2f}; old answers came back {memorized:+.2f} "
+                "beyond the control"
             )
     if question.rlvr:
         for branch in reference.branches:
             before, after = branch.states["sft"], branch.states["rlvr"]
             more = branch.states["sft-updates"]
             notes.append(
-                f"RLVR after {branch.sft_steps} updates of SFT on {branch.format}: accuracy {before['accuracy']:.2f} "
-                f"to {after['accuracy']:.2f} (more SFT: {more['accuracy']:.2f}), operations a step "
-                f"{before['operations a step']:.2f} to {after['operations a step']:.2f}, response tokens "
+                f"RLVR after {branch.sft_steps} updates of SFT on {branch.format} ({_where(branch)}): accuracy "
+                f"{before['accuracy']:.2f} to {after['accuracy']:.2f} (more SFT: {more['accuracy']:.2f}), operations a "
+                f"step {before['operations a step']:.2f} to {after['operations a step']:.2f}, response tokens "
                 f"{before['response tokens']:.0f} to {after['response tokens']:.0f}"
             )
         if not reference.branches:

@@ -31,6 +31,12 @@ class FormatRuns:
     training_accuracy: float
     """On its own training problems, at the largest N."""
 
+    @property
+    def examples(self) -> tuple[int, int]:
+        """The smallest and the largest N."""
+        sizes = [run.examples for run in self.runs]
+        return min(sizes), max(sizes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repetition:
@@ -38,6 +44,10 @@ class Repetition:
 
     format: str
     examples: int
+    model: str
+    """The base."""
+    n_ops: tuple[int, ...]
+    """Lengths of the problems."""
     accuracy: dict[int, list[float]]
     """Epochs -> held-out accuracy of each seed."""
     memorized: dict[int, list[float]]
@@ -50,6 +60,10 @@ class Branches:
 
     format: str
     sft_steps: int
+    model: str
+    """The base."""
+    n_ops: tuple[int, ...]
+    """Lengths of the problems."""
     states: dict[str, dict[str, float | None]]
 
 
@@ -71,8 +85,8 @@ class Reference:
     @property
     def examples(self) -> tuple[int, int]:
         """The smallest and the largest N."""
-        sizes = [run.examples for made in self.formats for run in made.runs]
-        return min(sizes), max(sizes)
+        low, high = zip(*(made.examples for made in self.formats), strict=True)
+        return min(low), max(high)
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
@@ -132,7 +146,9 @@ def from_store(store: Store) -> Reference:
         repetition=[
             Repetition(
                 format=fmt,
-                examples=spec.repetition.examples if spec.repetition else 0,
+                examples=spec.repetition.examples,
+                model=spec.repetition.model or spec.model,
+                n_ops=spec.repetition.n_ops,
                 accuracy={e: found.test[:, i].mean(axis=1).tolist() for i, e in enumerate(found.epochs)},
                 memorized={
                     e: (found.old_train[:, i].mean(axis=1) - found.old_held_out[:, i].mean(axis=1)).tolist()
@@ -140,11 +156,14 @@ def from_store(store: Store) -> Reference:
                 },
             )
             for fmt, found in repeated.items()
+            if spec.repetition
         ],
         branches=[
             Branches(
                 format=found.format,
                 sft_steps=found.sft_steps,
+                model=spec.decomposition.model or spec.model,
+                n_ops=spec.decomposition.n_ops,
                 states={
                     state: {
                         "accuracy": float(found.correct[state][:, found.trained].mean()),
@@ -154,6 +173,7 @@ def from_store(store: Store) -> Reference:
                 },
             )
             for found in decomposed
+            if spec.decomposition
         ],
     )
 
@@ -188,10 +208,14 @@ def from_plain(value: Mapping[str, Any]) -> Reference:
         for made in value["formats"]
     ]
     repetition = [
-        Repetition(**made | {name: numbered(made[name]) for name in ("accuracy", "memorized")})
+        Repetition(
+            **made
+            | {name: numbered(made[name]) for name in ("accuracy", "memorized")}
+            | {"n_ops": tuple(made["n_ops"])}
+        )
         for made in value["repetition"]
     ]
-    branches = [Branches(**made) for made in value["branches"]]
+    branches = [Branches(**made | {"n_ops": tuple(made["n_ops"])}) for made in value["branches"]]
     rest = {"n_ops": tuple(value["n_ops"]), "formats": formats, "repetition": repetition, "branches": branches}
     return Reference(**dict(value) | rest)
 

@@ -84,7 +84,7 @@ def advise(
 
 def profile_of(data: Path, tokenizer: str, formats: list[str]) -> Profile:
     """Compress the solutions and count. Raises `ValueError` where none verifies."""
-    wanted = tuple(fmt for fmt in formats if fmt != "explicit")
+    wanted = tuple(fmt for fmt in formats if fmt != "explicit") or ("answer-only",)
     with tempfile.TemporaryDirectory(prefix="zipthought-") as directory, progress() as bar:
         task = bar.add_task("profile", total=None, note="")
         config = CompressConfig(input=data, output=Path(directory) / "out.jsonl", format=wanted, tokenizer=tokenizer)

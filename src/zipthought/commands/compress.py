@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from ..data.compress import CompressConfig, compress_file
-from .console import console, print_json, print_table, progress
+from .console import console, count_lines, print_json, print_table, progress
 
 
 def compress(
@@ -59,7 +59,7 @@ def compress(
         seed=seed,
     )
     with progress() as bar:
-        task = bar.add_task("compress", total=None, note="")
+        task = bar.add_task("compress", total=count_lines(input), note="")
         summary = compress_file(config, lambda done: bar.update(task, completed=done))
     if json:
         print_json(summary)
@@ -75,5 +75,5 @@ def compress(
     ]
     print_table(f"{summary['verified']} of {summary['input']} records verified and compressed", rows)
     for path in dict.fromkeys(summary["files"].values()):
-        console.print(path, markup=False)
+        console.print(path, markup=False, soft_wrap=True)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,7 @@ console = Console(stderr=True)
 
 
 def progress() -> Progress:
-    """A progress bar with what is done, the time it took and the time left."""
+    """A progress bar with what is done, the time it took and the time left; nothing where no one looks on."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -23,7 +24,19 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
+        disable=not console.is_terminal,
     )
+
+
+def count_lines(path: Path) -> int | None:
+    """The lines of a JSON Lines file, as the total of a progress bar; None of other files and where there is no bar.
+
+    Raises `OSError` as `open` does.
+    """
+    if not console.is_terminal or path.suffix not in (".jsonl", ".ndjson") or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def print_json(value: Any) -> None:
@@ -32,10 +45,12 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:
-    """Rows of the same columns as a table on standard output."""
-    table = Table(title=title, title_justify="left")
+    """Rows of the same columns as a table on standard output; paths, in the title too, stay whole."""
+    table = Table()
     for column in rows[0] if rows else []:
-        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
+        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right", overflow="fold")
     for row in rows:
         table.add_row(*("-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
-    Console().print(table)
+    out = Console(markup=False, highlight=False)
+    out.print(title, style="italic", soft_wrap=True)
+    out.print(table)

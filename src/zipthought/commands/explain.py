@@ -30,14 +30,18 @@ def explain(
         json: Print one JSON object on standard output.
     """
     module = get_surface(surface)
+    unknown = [name for name in order if name not in ORDERS]
+    if unknown:
+        raise ValueError(f"unknown order {unknown[0]!r}; use {', '.join(ORDERS)}")
     batch = sample_batch(config, split, [index])
     problem, aliases = batch.problem(0), batch.aliases(0)
+    orders = [name for name in order if name == "forward" or problem.is_chain]
+    if not orders or not format:
+        raise ValueError("nothing to show; give a format and an order (tree problems have the order 'forward' only)")
     rows = []
-    for direction in order:
-        if direction != "forward" and not problem.is_chain:
-            continue
+    for direction in orders:
         for fmt in format:
-            if fmt == "answer-only" and direction != "forward":
+            if fmt == "answer-only" and direction != orders[0]:  # It is the same in every order.
                 continue
             text = module.render(compress(problem, fmt, direction), aliases)
             verdict = verify(text, problem, surface)

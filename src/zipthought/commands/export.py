@@ -8,13 +8,14 @@ from typing import Annotated
 import tyro
 
 from ..data.export import export_records
-from .console import print_json, progress
+from .console import console, count_lines, print_json, progress
 
 
 def export(
     file: Annotated[Path, tyro.conf.Positional],
     to: str,
     output_dir: Path,
+    format: tuple[str, ...] = (),  # noqa: A002
     json: bool = False,
 ) -> int:
     """Export records.
@@ -23,11 +24,19 @@ def export(
         file: Records as `zipthought generate` and `zipthought compress` write them (JSON Lines or Parquet).
         to: trl-sft, trl-grpo, llamafactory, verl, reasoning-gym, verifiers, lm-eval or hf.
         output_dir: Receives the data, a file per split, and the target's own registration files.
-        json: Print {"records", "splits", "files"} on standard output.
+        format: Of the records to export, such as composed:2; all that the file holds, where none is named.
+        json: Print {"records", "splits", "formats", "files"} on standard output.
     """
     with progress() as bar:
-        task = bar.add_task("export", total=None, note="")
-        summary = export_records(file, to, output_dir, lambda done: bar.update(task, completed=done))
+        task = bar.add_task("export", total=count_lines(file), note="")
+        summary = export_records(file, to, output_dir, format, lambda done: bar.update(task, completed=done))
+        bar.update(task, completed=summary["records"])
+    if len(summary["formats"]) > 1:
+        console.print(
+            f"the export mixes {', '.join(summary['formats'])}: a problem may have several answers; --format chooses",
+            markup=False,
+            soft_wrap=True,
+        )
     if json:
         print_json(summary)
         return 0

@@ -93,6 +93,8 @@ def report(
     from ..study.store import Store
 
     store = Store.open(directory)
+    if json and format != "html":
+        raise ValueError(f"--json goes with --format html; --format {format} writes files and prints their paths")
     if format == "html":
         _report(store, output or directory / REPORT_NAME, json)
         return 0

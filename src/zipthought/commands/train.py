@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.files import write_text
 from ..data.records import BadLine, Record, canonical_json, read_records
+from ..models.names import absolute
 from ..train.config import RLVRConfig, SFTConfig
 from .console import console, print_json, progress
 
@@ -63,8 +64,8 @@ def sft(
         return 0
     summary = {
         "model": str(output_dir),
-        "base": model,
-        "data": str(data),
+        "base": absolute(model),
+        "data": str(data.resolve()),
         "examples": result.examples,
         "too_long": result.too_long,
         "steps": result.loop.steps,
@@ -147,8 +148,8 @@ def rlvr(
     last = result.history[-max(1, result.steps // 10) :]
     summary = {
         "model": str(output_dir),
-        "base": model,
-        "data": str(data) if data else None,
+        "base": absolute(model),
+        "data": str(data.resolve()) if data else None,
         "steps": result.steps,
         "tokens": result.tokens,
         "seconds": round(result.seconds, 2),

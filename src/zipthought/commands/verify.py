@@ -10,7 +10,7 @@ import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS
 from ..data.records import BadLine, read_records, solution_of, verdict_of
-from .console import console, print_json, print_table, progress
+from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
 """Lines of each kind that are named one by one."""
@@ -34,7 +34,7 @@ def verify(
     bad: list[BadLine] = []
     records = faithful = 0
     with progress() as bar:
-        task = bar.add_task("verify", total=None, note="")
+        task = bar.add_task("verify", total=count_lines(file), note="")
         for place, record in enumerate(read_records(file), 1):
             bar.update(task, completed=place) if place % 500 == 0 else None
             if isinstance(record, BadLine):
@@ -51,11 +51,11 @@ def verify(
             steps.update(step.verdict for step in verdict.steps)
             if not verdict.faithful and records - faithful <= SHOWN:
                 wrong = [f"{s.verdict} at {s.name!r}" for s in verdict.steps if s.verdict != "valid"][:3]
-                console.print(
-                    f"line {place}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}", markup=False
-                )
+                said = f"line {place}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
+                console.print(said, markup=False, soft_wrap=True)
+        bar.update(task, completed=records + len(bad))
     for line in bad[:SHOWN]:
-        console.print(f"line {line.number}: not read: {line.reason}", markup=False)
+        console.print(f"line {line.number}: not read: {line.reason}", markup=False, soft_wrap=True)
     if len(bad) > SHOWN:
         console.print(f"... and {len(bad) - SHOWN} more lines that could not be read")
     summary = {

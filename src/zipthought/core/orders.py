@@ -97,6 +97,8 @@ def hierarchical(problem: Problem, fmt: Format) -> tuple[Step, ...]:
     stops = [problem.order[0], *group_ends(problem, fmt.k)]
     settled = set(stops)
     steps = [_start(problem, fmt)]
+    if not problem.n_ops:
+        return tuple(steps)
 
     def derive(low: int, high: int) -> Expr:
         """The form of stops[high] in stops[low], after the steps that show where it comes from."""

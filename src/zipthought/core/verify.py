@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .arithmetic import SCALE, BinOp, Expr, apply, evaluate, linear, references, same, substitute
+from .pieces import count_pieces
 from .problem import Problem
 from .trace import Step, Trace, given
 
@@ -58,6 +59,18 @@ class Verdict:
     """Whether valid steps lead from the constants to the target; an answer alone omits them all, and is complete."""
     granularity: tuple[int, ...]
     """Operations of each valid step that covers any; the answer alone is one step of n_ops."""
+    text: str = field(default="", compare=False, repr=False)
+    """What was judged; empty for a trace that was not read from text."""
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps the text has, valid or not."""
+        return len(self.steps)
+
+    @property
+    def tokens(self) -> int:
+        """Words and punctuation marks of the text (`core.pieces`); no tokenizer is asked."""
+        return count_pieces(self.text)
 
     @property
     def faithful(self) -> bool:
@@ -75,8 +88,8 @@ class Verdict:
         return sum(self.granularity) / len(self.granularity) if self.granularity else None
 
 
-def check(trace: Trace, problem: Problem) -> Verdict:
-    """The verdict on a trace of `problem`. Raises nothing, whatever the text said that the trace was read from."""
+def check(trace: Trace, problem: Problem, text: str = "") -> Verdict:
+    """The verdict on a trace of `problem`, read from `text`. Raises nothing, whatever the text said."""
     checker = _Checker(problem)
     judged = tuple([checker.step(step) for step in trace.steps])
     if trace.steps:
@@ -88,7 +101,7 @@ def check(trace: Trace, problem: Problem) -> Verdict:
         complete = trace.final is not None
         granularity = (problem.n_ops,) if complete else ()
         gold = problem.answer
-    return Verdict(_judge_answer(trace, gold), judged, complete, granularity)
+    return Verdict(_judge_answer(trace, gold), judged, complete, granularity, text)
 
 
 def _judge_answer(trace: Trace, gold: int) -> str:

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -26,7 +27,7 @@ from typing import IO, Any, NamedTuple
 from ..core.formats import RANDOM_STEPS, Format
 from ..surfaces import FAMILIES, count_pieces, detect_family, get_family
 from ..surfaces.solutions import Solution, UnreadableError, parse_text_format
-from .files import atomic_open
+from .files import atomic_open, refuse_directories
 from .sources import SourceItem, read_source
 from .splits import split_of
 
@@ -180,6 +181,7 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
         raise ValueError(f"the output {config.output} is the input; choose another one")
     if not config.output.suffix and config.output.exists() and not config.output.is_dir():
         raise NotADirectoryError(f"the output directory {config.output} is a file; choose another one")
+    refuse_directories(sorted(paths))
     token_counter(config.tokenizer)  # Raises here rather than in every process.
     counts = Counts(formats)
     items = iter(read_source(config.input))
@@ -275,14 +277,21 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Done:
     return ["".join(lines).encode() for _, _, lines, _ in outputs], "".join(rejects).encode(), counts
 
 
+_SURROGATE = re.compile(rb"\\u[dD]")
+
+
 def _parse(text: bytes) -> dict[str, Any]:
     """The record that a line of a source holds. Raises `UnreadableError`."""
     if not text.strip():
         raise UnreadableError("empty_line", "empty line")
     try:
         record = json.loads(text.decode())
+        if _SURROGATE.search(text):
+            json.dumps(record, ensure_ascii=False).encode()  # Raises for half a pair of them, which no file can hold.
     except UnicodeDecodeError as error:
         raise UnreadableError("not_utf8", f"not UTF-8 (byte {error.start + 1} of the record)") from error
+    except UnicodeEncodeError as error:
+        raise UnreadableError("not_utf8", "not UTF-8 (half of a surrogate pair)") from error
     except RecursionError as error:
         raise UnreadableError("broken_json", "nested too deeply") from error
     except ValueError as error:  # json.JSONDecodeError is one; so is an integer of more digits than Python converts.
@@ -424,10 +433,7 @@ def token_counter(tokenizer: str) -> Callable[[str], int]:
         raise ValueError("counting with a tokenizer needs the package tokenizers; install zipthought[train]") from error
     text = file.read_text(encoding="utf-8", errors="replace")
     try:
-        is_tokenizer = "model" in json.loads(text)
-    except ValueError:
-        is_tokenizer = False
-    if not is_tokenizer:
-        raise ValueError(f"{file} is not the tokenizer.json of a tokenizer")
-    loaded = Tokenizer.from_str(text)
+        loaded = Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers raises Exception itself.
+        raise ValueError(f"{file} is not the tokenizer.json of a tokenizer: {error}") from error
     return lambda text: len(loaded.encode(text, add_special_tokens=False).ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,13 @@ def atomic_open(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)  # Where it has become `path`, it is gone by now.
+
+
+def refuse_directories(paths: Iterable[Path]) -> None:
+    """Raises `IsADirectoryError` for a directory that stands where a file is to be written."""
+    for path in paths:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a directory, where a file is to be written")
 
 
 def write_text(path: Path, text: str) -> None:

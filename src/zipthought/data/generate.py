@@ -23,7 +23,7 @@ from ..core.formats import RANDOM_STEPS, Format, parse_format
 from ..core.orders import ORDERS
 from ..surfaces import get_surface
 from .fastpath import FastWriter, supports
-from .files import atomic_open
+from .files import atomic_open, refuse_directories
 from .records import FIELDS, canonical_json, import_parquet, make_record
 from .sampling import Batch, SamplerConfig, sample_batch
 from .splits import SPLITS
@@ -140,9 +140,7 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     directory = Path(config.output_dir)
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
-    for fmt in formats:
-        if config.path(fmt).is_dir():
-            raise IsADirectoryError(f"{config.path(fmt)} is a directory, where a file is to be written")
+    refuse_directories(config.path(fmt) for fmt in formats)
 
     # glibc returns large freed arrays to the system at once, and faulting them in again costs a third of the time; one
     # larger array, made and freed untouched, raises that limit (mallopt(3), M_MMAP_THRESHOLD). Elsewhere: no effect.

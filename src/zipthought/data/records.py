@@ -67,6 +67,12 @@ def granularity_of(fmt: Format, n_ops: int) -> int:
     return n_ops if fmt.name == "answer-only" else fmt.k
 
 
+def format_of(record: Mapping[str, Any]) -> str:
+    """The whole name of a record's format, ``composed:2`` or ``random-steps:0.5``; `unknown` where it names none."""
+    name, k, share = (record.get(field) for field in ("format", "k", "share"))
+    return str(Format(str(name or "unknown"), k or 0, float(share or 1)))
+
+
 def make_record(
     problem: Problem,
     fmt: str | Format,

@@ -84,11 +84,13 @@ class SamplerConfig:
             )
         if self.task == "tree" and not 2 <= self.width <= self.n_ops + 1:
             raise ValueError(f"width must be 2..n_ops+1 ({self.n_ops + 1}), got {self.width}")
+        fewer = f"use at most {(len(nouns()) - 1) // 2} operations" if self.task == "chain" else "lower n_ops or width"
         if self.max_names > len(nouns()):
             raise ValueError(
-                f"n_ops={self.n_ops} can need {self.max_names} names and there are {len(nouns())}; "
-                f"use at most {(len(nouns()) - 1) // 2} operations"
+                f"n_ops={self.n_ops} can need {self.max_names} names and there are {len(nouns())}; {fewer}"
             )
+        if self.n_quantities > N_ALIASES:
+            raise ValueError(f"n_ops={self.n_ops} needs {self.n_quantities} aliases and there are {N_ALIASES}; {fewer}")
 
     @property
     def max_distractors(self) -> int:

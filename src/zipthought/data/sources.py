@@ -79,7 +79,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _elements(path: Path) -> Iterator[bytes]:
     """The elements of a JSON array, each as it stands in the file; of another JSON value, that value.
 
-    What follows a break in the array comes as one element.
+    What follows a break in the array, or its end, comes as one element.
     """
     decoder = json.JSONDecoder()
     with path.open("r", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -94,6 +94,9 @@ def _elements(path: Path) -> Iterator[bytes]:
             while buffer[start : start + 1] in _BETWEEN:
                 start += 1
             if buffer.startswith("]", start):
+                rest = buffer[start:] + file.read()
+                if rest[1:].strip():
+                    yield rest.encode(errors="surrogateescape")  # With the bracket, so that it is no JSON.
                 return
             try:
                 _, end = decoder.raw_decode(buffer, start)

@@ -9,6 +9,11 @@ BUNDLED = ("bundled", "bundled-deep", "bundled-mixed")
 """Names of the bases that ship with the package, under ``models/bases/``."""
 
 
+def absolute(name: str) -> str:
+    """The name as it means the same from any directory: a local model by its absolute path."""
+    return str(Path(name).resolve()) if name not in BUNDLED and Path(name).is_dir() else name
+
+
 def resolve(name: str) -> str:
     """The directory of a bundled base or of a local model; a hub id as it is.
 

@@ -126,7 +126,7 @@ class ThresholdRow:
     estimate: float | None = None
     """Where the fitted curve crosses; the largest (smallest) value measured where `censored` is `above` (`below`)."""
     low: float | None = None
-    """Lower end of the 95% interval; None is unbounded or unknown."""
+    """Lower end of the 95% interval; None where that lies outside what was measured."""
     high: float | None = None
     """Upper end."""
     censored: str = ""

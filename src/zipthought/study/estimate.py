@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,6 @@ class Estimate:
 def estimate(spec: StudySpec) -> dict[str, Estimate]:
     """Experiment -> what its cells take; cells that experiments share count where they come first, and `tuning` has
     those that choose a learning rate. Raises `ValueError` where the number of parameters is not known."""
-    parameters = spec.parameters or _parameters(spec.model)
-    if not parameters:
-        raise ValueError(f"{spec.model} is not on this disk; state its `parameters` in the study's file")
     seen: set[str] = set()
     made = {}
     groups: dict[str, list[Cell]] = {name: e.cells(spec) for name, e in spec.experiments.items()}
@@ -64,16 +61,17 @@ def estimate(spec: StudySpec) -> dict[str, Estimate]:
     for name, cells in groups.items():
         fresh = [cell for cell in {c.digest: c for c in cells}.values() if cell.digest not in seen]
         seen |= {cell.digest for cell in fresh}
-        work = [_work(cell) for cell in fresh]
-        trained, generated = (float(sum(w[i] for w in work)) for i in (0, 1))
-        extra = float(sum(w[2] for w in work))
+        work = [(*_work(cell), _parameters(cell.model) or spec.parameters) for cell in fresh]
+        for cell, (*_, parameters) in zip(fresh, work, strict=True):
+            if not parameters:
+                raise ValueError(f"{cell.model} is not on this disk; state its `parameters` in the study's file")
         if fresh:
             made[name] = Estimate(
                 cells=len(fresh),
-                trained_tokens=trained,
-                generated_tokens=generated,
-                training_flops=6 * parameters * trained + 2 * parameters * extra,
-                generation_flops=2 * parameters * generated,
+                trained_tokens=sum(trained for trained, _, _, _ in work),
+                generated_tokens=sum(generated for _, generated, _, _ in work),
+                training_flops=sum((6 * trained + 2 * read) * n for trained, _, read, n in work),
+                generation_flops=sum(2 * generated * n for _, generated, _, n in work),
             )
     return made
 
@@ -121,6 +119,7 @@ def _lengths(
     return prompts / SAMPLED, sum(count(r["completion"]) for r in records) / SAMPLED
 
 
+@cache
 def _parameters(model: str) -> int:
     """Of a model on this disk; 0 for another one."""
     from safetensors import safe_open

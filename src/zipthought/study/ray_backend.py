@@ -21,6 +21,8 @@ from .store import Store, worker_name
 from .workspace import Workspace
 
 POLL_SECONDS = 0.5
+WAIT_SECONDS = 300.0
+"""How long no node may have room for a cell, while none runs."""
 
 
 def run_packed(
@@ -51,7 +53,8 @@ def run(
 
     `address` is that of a running cluster (`auto`: the one of this machine); empty starts one here that ends with the
     run. Each cell is given `threads` cores and `gpus` GPUs. A `KeyboardInterrupt` stops the tasks and is raised again;
-    what they had not finished is pending at the next run.
+    what they had not finished is pending at the next run. Raises `ValueError` where for `WAIT_SECONDS` no node has had
+    room for a cell.
     """
     import ray
 
@@ -63,6 +66,7 @@ def run(
     store.retry_failed()
     with store.beating(worker, lambda: [cell.digest for cell in list(running.values())]):
         try:
+            worked = time.monotonic()
             while True:
                 if on_progress:
                     on_progress(store.counts())
@@ -74,8 +78,14 @@ def run(
                 if not running:
                     if not store.ready():
                         break
+                    if time.monotonic() > worked + WAIT_SECONDS:
+                        raise ValueError(
+                            f"no node of the cluster has room for {threads} cores and {gpus:g} GPUs; lower --threads "
+                            "and --gpus, or add nodes"
+                        )
                     time.sleep(POLL_SECONDS)  # No node has room at the moment.
                     continue
+                worked = time.monotonic()
                 done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for reference in done:
                     cell = running.pop(reference)

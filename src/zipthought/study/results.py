@@ -32,6 +32,7 @@ from .cells import BEFORE, BRANCHES, SFTCell
 from .findings import Measured, findings
 from .findings.decomposition import F3_NAMES, Parts, complete_parts
 from .findings.scaling import Scaled
+from .findings.verdicts import LEVEL, Comparison, quantile
 from .spec import StudySpec
 from .statistics import Fit, binomial_interval
 from .store import Store, StoredCell
@@ -218,9 +219,12 @@ def _curves(data: Scaled) -> tuple[list[CurvePoint], list[ThresholdRow]]:
     for x, fits, scales in axes:
         for fmt, fit in fits.items():
             scale = scales[fmt]
-            grid = np.geomspace(min(fit.examples), max(fit.examples), CURVE_POINTS)
-            low, high = np.quantile([c(grid) for c in fit.resampled], [0.025, 0.975], axis=0)
-            for value, middle, lower, upper in zip(grid, fit.curve(grid), low, high, strict=True):
+            least, most = min(fit.examples), max(fit.examples)
+            grid = np.geomspace(least, most, CURVE_POINTS)
+            middles = fit.curve(grid)
+            reach = quantile(data.seeds, LEVEL) * np.std([c(grid) for c in fit.resampled], axis=0)
+            low, high = np.clip([middles - reach, middles + reach], 0, 1)
+            for value, middle, lower, upper in zip(grid, middles, low, high, strict=True):
                 points.append(
                     CurvePoint(
                         format=fmt,
@@ -233,15 +237,15 @@ def _curves(data: Scaled) -> tuple[list[CurvePoint], list[ThresholdRow]]:
                 )
             for threshold in data.thresholds:
                 found = fit.threshold(threshold)
-                lower, upper = np.quantile(fit.threshold_draws(threshold), [0.025, 0.975])
+                interval = Comparison.of(found.value, fit.threshold_draws(threshold), data.seeds, ratio=True)
                 rows.append(
                     ThresholdRow(
                         format=fmt,
                         x=x,
                         threshold=threshold,
                         estimate=found.value * scale,
-                        low=float(lower) * scale,
-                        high=float(upper) * scale,
+                        low=interval.low * scale if interval.low > least else None,
+                        high=interval.high * scale if interval.high < most else None,
                         censored=found.censored,
                     )
                 )

@@ -112,6 +112,8 @@ class Store:
                         f"{directory} holds a study of other settings or weights; use another --output-dir"
                     )
                 db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(v, k) for k, v in identity.items()])
+                # What reproduces a study that has grown is the command that it grew by.
+                db.execute("UPDATE meta SET value = ? WHERE key = 'environment'", (json.dumps(environment),))
             if not found:
                 rows = identity | {"environment": json.dumps(environment), "created": json.dumps(time.time())}
                 db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())

@@ -8,10 +8,10 @@ module with ``NAME, SYSTEM, looks_like, read, judge`` (see `solutions`); adding 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import ModuleType
 
+from ..core.pieces import count_pieces
 from ..core.problem import Problem
 from ..core.trace import Trace
 from ..core.verify import Verdict, check
@@ -21,13 +21,6 @@ SURFACES: dict[str, ModuleType] = {module.NAME: module for module in (english, t
 
 FAMILIES: dict[str, ModuleType] = {module.NAME: module for module in (countdown, gsm8k)}
 """In the order in which they are asked whether a question is theirs."""
-
-# The same for ASCII text, several times as fast: runs of word characters, and characters that are punctuation.
-_ASCII = [chr(code) for code in range(128)]
-_BLANK = "_ \t\n\r\f\v\x1c\x1d\x1e\x1f"
-_WORDS_ONLY = bytes(code if (code < 128 and _ASCII[code].isalnum()) or code == ord("_") else 32 for code in range(256))
-_NO_PIECE = bytes(code for code in range(128) if _ASCII[code].isalnum() or _ASCII[code] in _BLANK)
-_PIECE = re.compile(r"\w+|[^\w\s]")
 
 
 def get_surface(name: str) -> ModuleType:
@@ -54,14 +47,6 @@ def detect_family(question: str) -> ModuleType:
     return next(family for family in FAMILIES.values() if family.looks_like(question))
 
 
-def count_pieces(text: str) -> int:
-    """Word and punctuation pieces: a token count that needs no tokenizer."""
-    if not text.isascii():
-        return len(_PIECE.findall(text))
-    data = text.encode()
-    return len(data.translate(_WORDS_ONLY).split()) + len(data.translate(None, _NO_PIECE))
-
-
 def render(trace: Trace, surface: str = "english", aliases: Mapping[str, str] | None = None) -> str:
     """The solution text of a trace."""
     return get_surface(surface).render(trace, aliases)
@@ -75,4 +60,18 @@ def render_problem(problem: Problem, surface: str = "english") -> str:
 def verify(text: str, problem: Problem, surface: str | None = None) -> Verdict:
     """The verdict on a solution text; raises on no text. `surface` is found from the text where none is given."""
     module = get_surface(surface) if surface else detect_surface(text)
-    return check(module.parse(text), problem)
+    return check(module.parse(text), problem, text)
+
+
+__all__ = [
+    "FAMILIES",
+    "SURFACES",
+    "count_pieces",
+    "detect_family",
+    "detect_surface",
+    "get_family",
+    "get_surface",
+    "render",
+    "render_problem",
+    "verify",
+]

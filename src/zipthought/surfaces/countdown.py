@@ -45,7 +45,7 @@ def judge(question: str, text: str, gold: str) -> Verdict:
         if error.reason == "wrong_premise":
             steps = (*steps, StepVerdict(str(error), "wrong_premise", 0, "unknown"))
         answer = "wrong" if verdict.answer == "correct" else verdict.answer
-        return Verdict(answer, steps, False, verdict.granularity)
+        return Verdict(answer, steps, False, verdict.granularity, text)
     return verdict
 
 

@@ -149,7 +149,7 @@ def _split(text: str) -> tuple[list[str], str | None, str | None]:
         final = final[:-1]
     else:
         fault = "malformed"
-    if "Answer:" in body and any(other != final for other in _CLAIM.findall(body)):
+    if "Answer:" in body and len(set(_CLAIM.findall(text))) > 1:
         fault = "conflicting"
     return body.removesuffix(" ").removesuffix(".").split(". ") if body else [], final, fault
 

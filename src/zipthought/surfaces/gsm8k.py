@@ -4,9 +4,9 @@
     Natalia sold 48+24 = <<48+24=72>>72 clips altogether.
     #### 72
 
-A solution verifies where every annotation and every equation of the prose that has no words between its numbers holds
-exactly, and the last step's result is the final answer (60% is 60 or 0.6). Model outputs may end in ``\\boxed{72}`` or
-``The answer is 72.`` instead; a record may carry the answer beside the solution.
+A solution verifies where every annotation and every equation of the prose that has no words between its numbers, or
+one unit throughout, holds exactly, and the last step's result is the final answer (60% is 60 or 0.6). Model outputs may
+end in ``\\boxed{72}`` or ``The answer is 72.`` instead; a record may carry the answer beside the solution.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
-from .prose import Equation, find_equations, read_expression
+from .prose import MAX_UNIT_WORDS, Equation, find_equations, read_expression
 from .solutions import Solution, SolutionStep, UnreadableError, link, sentences
 from .tokens import Number, numbers, parse_number, tokenize
 
@@ -24,14 +24,15 @@ NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
 
 _FINAL = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(?P<final>[^\n]*)")
-MAX_UNIT_WORDS = 3
-"""After a final answer; a longer text after it may take it back."""
 _EQUALS = re.compile(r"^\s*[A-Za-z]\s*=\s*")
 _POWER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCII)
 _UNKNOWN = re.compile(r"\d[xyzn]\b", re.ASCII)
 # Both from a sentence's start on, so that each sentence is looked at once.
 _BOXED = re.compile(r"(?:^|(?<=[.\n]))[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[^\n]*")
 _SAID = re.compile(r"(?i)(?:^|(?<=[.\n]))[^.\n]*\banswer(?: is|:)[ \t*]*(?P<final>\S[^\n]*)")
+
+_NOTATIONS = (("####", _FINAL), ("\\boxed", _BOXED), ("answer", _SAID))
+"""What each has in lower case, which is quicker to look for; the first that a text has states its answer."""
 
 
 def looks_like(question: str) -> bool:
@@ -65,23 +66,35 @@ def plain_number(text: str) -> Number | None:
 
 def unit(text: str) -> str:
     """The words after a final answer, without a plural's ending; empty where there are none."""
-    found = re.search(r"([A-Za-z ]+?)s?[.\s]*$", text)
-    return found[1].strip().lower() if found else ""
+    # From the start of a run of words on, up to its last letter, so that each is looked at once.
+    found = re.search(r"(?<![A-Za-z ])([A-Za-z ]*[A-Za-z])[.\s]*$", text)
+    words = found[1] if found else ""
+    return (words[:1] + words[1:].removesuffix("s")).strip().lower()
 
 
 def final_answer(solution: str) -> tuple[int, str] | None:
     """Where the part begins that states the final answer, and the answer as it is written; None where none is stated.
 
-    Raises `UnreadableError` where a text states two that differ.
+    Raises `UnreadableError` where a text states two that differ, in one notation or in two of them; in another
+    notation than the first, what is not one number states nothing.
     """
-    for pattern in (_FINAL, _BOXED, _SAID):
-        found = list(pattern.finditer(solution))
+    stated: tuple[int, str] | None = None
+    claims: list[str] = []
+    first = 0  # How many of the claims are in the first notation.
+    folded = solution.casefold()
+    for sign, pattern in _NOTATIONS:
+        found = list(pattern.finditer(solution)) if sign in folded else None
         if found:
-            stated = {match["final"].strip().rstrip(".") for match in found}
-            if len(stated) > 1 and len({plain_number(text) for text in stated}) > 1:
-                raise UnreadableError("conflicting_finals", f"two final answers: {' and '.join(sorted(stated)[:2])}")
-            return found[0].start(), found[-1]["final"].strip()
-    return None
+            claims += [match["final"].strip() for match in found]
+            if not stated:
+                stated, first = (found[0].start(), claims[-1]), len(claims)
+    if len(claims) > 1:
+        told = [(plain_number(text), text) for text in (claim.rstrip(".") for claim in claims)]
+        for same in (dict(told[:first]), {number: text for number, text in told if number is not None}):
+            if len(same) > 1:
+                named = " and ".join(sorted(same.values())[:2])
+                raise UnreadableError("conflicting_finals", f"two final answers: {named}")
+    return stated
 
 
 def read(question: str, solution: str, answer: str | None = None) -> Solution:
@@ -136,7 +149,8 @@ def judge(question: str, text: str, gold: str) -> Verdict:
             else:
                 steps.append(StepVerdict(_explain(text, found), verdict, 0, "unknown"))
     complete = answer != "missing" and (last is None or right in (last.result, last.value.value))
-    return Verdict(answer, tuple(steps), complete, tuple(step.granularity for step in steps if step.granularity))
+    granularity = tuple(step.granularity for step in steps if step.granularity)
+    return Verdict(answer, tuple(steps), complete, granularity, text)
 
 
 def build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
@@ -157,7 +171,7 @@ def build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
         raise UnreadableError(
             "final_not_derived", f"the last step gives {shown(last.result)}, the answer is {shown(final)}"
         )
-    links, ambiguous = link(equations, given)
+    links, ambiguous, guessed = link(equations, given)
     pieces = sentences(text)
     steps = []
     piece = 0
@@ -165,7 +179,7 @@ def build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
         while pieces[piece][1] <= equation.value.start:
             piece += 1
         steps.append(SolutionStep(equation, piece, sources))
-    return Solution(text, tail, shown(final), pieces, tuple(steps), tuple(unread), ambiguous)
+    return Solution(text, tail, shown(final), pieces, tuple(steps), tuple(unread), ambiguous, guessed)
 
 
 def shown(value: Number) -> str:

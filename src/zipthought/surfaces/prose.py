@@ -23,6 +23,8 @@ from typing import NamedTuple
 from ..core.arithmetic import BinOp, Expr, apply, evaluate, same
 from .tokens import MAX_DIGITS, Number, Token, parse_number, tokenize
 
+MAX_UNIT_WORDS = 3
+"""After a number; a longer text after a final answer may take it back."""
 MAX_OPERANDS = 256
 """Expressions of more are not read."""
 
@@ -133,8 +135,8 @@ def read_expression(tokens: Sequence[Token]) -> Expression | None:
 def find_equations(text: str) -> Iterator[Equation | Token]:
     """The annotations of a text and the equations of its prose, in the order of the text.
 
-    What looks like an equation and could not be read (words between its numbers, and it does not hold; letters) comes
-    as the token of its ``=``.
+    What looks like an equation and could not be read (words between its numbers that are not one unit, and it does not
+    hold; letters) comes as the token of its ``=``.
     """
     line_start = 0
     while line_start < len(text):
@@ -160,13 +162,14 @@ _PAIR = re.compile(
     rf"<<(?P<first>{_PLAIN})(?P<sign>[-+*/])(?P<second>{_PLAIN})=(?P<value>{_PLAIN})>>{_TRAIL}",
     re.ASCII,
 )
-_SIMPLE = re.compile(
-    rf"{_LEAD}(?P<said>\$?{_N}{_UNIT}(?: ?[-+*/x×] ?\$?{_N}{_UNIT})+) ?(?P<equals>= ?)\$?"
+_SIMPLE = re.compile(  # Not from the x of a product on: each of its numbers would be a start, and the work quadratic.
+    rf"{_LEAD}(?<![^A-Za-z]x)(?<![^A-Za-z]x )"
+    rf"(?P<said>\$?{_N}{_UNIT}(?: ?[-+*/x×] ?\$?{_N}{_UNIT})+) ?(?P<equals>= ?)\$?"
     rf"<<(?P<noted>{_PLAIN}(?:[-+*/]{_PLAIN})+)=(?P<value>{_PLAIN})>>{_TRAIL}",
     re.ASCII,
 )
 _TREES = {op: BinOp(op, "0", "1") for op in "+-*/"}
-_CONTINUES = re.compile(r"plus|minus|times|equals|divided|multiplied|\b[xX]\b|\d\s*of\b|\d \d")
+_CONTINUES = re.compile(r"plus|minus|times|equals|divided|multiplied|\b[xX]\b|\d[xX]\b|\d\s*of\b|\d \d")
 _PARTS = re.compile(r"[ /][A-Za-z]{2,}|[ /][A-WYZa-wyz]\b|(\d[\d,]*(?:\.\d+)?|[-+*/x×])", re.ASCII)
 
 
@@ -341,7 +344,8 @@ def _finish(
         return
     begin, first = read[0]
     held = _holds([side for _, side in read], value)
-    if isinstance(held, str) and not _plain(tokens[begin:end]):
+    false = held == "wrong_arithmetic" and len(sides) == 1 and _one_unit(text, tokens, begin, min(end + 1, stop))
+    if isinstance(held, str) and not false and not _plain(tokens[begin:end]):
         yield tokens[equals]
         return
     start, gap = _prose_span(text, tokens, begin, equals)
@@ -405,6 +409,30 @@ def _plain(tokens: list[Token]) -> bool:
     return all(t.kind != "w" for t in tokens) and not any(
         a.kind in "n)" and b.kind in "n(" and a.kind + b.kind != "nn" and a.end < b.start
         for a, b in itertools.pairwise(tokens)
+    )
+
+
+def _one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
+    """Whether all words in ``tokens[begin:end]`` are one unit after numbers, the result's too, which the last token
+    follows: ``3 eggs + 4 eggs = 8 eggs``. With several, a number may count something else (``2 weeks + 3 days = 17
+    days``), and so it may after another number or an ``of`` (``6 boxes of 3 eggs + 2 eggs = 20 eggs``)."""
+    said = tokens[begin:end]
+    units = [
+        [word.strip(",'").lower().removesuffix("s") for word in text[token.start : token.end].split()]
+        for token in said
+        if token.kind == "w"
+    ]
+    if len(units) < 2 or said[-1].kind != "w":
+        return False
+    unit, after = units[0], units.pop()
+    return (
+        len(unit) <= MAX_UNIT_WORDS
+        and all(word.isalpha() and len(word) > 1 for word in unit)  # A single letter is an unknown.
+        and all(other == unit for other in units)
+        and after[: len(unit)] == unit
+        and all(a.kind == "n" for a, b in itertools.pairwise(said) if b.kind == "w")
+        and all(token.kind in "wa." for token in tokens[max(begin - 2, 0) : begin])
+        and not text.endswith(("of ", "of"), 0, said[0].start)
     )
 
 

@@ -2,10 +2,10 @@
 
 A family of solutions (`gsm8k`, `countdown`) is a module with ``NAME, SYSTEM, looks_like, read, judge`` and one line
 in `FAMILIES` of this package; `read` gives a `Solution`, or raises `UnreadableError` with the reason, and `judge` gives
-the verdict on any text. A step is one
-equation of the source, so that granularity counts the source's steps. A result is nested in a later step only where
-that step alone uses it, once, and where the sentence that is left can say so (`Solution.hidden`); other steps are shown
-in every composed or implicit text.
+the verdict on any text. A step is one equation of the source, so that granularity counts the source's steps. A result
+is nested in a later step only where that step alone uses it, once, where no other number of its value could be meant,
+and where the sentence that is left can say so (`Solution.hidden`); other steps are shown in every composed or implicit
+text.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class Solution:
     """Where a ``=`` stands whose equation could not be read."""
     ambiguous: int = 0
     """Operands that could be more than one earlier result, or an earlier result and a number of the question."""
+    guessed: frozenset[int] = frozenset()
+    """Steps that are not nested: an operand that is their result by the rule of `link` could be another number."""
 
     @cached_property
     def hidden(self) -> frozenset[int]:
@@ -107,7 +109,8 @@ class Solution:
             shares.append(percent)
         may = []
         for place, uses in enumerate(users):
-            if len(uses) == 1 and steps[place].piece not in crowded and not shares[place]:
+            certain = len(uses) == 1 and place not in self.guessed
+            if certain and steps[place].piece not in crowded and not shares[place]:
                 user, slot = uses[0]
                 if not shares[user] and self._takes_nested(steps[user], slot):
                     may.append(place)
@@ -260,22 +263,29 @@ def _needs_brackets(tree: Expr, leaf: str, inner: str) -> bool:
     return False
 
 
-def link(equations: Sequence[Equation], given: Container[Number]) -> tuple[list[tuple[int, ...]], int]:
-    """For each equation, which earlier result each operand is (-1 for none), and how many operands were ambiguous.
+def link(equations: Sequence[Equation], given: Container[Number]) -> tuple[list[tuple[int, ...]], int, frozenset[int]]:
+    """For each equation, which earlier result each operand is (-1 for none); how many operands were ambiguous; and the
+    results of which a use is a guess.
 
     The rule: an operand is the latest earlier result of its value that nothing has used; else a number of the question
-    where `given` has it; else the latest earlier result of its value; else a number of the solver's own.
+    where `given` has it; else the latest earlier result of its value; else a number of the solver's own. A use is a
+    guess where the question or another earlier result has the value too.
     """
     unused: dict[Number, list[int]] = {}
     latest: dict[Number, int] = {}
     links: list[tuple[int, ...]] = []
     ambiguous = 0
+    repeated: set[Number] = set()
+    guessed: set[int] = set()
     for place, equation in enumerate(equations):
         sources = []
         for value in equation.values:
             waiting = unused.get(value)
             if waiting:
-                ambiguous += len(waiting) > 1 or value in given
+                told = value in given
+                ambiguous += told or len(waiting) > 1
+                if told or value in repeated:
+                    guessed.add(waiting[-1])
                 sources.append(waiting.pop())
             elif value in latest and value not in given:
                 sources.append(latest[value])
@@ -284,8 +294,10 @@ def link(equations: Sequence[Equation], given: Container[Number]) -> tuple[list[
                 sources.append(-1)
         links.append(tuple(sources))
         unused.setdefault(equation.result, []).append(place)
+        if equation.result in latest:
+            repeated.add(equation.result)
         latest[equation.result] = place
-    return links, ambiguous
+    return links, ambiguous, frozenset(guessed)
 
 
 _SENTENCE = re.compile(r"[.!?][)\"']*[ \t]+(?=[^a-z\s])|\n+")

@@ -29,7 +29,7 @@ class Token(NamedTuple):
 
 
 _DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0]\d{3})+(?![\d/,])|\d++)(?:\.\d++)?+|\.\d++)(?!\.\.|…)"
-_BEFORE_NUMBER = r"(?=\s*(?:\\?[$€£])?\s*[\d.(\[\\])"
+_BEFORE_NUMBER = r"(?=\s*+(?:\\?[$€£]\s*+)?[\d.(\[\\])"
 _TOKEN = re.compile(
     r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_]))[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
@@ -37,7 +37,7 @@ _TOKEN = re.compile(
     rf"|(?P<mixed>(?:\d+ |(?<=[/÷] ))\d+/\d+(?![\d/.]))|(?P<n>{_DIGITS})"
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX]{_BEFORE_NUMBER}|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
     rf"|(?P<minus>[−–-]{_BEFORE_NUMBER}|minus\b{_BEFORE_NUMBER})"
-    r"|(?P<of>(?<![^\W\d_])of\b(?=\s*(?:\\?[$€£])?\s*\d))"
+    r"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?[$€£]\s*+)?\d))"
     r"|(?P<unit>/\s*[^\W\d_])|(?P<op>[+/=])|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})|(?P<equals>equals\b)"
     r"|(?P<word>[^\W\d_]+)"

@@ -29,13 +29,15 @@ def structures_of(path: Path) -> set[str]:
 
 
 def seen_in_training(model: str) -> tuple[set[str], list[Path]]:
-    """The structures that a model saw in our SFT, and the files of it that are not there any more.
+    """The structures that a model saw in our SFT, and what is not there any more to tell: files of it, or a model.
 
     A directory that `train sft` or `train rlvr` wrote names its data and the model that it went on from.
     """
     seen: set[str] = set()
     missing = []
-    while (card := Path(model) / "run.json").is_file():
+    visited: set[Path] = set()
+    while (card := (Path(model) / "run.json").resolve()).is_file() and card not in visited:
+        visited.add(card)
         run = json.loads(card.read_text(encoding="utf-8"))
         if run.get("data"):
             data = Path(run["data"])
@@ -44,6 +46,8 @@ def seen_in_training(model: str) -> tuple[set[str], list[Path]]:
             else:
                 missing.append(data)
         model = run["base"]
+    if Path(model).is_absolute() and not Path(model).is_dir():
+        missing.append(Path(model))
     return seen, missing
 
 

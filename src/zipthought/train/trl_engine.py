@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,14 @@ def _run(
     return LoopResult(steps, last["tokens"], last["seconds"], metrics.history)
 
 
+def deal(chosen: Sequence[int], pieces: int) -> list[list[int]]:
+    """The examples of an update in that many pieces of one size. The last batch of an epoch may be short of that; then
+    its examples are gone through again."""
+    width = -(-len(chosen) // pieces)
+    dealt = [chosen[i % len(chosen)] for i in range(width * pieces)]
+    return [dealt[i : i + width] for i in range(0, len(dealt), width)]
+
+
 def sft_with_trl(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -250,10 +258,7 @@ def sft_with_trl(
     pieces = config.batch_size // size  # of an update, over all devices
     batches = []
     for step in range(steps):
-        chosen = plan.indices(step)
-        chosen += chosen[: -len(chosen) % pieces]  # The last batch of an epoch may be short; every piece has its equal.
-        width = len(chosen) // pieces
-        batches += [chosen[i : i + width] for i in range(0, len(chosen), width)]
+        batches += deal(plan.indices(step), pieces)
     dataset = Dataset.from_dict(
         {
             "input_ids": [e.ids for e in examples],

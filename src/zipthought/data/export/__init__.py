@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
-from ..files import atomic_open, write_text
-from ..records import BadLine, Record, import_parquet, read_records
+from ..files import atomic_open, refuse_directories, write_text
+from ..records import BadLine, Record, format_of, import_parquet, read_records
+from ..splits import SPLITS
 from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verifiers, verl
 
 TARGETS: dict[str, ModuleType] = {
@@ -28,47 +29,61 @@ BATCH = 1024
 
 
 def export_records(
-    path: Path, target: str, directory: Path, on_progress: Callable[[int], None] | None = None
+    path: Path,
+    target: str,
+    directory: Path,
+    formats: Collection[str] = (),
+    on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write the files. Returns ``{"records", "splits": {split: n}, "files": [...]}``.
+    """Write the files, of records in `formats` alone where any is named. Returns ``{"records", "splits": {split: n},
+    "formats": {format: n}, "files": [...]}``.
 
-    Raises `ValueError` for an unknown target, a line that holds no record (by its number) and a file without records,
-    and `OSError` for what cannot be read or written; then no file appears.
+    Raises `ValueError` for an unknown target, a line that holds no record or one with fields of other types (by its
+    number) and a file without records, and `OSError` for what cannot be read or written; then no file appears.
     """
     if target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; use {', '.join(TARGETS)}")
     module = TARGETS[target]
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
+    names = [*map(module.path_of, SPLITS), *module.register(directory, {}, {})]
+    refuse_directories(directory / name for name in names)
     counts: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {field: Counter() for field in ("surface", "format", "k", "n_ops", "modulus")}
     files: dict[str, Path] = {}
     make = _Parquet if module.FILE_TYPE == "parquet" else _Jsonl
     with ExitStack() as stack:
         sinks: dict[str, _Jsonl | _Parquet] = {}
         for place, record in enumerate(_records(path), 1):
-            split = str(record.get("split") or "train")
+            if formats and format_of(record) not in formats:
+                continue
+            try:
+                split, row = _split_of(record), module.row(record)
+            except KeyError as error:
+                raise ValueError(f"{path}, line {place}: the record has no {error}; export files of records") from error
+            except ValueError as error:
+                raise ValueError(f"{path}, line {place}: {error}; export files of records") from error
             if split not in sinks:
                 files[split] = directory / module.path_of(split)
                 sinks[split] = make(stack.enter_context(atomic_open(files[split])))
                 stack.callback(sinks[split].close)
-            try:
-                sinks[split].write(module.row(record))
-            except KeyError as error:
-                raise ValueError(f"{path}, line {place}: the record has no {error}; export files of records") from error
+            sinks[split].write(row)
             counts[split] += 1
+            found[format_of(record)] += 1
             for field, seen in kinds.items():
                 seen[str(record.get(field))] += 1
             if on_progress and place % 1000 == 0:
                 on_progress(place)
     if not counts:
-        raise ValueError(f"{path} holds no records")
+        raise ValueError(f"{path} holds no records{' in ' if formats else ''}{', '.join(formats)}")
     texts: Mapping[str, str] = module.register(directory, dict(counts), {k: dict(v) for k, v in kinds.items()})
     for name, text in texts.items():
         write_text(directory / name, text)
     return {
         "records": counts.total(),
         "splits": dict(counts),
+        "formats": dict(found),
         "files": [str(file) for file in (*files.values(), *(directory / name for name in texts))],
     }
 
@@ -78,6 +93,25 @@ def _records(path: Path) -> Iterator[Record]:
         if isinstance(record, BadLine):
             raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
         yield record
+
+
+def _split_of(record: Record) -> str:
+    """The split of a record, after a look at the fields that every target needs.
+
+    Raises `KeyError` for one that is missing and `ValueError` for one of another type.
+    """
+    said = record["messages"]
+    turns = said if isinstance(said, list) and all(isinstance(turn, dict) for turn in said) else []
+    if [turn.get("role") for turn in turns] != ["system", "user", "assistant"]:
+        raise ValueError("'messages' must be a system, a user and an assistant turn")
+    texts = {field: record[field] for field in ("prompt", "completion", "answer")}
+    for field, text in [*texts.items(), *(("content", turn.get("content")) for turn in turns)]:
+        if not isinstance(text, str):
+            raise ValueError(f"{field!r} must be text, got {type(text).__name__}")
+    split = record.get("split")
+    if split is not None and split not in SPLITS:
+        raise ValueError(f"'split' must be {', '.join(SPLITS)} or missing, got {split!r:.80}")
+    return split or SPLITS[0]
 
 
 class _Jsonl:

@@ -12,6 +12,7 @@ from .common import jsonl as path_of
 NAME = "llamafactory"
 FILE_TYPE = "jsonl"
 COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "system": "system"}
+INFO = "dataset_info.json"
 __all__ = ["COLUMNS", "FILE_TYPE", "NAME", "path_of", "register", "row"]
 
 
@@ -21,8 +22,19 @@ def row(record: Record) -> dict[str, Any]:
 
 
 def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
-    info = {
+    """What the directory registers already stays. Raises `ValueError` where that cannot be read."""
+    info = _registered(directory / INFO) | {
         f"zipthought_{split}": {"file_name": path_of(split), "formatting": "alpaca", "columns": COLUMNS}
         for split in counts
     }
-    return {"dataset_info.json": json.dumps(info, indent=2) + "\n"}
+    return {INFO: json.dumps(info, indent=2) + "\n"}
+
+
+def _registered(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(path.read_bytes()) if path.exists() else {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); mend it or choose another directory") from error
+    if not isinstance(info, dict):
+        raise ValueError(f"{path} is not a JSON object; mend it or choose another directory")
+    return info

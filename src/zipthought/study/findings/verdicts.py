@@ -3,7 +3,7 @@
 A finding compares statistics that were named before the run. Each comparison has a standard error by hierarchical
 bootstrap (seeds, then problems) and an interval of that many of them as Student's t has with seeds - 1 degrees of
 freedom: with few seeds the percentiles of a bootstrap are too narrow (of three seeds without an effect, one time in
-four all three err to the same side; `tests/test_verdicts.py` measures the error rates).
+four all three err to the same side; `tests/test_findings.py` measures the error rates).
 
 `supported`: every interval lies above 0 (ratios: above 1), at 95% after a Bonferroni correction for the findings of the
 study. All must hold, so that nothing is to be corrected within a finding (an intersection-union test, Berger 1982).
