@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from zipthought.commands.study import seconds_left
 from zipthought.study.spec import load_spec, make_spec
-from zipthought.study.store import MAX_ATTEMPTS, Store
+from zipthought.study.store import MAX_ATTEMPTS, Store, StoredCell
 
 SCALING = {
     "formats": ["explicit", "implicit:2"],
@@ -165,6 +166,19 @@ def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path
     again = subprocess.run(command(tmp_path / "cut"), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert _results(tmp_path / "cut") == _results(tmp_path / "whole")
+
+
+def test_the_time_left_goes_by_cells_of_the_same_base():
+    spec = make_spec({"name": "x", "scaling": {**SCALING, "examples": [4], "models": ["bundled-deep"]}})
+    first, second, slow, slower = spec.cells()
+    assert (first.model, slow.model) == ("bundled", "bundled-deep")
+
+    def stored(cell, seconds):
+        return StoredCell(cell.digest, cell, "done" if seconds else "pending", seconds, {}, None)
+
+    assert seconds_left([stored(first, None)]) is None
+    assert seconds_left([stored(first, 10.0), stored(second, None), stored(slow, None)]) == 20
+    assert seconds_left([stored(first, 10.0), stored(second, None), stored(slow, 30.0), stored(slower, None)]) == 40
 
 
 def test_ctrl_c_stops_the_workers_and_loses_nothing(spec, tmp_path):

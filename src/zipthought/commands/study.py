@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -149,13 +150,27 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
 
 
 def seconds_left(cells: list[StoredCell]) -> int | None:
-    """Seconds of one worker for what is open, at the pace of what is done (by each cell's stated cost); None where
-    nothing is done yet."""
-    done = [(cell.seconds, cell.config.cost) for cell in cells if cell.seconds is not None]
-    if not done:
+    """Seconds of one worker for what is open, by each cell's stated cost at the pace of what is done: of cells of its
+    kind from its base, or of all where none of these is; None where nothing is done yet."""
+    seconds: dict[tuple[str, str] | None, float] = defaultdict(float)
+    cost: dict[tuple[str, str] | None, float] = defaultdict(float)
+    for cell in cells:
+        if cell.seconds is not None:
+            for kin in (_kin(cell), None):
+                seconds[kin] += cell.seconds
+                cost[kin] += cell.config.cost
+    if not cost:
         return None
-    pace = sum(seconds for seconds, _ in done) / sum(cost for _, cost in done)
-    return round(pace * sum(cell.config.cost for cell in cells if cell.status in ("pending", "running")))
+    left = 0.0
+    for cell in cells:
+        if cell.status in ("pending", "running"):
+            kin = _kin(cell) if _kin(cell) in cost else None
+            left += cell.config.cost * seconds[kin] / cost[kin]
+    return round(left)
+
+
+def _kin(cell: StoredCell) -> tuple[str, str]:
+    return cell.config.KIND, cell.config.model
 
 
 def _estimate(spec: StudySpec, json: bool) -> int:
