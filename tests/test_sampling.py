@@ -151,6 +151,8 @@ def test_names_and_aliases_are_distinct() -> None:
         ({"n_ops": 3, "task": "graph"}, "unknown task"),
         ({"n_ops": 3, "operators": "++"}, "each once"),
         ({"n_ops": 3, "task": "tree", "width": 5}, "width must be"),
+        ({"n_ops": 3, "task": "tree", "depth": 4}, "depth is of trees, 1..n_ops"),
+        ({"n_ops": 3, "depth": 3}, "depth is of trees"),
         ({"n_ops": 345, "task": "tree", "width": 346}, "691 aliases .* lower n_ops or width"),
         ({"n_ops": 500, "task": "tree", "width": 100}, "names .* lower n_ops or width"),
         ({"n_ops": 600}, "names .* at most 519 operations"),  # More quantities than nouns: said, never shrunk.
@@ -159,6 +161,22 @@ def test_names_and_aliases_are_distinct() -> None:
 def test_configurations_that_are_refused(settings: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         SamplerConfig(**settings)
+
+
+@pytest.mark.parametrize("depth", [4, 5, 6])
+def test_trees_of_a_depth(depth: int) -> None:
+    config = SamplerConfig(n_ops=6, task="tree", width=4, depth=depth)
+    batch = sample_batch(config, "test", range(40))
+    problems = [batch.problem(row) for row in range(40)]
+    assert {(p.n_ops, p.width, p.depth) for p in problems} == {(6, 4, depth)}
+    assert {split_of(p.structure) for p in problems} == {"test"}
+    assert sample_batch(config, "test", [7]).problem(0) == problems[7]
+    assert len({SamplerConfig(n_ops=6, task="tree", width=4, depth=d).key("test") for d in (0, 4, 5, 6)}) == 4
+
+
+def test_a_depth_that_no_tree_has_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"depth=1: the space is too small.* leave depth out"):
+        sample_batch(SamplerConfig(n_ops=6, task="tree", width=4, depth=1), "train", [0])
 
 
 def test_a_split_without_structures_is_an_error_and_not_an_endless_loop() -> None:

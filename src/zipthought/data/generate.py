@@ -61,6 +61,8 @@ class GenerateConfig:
     """`chain`, or `tree` (two earlier quantities may be combined)."""
     width: int = 3
     """Trees only: how many constants the tree starts from, 2..n_ops+1."""
+    depth: int = 0
+    """Trees only: the most operations on one path to the target, 1..n_ops; 0: as it comes."""
     shards: int = 1
     """Into how many parts the records are divided; 1 writes whole files."""
     shard: int = 0
@@ -111,6 +113,7 @@ class GenerateConfig:
             modulus=self.modulus,
             number_range=self.number_range,
             width=self.width,
+            depth=self.depth,
         )
 
     @property

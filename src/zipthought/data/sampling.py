@@ -63,6 +63,8 @@ class SamplerConfig:
     """Which operators occur."""
     width: int = 3
     """Trees only: how many constants the tree starts from, 2..n_ops+1."""
+    depth: int = 0
+    """Trees only: the most operations on one path to the target, 1..n_ops; 0: as it comes."""
 
     def __post_init__(self) -> None:
         if self.n_ops < 1:
@@ -84,6 +86,8 @@ class SamplerConfig:
             )
         if self.task == "tree" and not 2 <= self.width <= self.n_ops + 1:
             raise ValueError(f"width must be 2..n_ops+1 ({self.n_ops + 1}), got {self.width}")
+        if not 0 <= self.depth <= (self.n_ops if self.task == "tree" else 0):
+            raise ValueError(f"depth is of trees, 1..n_ops ({self.n_ops}) or 0 for any, got {self.depth}")
         fewer = f"use at most {(len(nouns()) - 1) // 2} operations" if self.task == "chain" else "lower n_ops or width"
         if self.max_names > len(nouns()):
             raise ValueError(
@@ -109,7 +113,7 @@ class SamplerConfig:
         """64 bits that name (configuration, seed, split)."""
         parts = [self.task, self.seed, split, self.n_ops, self.modulus, self.number_range, self.operators]
         if self.task == "tree":
-            parts.append(self.width)
+            parts += [self.width, self.depth] if self.depth else [self.width]
         digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
         return np.uint64(int.from_bytes(digest[:8], "big"))
 
@@ -272,6 +276,15 @@ def _tree_skeleton(config: SamplerConfig, draws: _Draws) -> tuple[np.ndarray, ..
     return np.concatenate([full, op], axis=1), left, right, np.concatenate([leaves, constant], axis=1)
 
 
+def _depths(config: SamplerConfig, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(B,) the depth of each tree; left, right: (B, Q) places of operands, -1 for none."""
+    rows = np.arange(len(left))
+    depth = np.zeros((len(left), config.n_quantities + 1), dtype=np.int64)  # The last column is that of no operand.
+    for j in range(config.width, config.n_quantities):
+        depth[:, j] = 1 + np.maximum(depth[rows, left[:, j]], depth[rows, right[:, j]])
+    return depth[:, -2]
+
+
 def _single_digit_structures(config: SamplerConfig, op: np.ndarray, constant: np.ndarray) -> list[str]:
     """`structure_digest` of chains whose constants are single digits, so that all texts have the same length.
 
@@ -337,6 +350,8 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
             drawn = make(config, _Draws(key, index[pending], attempt))
         digests = _structures(config, drawn)
         accepted = in_split(digests, split)
+        if config.depth:
+            accepted &= _depths(config, *drawn[1:3]) == config.depth
         for whole, part in zip(skeleton, drawn, strict=True):
             whole[pending[accepted]] = part[accepted]
         structure[pending[accepted]] = np.array(digests, dtype=object)[accepted]
@@ -344,7 +359,8 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
     if len(pending):
         raise ValueError(
             f"no structure of split {split!r} found in {MAX_ATTEMPTS} draws with n_ops={config.n_ops}, modulus="
-            f"{config.modulus}, number_range={config.number_range}: the space is too small; raise n_ops or number_range"
+            f"{config.modulus}, number_range={config.number_range}{f', depth={config.depth}' if config.depth else ''}: "
+            f"the space is too small; raise n_ops or number_range{', or leave depth out' if config.depth else ''}"
         )
     with np.errstate(over="ignore"):
         draws = _Draws(key, index, MAX_ATTEMPTS)

@@ -65,6 +65,8 @@ class EvaluateConfig:
     """`chain` or `tree`."""
     width: int = 3
     """Trees only: how many constants the tree starts from."""
+    depth: int = 0
+    """Trees only: the most operations on one path to the target; 0: as it comes."""
     samples: int = 1
     """Completions of each problem."""
     temperature: float = 0.0
@@ -98,6 +100,7 @@ class EvaluateConfig:
             modulus=self.modulus,
             number_range=self.number_range,
             width=self.width,
+            depth=self.depth,
         )
 
     def decoding(self) -> DecodingConfig:
