@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 study: $(VENV)/.installed  ## the main job: the quick study, to an HTML report
 	$(BIN)/zipthought study run quick --output-dir $(STUDY_DIR)
 
-laptop: $(VENV)/.installed  ## all four findings, in an hour or so
+laptop: $(VENV)/.installed  ## all four findings, in an hour and a half
 	$(BIN)/zipthought study run laptop --output-dir runs/laptop
 
 docs: $(VENV)/.installed  ## the documentation site, in site/
