@@ -185,7 +185,14 @@ def test_ctrl_c_stops_the_workers_and_loses_nothing(spec, tmp_path):
     file, out = tmp_path / "small.toml", tmp_path / "out"
     file.write_text(_toml(spec, scaling={**SCALING, "steps": 2000}))
     command = [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(out)]
-    running = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # A shell's background job, as the tests may be, ignores the signal, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with contextlib.suppress(ValueError):  # The command is making the store at this moment.
