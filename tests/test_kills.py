@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,8 @@ def children(pid):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds worker processes in /proc")
 def test_twenty_kills_change_nothing(tiny_base, tmp_path):
     spec = spec_of(tiny_base)
+    # Long enough that kills find cells at work, also on a fast machine.
+    spec = replace(spec, scaling=replace(spec.scaling, steps=400))
     sft = ("n_ops", "batch_size", "test_count", "train_count")
     tables = {
         "scaling": (*sft, "formats", "examples", "steps", "learning_rates", "validation_count"),
