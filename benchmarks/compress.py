@@ -15,12 +15,13 @@ import os
 import platform
 import random
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from generate import peak_resident
 
 from zipthought.data.compress import CompressConfig, compress_file
 
@@ -72,8 +73,7 @@ def main() -> None:
     if args.memory_run:
         source, target = args.memory_run
         compress_file(CompressConfig(input=source, output=target, workers=1))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(peak / (1024 if sys.platform != "darwin" else 1024**2))
+        print(peak_resident())
         return
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from small_study import results
 
 from zipthought.commands.study import seconds_left
 from zipthought.study.spec import load_spec, make_spec
@@ -125,13 +126,6 @@ def _toml(spec, **tables):
     return "\n".join(lines)
 
 
-def _results(directory):
-    drop = ("train_seconds",)
-    return {
-        cell.digest: {k: v for k, v in cell.result.items() if k not in drop} for cell in Store.open(directory).cells()
-    }
-
-
 def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path):
     """The runner and its workers are killed with -9; the next run finishes, nothing is lost and nothing is twice."""
     file = tmp_path / "small.toml"
@@ -165,7 +159,7 @@ def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path
     assert Store.open(tmp_path / "cut").counts() != {"done": 4}
     again = subprocess.run(command(tmp_path / "cut"), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert _results(tmp_path / "cut") == _results(tmp_path / "whole")
+    assert results(Store.open(tmp_path / "cut")) == results(Store.open(tmp_path / "whole"))
 
 
 def test_the_time_left_goes_by_cells_of_the_same_base():

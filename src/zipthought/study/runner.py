@@ -89,6 +89,7 @@ def run(
     store.release_dead()
     store.retry_failed()
     pool: list[SpawnProcess] = []
+    stopped: list[SpawnProcess] = []
     try:
         while True:
             counts = store.counts()
@@ -111,19 +112,15 @@ def run(
         for process in pool:
             process.join()
     except KeyboardInterrupt:
-        _stop(pool)
-        store.release({worker_name(process.pid) for process in pool})
+        stopped = pool
         raise
     finally:
-        _stop(pool)
+        for process in pool:
+            process.terminate()
+            process.join()
+        store.release(worker_name(process.pid) for process in stopped)
         store.release_dead()
     return store.counts()
-
-
-def _stop(pool: list[SpawnProcess]) -> None:
-    for process in pool:
-        process.terminate()
-        process.join()
 
 
 def command_line() -> str:

@@ -20,11 +20,10 @@ from typing import NamedTuple
 
 from ..core.arithmetic import BinOp, Expr, walk
 from ..core.formats import RANDOM_STEPS, Format, group, parse_format
+from ..core.pieces import count_pieces
 from .prose import Equation
 from .tokens import Number, tokenize
 
-BASELINES = ("prose", RANDOM_STEPS)
-_PIECE = re.compile(r"\w+|[^\w\s]")
 _OPERATOR_CHARACTERS = tuple("+-−–*×·/÷xX")
 _UNIT = re.compile(r" (?![xX] |times |plus |minus |divided |multiplied |of |equals )[^\W\d_]")
 _LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2}
@@ -145,7 +144,7 @@ class Solution:
         if fmt.name == "answer-only":
             return self.tail.lstrip()
         if fmt.name == RANDOM_STEPS:
-            return self._random_steps(fmt.share, seed, count or (lambda text: len(_PIECE.findall(text))))
+            return self._random_steps(fmt.share, seed, count or count_pieces)
         shown = self.groups(fmt.k)
         return self._assemble(self._composed(shown) if fmt.name == "composed" else self._implicit(shown))
 

@@ -56,7 +56,8 @@ def export_records(
     with ExitStack() as stack:
         sinks: dict[str, _Jsonl | _Parquet] = {}
         for place, record in enumerate(_records(path), 1):
-            if formats and format_of(record) not in formats:
+            name = format_of(record)
+            if formats and name not in formats:
                 continue
             try:
                 split, row = _split_of(record), module.row(record)
@@ -70,7 +71,7 @@ def export_records(
                 stack.callback(sinks[split].close)
             sinks[split].write(row)
             counts[split] += 1
-            found[format_of(record)] += 1
+            found[name] += 1
             for field, seen in kinds.items():
                 seen[str(record.get(field))] += 1
             if on_progress and place % 1000 == 0:
