@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import zipthought.data.fastpath as fastpath
 import zipthought.data.generate as generation
+import zipthought.data.lines as lines
 from zipthought.core.formats import Format, parse_format
-from zipthought.data.fastpath import FastWriter, supports
+from zipthought.data.fastpath import PLAIN, FastWriter, Kernels, supports
+from zipthought.data.files import atomic_open
 from zipthought.data.generate import ExactWriter, GenerateConfig, generate
 from zipthought.data.records import problem_of, read_records, record_id
 from zipthought.data.sampling import Batch, SamplerConfig, sample_batch
@@ -26,13 +32,20 @@ def joined(blocks: Iterator[list[bytes]]) -> list[bytes]:
     return [b"".join(parts) for parts in zip(*blocks, strict=True)]
 
 
+def kernels() -> list[Kernels]:
+    """The plain ones, and those in compiled code where numba is installed."""
+    return list(dict.fromkeys([PLAIN, generation.large_job_kernels()]))
+
+
 def assert_fast_is_exact(config: SamplerConfig, formats: list[Format], surface: str, indices: range) -> None:
     assert supports(config, "forward")
     batch = sample_batch(config, "train", indices)
-    fast = joined(FastWriter(config, formats, surface, "train").blocks(batch))
     exact = joined(ExactWriter(formats, "forward", surface, "train").blocks(batch))
-    for fmt, one, other in zip(formats, fast, exact, strict=True):
-        assert one == other, f"{config} {fmt} {surface}"
+    for loops in kernels():
+        drawn = sample_batch(config, "train", indices, loops.drawing)
+        fast = joined(FastWriter(config, formats, surface, "train", loops).blocks(drawn))
+        for fmt, one, other in zip(formats, fast, exact, strict=True):
+            assert one == other, f"{config} {fmt} {surface}"
 
 
 def some_formats(n_ops: int) -> list[Format]:
@@ -72,9 +85,65 @@ def test_fast_is_exact_anywhere(
 
 
 def test_fast_is_exact_with_and_without_kept_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastpath, "MAX_TABLE", 10)
-    monkeypatch.setattr(fastpath, "BLOCK", 5)
-    assert_fast_is_exact(SamplerConfig(n_ops=6), some_formats(6), "english", range(23))
+    monkeypatch.setattr(lines, "MAX_TABLE", 10)
+    monkeypatch.setattr(lines, "BLOCK", 5)
+    assert_fast_is_exact(SamplerConfig(n_ops=6), some_formats(6), "english", range(300))
+
+
+def test_large_jobs_run_in_compiled_code_where_there_is_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = pytest.importorskip("zipthought.data.compiled")
+    used = []
+
+    class Spy(FastWriter):
+        def __init__(self, *args: object) -> None:
+            used.append(args[-1])
+            super().__init__(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(generation, "FastWriter", Spy)
+    monkeypatch.setattr(generation, "COMPILED_FROM", 300)
+    made = []
+    for count, without in ((149, False), (150, False), (150, True)):
+        if without:
+            monkeypatch.delitem(sys.modules, "zipthought.data.compiled")
+            monkeypatch.setitem(sys.modules, "numba", None)  # As if it were not installed.
+        config = GenerateConfig(n_ops=(4,), count=count, format=("explicit", "implicit:2"), output_dir=tmp_path)
+        generate(config)
+        made.append(contents(tmp_path))
+    assert used == [PLAIN, compiled.COMPILED, PLAIN]
+    assert made[1] == made[2]
+    assert all(made[1][name].startswith(made[0][name]) for name in made[0])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SamplerConfig(n_ops=1, seed=3),
+        SamplerConfig(n_ops=9, modulus=10**12, number_range=5000, operators="*-"),
+        SamplerConfig(n_ops=40, seed=-1),  # More names than are ordered by counting.
+        SamplerConfig(n_ops=400),
+        SamplerConfig(n_ops=4, task="tree", width=3, depth=3),
+    ],
+    ids=lambda config: f"{config.task}-{config.n_ops}",
+)
+def test_compiled_code_draws_the_same_items(config: SamplerConfig) -> None:
+    compiled = pytest.importorskip("zipthought.data.compiled")
+    rows = 20 if config.n_ops > 100 else 500
+    plain = sample_batch(config, "validation", range(7, 7 + rows))
+    other = sample_batch(config, "validation", range(7, 7 + rows), compiled.COMPILED.drawing)
+    assert plain.structure == other.structure
+    told = np.arange(plain.sentence.shape[1]) < (config.n_quantities + plain.distractors)[:, None]
+    assert (plain.sentence[told] == other.sentence[told]).all()
+    for field in dataclasses.fields(Batch):
+        if field.name not in ("config", "sentence"):
+            assert (getattr(plain, field.name) == getattr(other, field.name)).all(), field.name
+
+
+def test_keys_that_tie_are_ordered_too() -> None:
+    compiled = pytest.importorskip("zipthought.data.compiled")
+    keys = np.array([5, 2, 5, 2, 9, 5], dtype=np.uint64)
+    places = np.full(len(keys), -1)
+    compiled._order(keys, places)
+    assert places.tolist() == np.argsort(keys, kind="stable").tolist()
 
 
 def test_what_has_no_fast_path() -> None:
@@ -90,10 +159,13 @@ def contents(directory: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "options", [{}, {"order": "backward"}, {"task": "tree", "width": 2}, {"surface": "terse", "split": "test"}], ids=str
 )
-def test_shards_one_after_the_other_are_the_whole(tmp_path: Path, options: dict) -> None:
+def test_shards_one_after_the_other_are_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict
+) -> None:
     common = {"n_ops": (4, 1, 7), "count": 11, "format": ("explicit", "composed:2", "answer-only"), **options}
     whole = generate(GenerateConfig(**common, output_dir=tmp_path / "whole"))
     assert whole["records"] == 99
+    monkeypatch.setattr(generation, "CHUNK", 5000)
     assert list(whole["files"]) == ["explicit", "composed:2", "answer-only"]
     parts = [GenerateConfig(**common, output_dir=tmp_path / "parts", shards=4, shard=i) for i in range(4)]
     for part in reversed(parts):
@@ -183,6 +255,26 @@ def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OSError, match="disk is full"):
         generate(config)
     assert contents(tmp_path) == {f"explicit.{file_type}": b"from an earlier run"}
+
+
+@pytest.mark.parametrize("chunk", [1, 1 << 22], ids=["while records are made", "at the end"])
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    class FullDisk(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError("the disk is full")
+
+    @contextmanager
+    def open_full(path: Path, durable: bool) -> Iterator[FullDisk]:
+        with atomic_open(path, durable=durable):
+            yield FullDisk()
+
+    monkeypatch.setattr(generation, "CHUNK", chunk)
+    monkeypatch.setattr(generation, "atomic_open", open_full)
+    threads = threading.active_count()
+    with pytest.raises(OSError, match="disk is full"):
+        generate(GenerateConfig(n_ops=(3,), count=100, format=("explicit", "composed:2"), output_dir=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert threading.active_count() == threads
 
 
 def test_files_get_their_names_only_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

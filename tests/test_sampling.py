@@ -77,7 +77,8 @@ def test_the_split_of_many_is_the_split_of_each():
     digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(500)]
     edges = ["0" * 56 + last for last in ("00000000", "cccccccc", "cccccccd", "e6666666", "e6666667", "ffffffff")]
     for split in SPLITS:
-        assert in_split(digests + edges, split).tolist() == [split_of(d) == split for d in digests + edges]
+        raw = np.frombuffer(bytes.fromhex("".join(digests + edges)), dtype=np.uint8).reshape(-1, 32)
+        assert in_split(raw, split).tolist() == [split_of(d) == split for d in digests + edges]
 
 
 @given(

@@ -1,84 +1,28 @@
 """The fast path: records of chain problems in forward order, many at a time, byte for byte those of `records`.
 
 A text is a row of fragments ("The number of kites equals ", "the number of oaks plus 4. ", ...), and which fragments is
-a matter of integers, which numpy computes for a batch at once. Each record's line is then joined from fragments that
-are made once. `make_record` says what a record is; tests hold the two together.
+a matter of integers, which numpy computes for a batch at once; `lines` makes the text of them. `make_record` says what
+a record is; tests hold the two together.
 
-Shapes: B items, n operations, S sentences (n + 1 and the most distractors), F fragments.
+Shapes: B items, n operations, S sentences (n + 1 and the most distractors).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from ..core.arithmetic import apply
 from ..core.formats import Format
-from .chat import system_message
-from .records import granularity_of
-from .sampling import Batch, SamplerConfig, alias_table, nouns
+from .lines import Bank, Lines, Rows, frame_of, plain_lines
+from .sampling import DRAWING, Batch, Drawing, SamplerConfig, alias_table, nouns
 
-MAX_TABLE = 1 << 17
-"""Fragments that a bank keeps, some 10 MB of text; a larger bank makes those of each batch anew."""
-BLOCK = 64
-"""Records whose texts exist at a time: as many as stay in the processor's cache."""
 MAX_CODE = 1 << 62
 """Fragments are numbered by int64: moduli and constants that need more have no fast path."""
 
 _WORDS = {"+": "plus", "-": "minus", "*": "times"}
-
-
-class Bank:
-    """Fragments of text, numbered. Tables are added first; then `texts` may be called."""
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._makers: list[Callable[[int], str]] = []
-        self._table: np.ndarray | None = None
-        self.size = 0
-
-    def add(self, size: int, make: Callable[[int], str]) -> int:
-        """Add fragments ``make(0), ..., make(size - 1)``; returns the number of the first."""
-        start = self.size
-        self._starts.append(start)
-        self._makers.append(make)
-        self.size += size
-        return start
-
-    def _make(self, codes: np.ndarray) -> np.ndarray:
-        tables = np.searchsorted(self._starts, codes, side="right") - 1
-        texts = np.empty(len(codes), dtype=object)
-        texts[:] = [
-            self._makers[table](code - self._starts[table])
-            for table, code in zip(tables.tolist(), codes.tolist(), strict=True)
-        ]
-        return texts
-
-    def texts(self, codes: np.ndarray, ends: np.ndarray) -> Callable[[slice], list[str]]:
-        """What gives the texts of some rows, few at a time, which stay in the processor's cache.
-
-        codes: of all rows, one after the other; ends: (B,) where each row's end.
-        """
-        if self.size <= MAX_TABLE:
-            if self._table is None:
-                self._table = self._make(np.arange(self.size))
-            table = self._table
-        else:
-            distinct, inverse = np.unique(codes, return_inverse=True)
-            table, codes = self._make(distinct), inverse
-        places, join = [0, *ends.tolist()], "".join
-
-        def some(rows: slice) -> list[str]:
-            bounds = places[rows.start : rows.stop + 1]
-            first = bounds[0]
-            flat = table.take(codes[first : bounds[-1]]).tolist()
-            return [join(flat[low - first : high - first]) for low, high in pairwise(bounds)]
-
-        return some
 
 
 def supports(config: SamplerConfig, order: str) -> bool:
@@ -91,62 +35,27 @@ def supports(config: SamplerConfig, order: str) -> bool:
 class FastWriter:
     """Lines of the problems of one configuration, for several formats at once. Requires `supports`."""
 
-    def __init__(self, config: SamplerConfig, formats: Sequence[Format], surface: str, split: str) -> None:
-        self._config, self._surface, self._split = config, surface, split
-        self._prompts = _Prompts(config, surface)
+    def __init__(
+        self,
+        config: SamplerConfig,
+        formats: Sequence[Format],
+        surface: str,
+        split: str,
+        kernels: Kernels | None = None,
+    ) -> None:
+        self._kernels = kernels or PLAIN
+        self._frames = [frame_of(config, fmt, surface, split) for fmt in formats]
+        self._prompts = _Prompts(config, surface, self._kernels.tell)
         self._completions = [_Completions(config, fmt, surface) for fmt in formats]
 
     def blocks(self, batch: Batch) -> Iterator[list[bytes]]:
         """The records of some rows after the other, as JSON Lines: for each format, a block."""
-        values = _values(batch)
-        answers, indices = values[-1].tolist(), batch.index.tolist()
-        prompts = self._prompts.texts(batch)
-        completions = [writer.texts(batch, values) for writer in self._completions]
-        for start in range(0, len(indices), BLOCK):
-            rows = slice(start, start + BLOCK)
-            prompt_texts = prompts(rows)
-            yield [
-                self._lines(writer.fmt, indices[rows], batch.structure[rows], prompt_texts, texts(rows), answers[rows])
-                for writer, texts in zip(self._completions, completions, strict=True)
-            ]
-
-    def _lines(
-        self,
-        fmt: Format,
-        indices: list[int],
-        structures: Sequence[str],
-        prompts: list[str],
-        completions: list[str],
-        answers: list[int],
-    ) -> bytes:
-        """Canonical JSON by hand: keys in alphabetical order, the `id` put in its place when the rest is hashed.
-
-        Names, numbers and the words of both surfaces need no escaping.
-        """
-        m, n = self._config.modulus, self._config.n_ops
-        system = json.dumps(system_message(m, self._surface))
-        before_index = f'","format":"{fmt.name}",'
-        before_user = f',"k":{granularity_of(fmt, n)},"messages":[{{"content":{system},"role":"system"}},{{"content":"'
-        before_prompt = f'","role":"assistant"}}],"modulus":{m},"n_ops":{n},"order":"forward","prompt":"'
-        before_structure = f'","split":"{self._split}","structure":"'
-        end = f'","surface":"{self._surface}"}}'
-        sha256 = hashlib.sha256
-        parts: list[str] = []
-        for answer, completion, index, prompt, structure in zip(
-            answers, completions, indices, prompts, structures, strict=True
-        ):
-            head = f'{{"answer":"{answer}","completion":"{completion}{before_index}'
-            tail = (
-                f'"index":{index}{before_user}{prompt}","role":"user"}},{{"content":"{completion}{before_prompt}{prompt}'
-                f"{before_structure}{structure}{end}"
-            )
-            digest = sha256(f"{head}{tail}".encode()).hexdigest()
-            parts += (head, '"id":"', digest[:16], '",', tail, "\n")
-        return "".join(parts).encode()
+        values = self._kernels.residues(batch)
+        completions = [part.rows(batch, values) for part in self._completions]
+        return self._kernels.lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
 
 
-def _values(batch: Batch) -> np.ndarray:
-    """(n_ops + 1, B) the residue of each quantity."""
+def _residues(batch: Batch) -> np.ndarray:
     m, symbols = batch.config.modulus, batch.config.operators
     op, constant = batch.op.T, batch.constant.T
     values = np.empty(constant.shape, dtype=np.int64)
@@ -158,6 +67,39 @@ def _values(batch: Batch) -> np.ndarray:
             np.copyto(result, other, where=op[j] == symbols.find(symbol))
         np.remainder(result, m, out=values[j])
     return values
+
+
+def _tell(
+    order: np.ndarray, told: np.ndarray, first: np.ndarray, second: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    rows, sentences = order.shape
+    places = order + (np.arange(rows) * sentences)[:, None]
+    codes = np.empty((rows, 2 * sentences + 1), dtype=np.int64)
+    codes[:, 0:-1:2] = first.ravel().take(places)
+    codes[:, 1:-1:2] = second.ravel().take(places)
+    codes[:, -1] = last
+    said = np.arange(2 * sentences + 1) < 2 * told[:, None]
+    said[:, -1] = True
+    return codes[said], np.cumsum(2 * told + 1)
+
+
+class Kernels(NamedTuple):
+    """The inner loops of generation, which `compiled` has in compiled code too."""
+
+    drawing: Drawing
+    residues: Callable[[Batch], np.ndarray]
+    """(n_ops + 1, B) the residue of each quantity of chains."""
+    tell: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    """Prompts as fragments: codes and ends, as in `Rows`.
+
+    order: (B, S) that of the sentences; told: (B,) how many of them; first, second: (B, S) the two fragments of each;
+    last: (B,) the question.
+    """
+    lines: Lines
+
+
+PLAIN = Kernels(DRAWING, _residues, _tell, plain_lines)
+"""With numpy and Python."""
 
 
 class _Operations:
@@ -189,7 +131,8 @@ class _Operations:
 class _Prompts:
     """Prompts: two fragments a sentence and one for the question."""
 
-    def __init__(self, config: SamplerConfig, surface: str) -> None:
+    def __init__(self, config: SamplerConfig, surface: str, tell: Callable) -> None:
+        self._tell = tell
         names, operations, bank = nouns(), _Operations(config), Bank()
         self._bank, self._operations, size = bank, operations, operations.size
         if surface == "english":
@@ -203,24 +146,15 @@ class _Prompts:
         self._question = bank.add(len(names), lambda i: question.format(names[i]))
         self._relation = bank.add(len(names) * size, lambda i: relation.format(names[i // size], words(i % size)))
 
-    def texts(self, batch: Batch) -> Callable[[slice], list[str]]:
-        """The prompts of some rows."""
-        n, rows, name = batch.config.n_ops, len(batch.index), batch.name
+    def rows(self, batch: Batch) -> Rows:
+        n, name = batch.config.n_ops, batch.name
         subject = name + self._subject
         rest = np.empty_like(subject)
         rest[:, 0] = batch.constant[:, 0] + self._given
         rest[:, 1 : n + 1] = name[:, :n] * self._operations.size + self._operations.codes(batch) + self._relation
         rest[:, n + 1 :] = batch.distractor_constant + self._given
-        sentences = subject.shape[1]
-        places = batch.sentence + (np.arange(rows) * sentences)[:, None]
-        codes = np.empty((rows, 2 * sentences + 1), dtype=np.int64)
-        codes[:, 0:-1:2] = subject.ravel().take(places)
-        codes[:, 1:-1:2] = rest.ravel().take(places)
-        codes[:, -1] = name[:, n] + self._question
-        told = 2 * (n + 1 + batch.distractors)
-        said = np.arange(2 * sentences + 1) < told[:, None]
-        said[:, -1] = True
-        return self._bank.texts(codes[said], np.cumsum(told + 1))
+        codes, ends = self._tell(batch.sentence, n + 1 + batch.distractors, subject, rest, name[:, n] + self._question)
+        return Rows(self._bank, codes, ends)
 
 
 class _Completions:
@@ -263,8 +197,8 @@ class _Completions:
             self._open_value = add(most * m, lambda i: f" = {opening * (i // m)}{i % m}")
             self._piece = add(2 * size, lambda i: f"{closing * (i // size)}{piece(i % size)}")
 
-    def texts(self, batch: Batch, values: np.ndarray) -> Callable[[slice], list[str]]:
-        """The completions of some rows. values: (n_ops + 1, B)."""
+    def rows(self, batch: Batch, values: np.ndarray) -> Rows:
+        """values: (n_ops + 1, B)."""
         n = batch.config.n_ops
         name, columns = batch.name.T, []
         if self.fmt.name == "implicit":
@@ -274,9 +208,8 @@ class _Completions:
             columns = self._stepwise(batch, values)
         columns.append(values[n] + self._answer)
         width = len(columns)
-        return self._bank.texts(
-            np.stack(columns, axis=1).ravel(), np.arange(width, width * (len(batch.index) + 1), width)
-        )
+        ends = np.arange(width, width * (len(batch.index) + 1), width)
+        return Rows(self._bank, np.stack(columns, axis=1).ravel(), ends)
 
     def _stepwise(self, batch: Batch, values: np.ndarray) -> list[np.ndarray]:
         """The fragments of explicit and composed steps, each (B,)."""

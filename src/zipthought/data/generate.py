@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from ..core.formats import RANDOM_STEPS, Format, parse_format
 from ..core.orders import ORDERS
 from ..surfaces import get_surface
-from .fastpath import FastWriter, supports
+from .fastpath import PLAIN, FastWriter, Kernels, supports
 from .files import atomic_open, refuse_directories
 from .records import FIELDS, canonical_json, import_parquet, make_record
 from .sampling import Batch, SamplerConfig, sample_batch
@@ -30,6 +31,10 @@ from .splits import SPLITS
 
 BATCH = 4096
 """Records made at a time: large enough for numpy, small enough for memory."""
+COMPILED_FROM = 100_000
+"""Records from which on compiled code, where there is any, makes good for the time that loading it takes."""
+CHUNK = 1 << 20
+"""Bytes that are written at a time."""
 FILE_TYPES = ("jsonl", "parquet")
 
 
@@ -150,6 +155,7 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     np.empty(31 << 20, dtype=np.uint8)
 
     done, total = 0, len(rows) * len(formats)
+    kernels = large_job_kernels() if total >= COMPILED_FROM else PLAIN
     with ExitStack() as stack:
         # Not durable: the same command makes the same bytes again.
         files = [stack.enter_context(atomic_open(config.path(fmt), durable=False)) for fmt in formats]
@@ -159,9 +165,10 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
             stack.callback(sink.close)  # Before the files, so that all bytes are out before the first gets its name.
         for n_ops, indices in _parts(config, rows):
             sampler = config.sampler(n_ops)
-            writer = _writer(sampler, formats, config)
+            writer = _writer(sampler, formats, config, kernels)
             for start in range(indices.start, indices.stop, BATCH):
-                batch = sample_batch(sampler, config.split, indices[start - indices.start :][:BATCH])
+                part = indices[start - indices.start :][:BATCH]
+                batch = sample_batch(sampler, config.split, part, kernels.drawing)
                 for blocks in writer.blocks(batch):
                     for sink, block in zip(sinks, blocks, strict=True):
                         sink.write(block)
@@ -186,9 +193,18 @@ class Writer(Protocol):
     def blocks(self, batch: Batch) -> Iterator[list[bytes]]: ...
 
 
-def _writer(sampler: SamplerConfig, formats: Sequence[Format], config: GenerateConfig) -> Writer:
+def large_job_kernels() -> Kernels:
+    """In compiled code where numba is installed."""
+    try:
+        from .compiled import COMPILED
+    except ImportError:
+        return PLAIN
+    return COMPILED
+
+
+def _writer(sampler: SamplerConfig, formats: Sequence[Format], config: GenerateConfig, kernels: Kernels) -> Writer:
     if supports(sampler, config.order):
-        return FastWriter(sampler, formats, config.surface, config.split)
+        return FastWriter(sampler, formats, config.surface, config.split, kernels)
     return ExactWriter(formats, config.order, config.surface, config.split)
 
 
@@ -217,14 +233,34 @@ class Sink(Protocol):
 
 
 class _JsonlSink:
+    """Writes in a thread of its own while the next records are made."""
+
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._thread = ThreadPoolExecutor(1)
+        self._written: Future[int] | None = None
+        self._blocks: list[bytes] = []
+        self._size = 0
 
     def write(self, block: bytes) -> None:
-        self._file.write(block)
+        self._blocks.append(block)
+        self._size += len(block)
+        if self._size >= CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._wait()
+        self._written = self._thread.submit(self._file.write, b"".join(self._blocks))
+        self._blocks, self._size = [], 0
+
+    def _wait(self) -> None:
+        if self._written:
+            self._written.result()
 
     def close(self) -> None:
-        self._file.flush()
+        with self._thread:
+            self._flush()
+            self._wait()
 
 
 class _ParquetSink:

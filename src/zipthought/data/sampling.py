@@ -11,10 +11,11 @@ from its `structure` (`splits.split_of`): structures of another split are drawn 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,9 @@ MAX_ATTEMPTS = 400
 
 MAX_RANGE = 10**9
 """Of number_range: a draw has 32 bits."""
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+MIX = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+"""Of SplitMix64 (Steele, Lea & Flood 2014)."""
 _PURPOSES = ("start", "op", "constant", "distractor_count", "distractor", "name", "alias", "shuffle", "tree")
 N_ALIASES = 26 * 26
 
@@ -118,12 +121,17 @@ class SamplerConfig:
         return np.uint64(int.from_bytes(digest[:8], "big"))
 
 
+def first_counter(purpose: str) -> np.uint64:
+    """The counter of the first draw for a purpose; those of the next places follow."""
+    return np.uint64(_PURPOSES.index(purpose) + 1) << np.uint64(32)
+
+
 def _mix(x: np.ndarray) -> np.ndarray:
-    """The finalizer of SplitMix64 (Steele, Lea & Flood 2014), elementwise on uint64."""
+    """The finalizer of SplitMix64, elementwise on uint64."""
     x = x ^ (x >> np.uint64(30))
-    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x *= MIX[0]
     x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
+    x *= MIX[1]
     x ^= x >> np.uint64(31)
     return x
 
@@ -132,12 +140,12 @@ class _Draws:
     """Counter-based draws for a batch of B items."""
 
     def __init__(self, key: np.uint64, index: np.ndarray, attempt: int) -> None:
-        self._state = _mix(_mix(index.astype(np.uint64) * _GAMMA + key) + np.uint64(attempt) * _GAMMA)
+        self._state = _mix(_mix(index.astype(np.uint64) * GAMMA + key) + np.uint64(attempt) * GAMMA)
 
     def bits(self, purpose: str, count: int) -> np.ndarray:
         """(B, count) uint64."""
-        counter = np.arange(count, dtype=np.uint64) + (np.uint64(_PURPOSES.index(purpose) + 1) << np.uint64(32))
-        return _mix(self._state[:, None] + counter[None, :] * _GAMMA)
+        counter = np.arange(count, dtype=np.uint64) + first_counter(purpose)
+        return _mix(self._state[:, None] + counter[None, :] * GAMMA)
 
     def integers(self, purpose: str, count: int, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
         """(B, count) int64, uniform in low..high-1 (to within 2**-32 times the width)."""
@@ -202,8 +210,14 @@ class Batch:
     """(B, Q) place in `alias_table()`."""
     sentence: np.ndarray
     """(B, Q + D) the order of the sentences; only the first Q + distractors of a row count."""
-    structure: tuple[str, ...]
-    """(B,) sha256 of each item's structure."""
+    digest: np.ndarray
+    """(B, 32) uint8, sha256 of each item's structure."""
+
+    @property
+    def structure(self) -> tuple[str, ...]:
+        """(B,) the digests in 64 hex digits."""
+        digits = self.digest.tobytes().hex()
+        return tuple([digits[i : i + 64] for i in range(0, len(digits), 64)])
 
     def problem(self, row: int) -> Problem:
         """Row `row` as a Problem."""
@@ -235,23 +249,75 @@ class Batch:
         return {names[n]: table[a] for n, a in zip(self.name[row, :q].tolist(), self.alias[row].tolist(), strict=True)}
 
 
-def _chain_skeleton(config: SamplerConfig, draws: _Draws) -> tuple[np.ndarray, ...]:
+class Skeletons(NamedTuple):
+    """Operations and constants of B items, as in `Batch`."""
+
+    op: np.ndarray
+    left: np.ndarray
+    right_name: np.ndarray
+    constant: np.ndarray
+
+
+class Surroundings(NamedTuple):
+    """What is drawn when an item's structure stands, as in `Batch`."""
+
+    distractors: np.ndarray
+    distractor_constant: np.ndarray
+    name: np.ndarray
+    alias: np.ndarray
+    sentence: np.ndarray
+
+
+class Drawing(NamedTuple):
+    """How items are drawn. Both functions take the configuration, its key, the indices (B,) and the attempt."""
+
+    skeletons: Callable[[SamplerConfig, np.uint64, np.ndarray, int], Skeletons]
+    surroundings: Callable[[SamplerConfig, np.uint64, np.ndarray, int], Surroundings]
+
+
+def _skeletons(config: SamplerConfig, key: np.uint64, index: np.ndarray, attempt: int) -> Skeletons:
+    draw = _chain_skeleton if config.task == "chain" else _tree_skeleton
+    with np.errstate(over="ignore"):
+        return draw(config, _Draws(key, index, attempt))
+
+
+def _surroundings(config: SamplerConfig, key: np.uint64, index: np.ndarray, attempt: int) -> Surroundings:
+    with np.errstate(over="ignore"):
+        draws = _Draws(key, index, attempt)
+        q, most = config.n_quantities, config.max_distractors
+        distractors = draws.integers("distractor_count", 1, 1, most + 1)[:, 0]
+        shuffle = draws.bits("shuffle", q + most)
+        shuffle[np.arange(q + most)[None, :] >= (q + distractors)[:, None]] = np.iinfo(np.uint64).max
+        return Surroundings(
+            distractors=distractors,
+            distractor_constant=draws.integers("distractor", most, 1, config.number_range),
+            name=draws.distinct("name", q + most, len(nouns())),
+            alias=draws.distinct("alias", q, N_ALIASES),
+            sentence=np.argsort(shuffle, axis=1),  # The places beyond a row's sentences tie, and do not count.
+        )
+
+
+DRAWING = Drawing(_skeletons, _surroundings)
+"""With numpy."""
+
+
+def _chain_skeleton(config: SamplerConfig, draws: _Draws) -> Skeletons:
     n, r = config.n_ops, config.number_range
     start = draws.integers("start", 1, 1, r)
     op = draws.integers("op", n, 0, len(config.operators))
     is_times = op == config.operators.find("*")
     constant = draws.integers("constant", n, 1 + is_times, r)
-    rows = len(op)
-    left = np.tile(np.arange(-1, n), (rows, 1))
-    return (
-        np.concatenate([np.full((rows, 1), -1), op], axis=1),
-        left,
-        np.full((rows, n + 1), -1),
-        np.concatenate([start, constant], axis=1),
-    )
+    op = np.concatenate([np.full_like(start, -1), op], axis=1)
+    return chain_skeletons(op, np.concatenate([start, constant], axis=1))
 
 
-def _tree_skeleton(config: SamplerConfig, draws: _Draws) -> tuple[np.ndarray, ...]:
+def chain_skeletons(op: np.ndarray, constant: np.ndarray) -> Skeletons:
+    """Those of chains: each quantity but the first is made from the one before it. op, constant: (B, n_ops + 1)."""
+    left = np.tile(np.arange(-1, op.shape[1] - 1), (len(op), 1))
+    return Skeletons(op, left, np.full_like(op, -1), constant)
+
+
+def _tree_skeleton(config: SamplerConfig, draws: _Draws) -> Skeletons:
     """Random trees: of the n_ops operations, width-1 combine two open quantities, the others one and a constant.
 
     Which operations combine, and what, is drawn uniformly; each quantity is used once, so the target needs them all.
@@ -273,7 +339,7 @@ def _tree_skeleton(config: SamplerConfig, draws: _Draws) -> tuple[np.ndarray, ..
                 right[row, w + j] = pool.pop(pick_right % len(pool))
             pool.append(w + j)
     full = np.full((rows, w), -1)
-    return np.concatenate([full, op], axis=1), left, right, np.concatenate([leaves, constant], axis=1)
+    return Skeletons(np.concatenate([full, op], axis=1), left, right, np.concatenate([leaves, constant], axis=1))
 
 
 def _depths(config: SamplerConfig, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -285,47 +351,56 @@ def _depths(config: SamplerConfig, left: np.ndarray, right: np.ndarray) -> np.nd
     return depth[:, -2]
 
 
-def _single_digit_structures(config: SamplerConfig, op: np.ndarray, constant: np.ndarray) -> list[str]:
+def _single_digit_digests(config: SamplerConfig, op: np.ndarray, constant: np.ndarray) -> np.ndarray:
     """`structure_digest` of chains whose constants are single digits, so that all texts have the same length.
 
-    op, constant: (B, n_ops + 1).
+    op, constant: (B, n_ops + 1). Returns (B, 32) uint8.
     """
     n = config.n_ops
     before = '{"constants":['
     between = f'],"modulus":{config.modulus},"ops":"'
     text = f'{before}{",".join("0" * n)}{between}{"+" * n}","start":0}}'
-    width, first_op = len(text), len(before) + 2 * n - 1 + len(between)
+    first_op = len(before) + 2 * n - 1 + len(between)
     texts = np.tile(np.frombuffer(text.encode(), dtype=np.uint8), (len(op), 1))
     texts[:, len(before) : len(before) + 2 * n : 2] = constant[:, 1:] + ord("0")
     texts[:, first_op : first_op + n] = np.frombuffer(config.operators.encode(), dtype=np.uint8)[op[:, 1:]]
     texts[:, -2] = constant[:, 0] + ord("0")
-    data, sha256 = texts.tobytes(), hashlib.sha256
-    return [sha256(data[i : i + width]).hexdigest() for i in range(0, len(data), width)]
+    sha256 = hashlib.sha256
+    digests = b"".join([sha256(text).digest() for text in texts.view(f"S{len(text)}").ravel().tolist()])
+    return np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32)
 
 
-def _structures(config: SamplerConfig, skeleton: tuple[np.ndarray, ...]) -> list[str]:
+def _digests(config: SamplerConfig, skeletons: Skeletons) -> np.ndarray:
+    """(B, 32) uint8: the sha256 of each item's structure."""
     if config.task == "chain" and config.number_range <= 10:
-        return _single_digit_structures(config, skeleton[0], skeleton[3])
-    op, left, right, constant = (part.tolist() for part in skeleton)
-    if config.task == "chain":
-        symbols = config.operators
-        return [
-            structure_digest(config.modulus, c[0], [symbols[i] for i in o[1:]], c[1:])
-            for o, c in zip(op, constant, strict=True)
-        ]
+        return _single_digit_digests(config, skeletons.op, skeletons.constant)
     digests = []
-    for o, lefts, rights, c in zip(op, left, right, constant, strict=True):
+    for op, left, right, constant in zip(*(part.tolist() for part in skeletons), strict=True):
+        if config.task == "chain":
+            symbols = [config.operators[i] for i in op[1:]]
+            digests.append(structure_digest(config.modulus, constant[0], symbols, constant[1:]))
+            continue
         definitions: dict[str, Expr] = {
-            f"q{j}": c[j]
-            if o[j] < 0
-            else BinOp(config.operators[o[j]], f"q{lefts[j]}", f"q{rights[j]}" if rights[j] >= 0 else c[j])
-            for j in range(len(o))
+            f"q{j}": constant[j]
+            if op[j] < 0
+            else BinOp(config.operators[op[j]], f"q{left[j]}", f"q{right[j]}" if right[j] >= 0 else constant[j])
+            for j in range(len(op))
         }
-        digests.append(Problem(config.modulus, definitions, f"q{len(o) - 1}").structure)
-    return digests
+        digests.append(Problem(config.modulus, definitions, f"q{len(op) - 1}").structure)
+    return np.frombuffer(bytes.fromhex("".join(digests)), dtype=np.uint8).reshape(-1, 32)
 
 
-def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Iterable[int]) -> Batch:
+def _accepted(config: SamplerConfig, split: str, skeletons: Skeletons, digests: np.ndarray) -> np.ndarray:
+    """(B,) bool: which of these are in the split, and as deep as they are to be."""
+    accepted = in_split(digests, split)
+    if config.depth:
+        accepted &= _depths(config, skeletons.left, skeletons.right_name) == config.depth
+    return accepted
+
+
+def sample_batch(
+    config: SamplerConfig, split: str, indices: Sequence[int] | Iterable[int], drawing: Drawing = DRAWING
+) -> Batch:
     """The items of `split` with these indices.
 
     Raises `ValueError` for an unknown split and for one that (as far as `MAX_ATTEMPTS` draws tell) has no structures.
@@ -337,24 +412,18 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
         raise ValueError(f"an index must be at least 0 and below 2**62, got {min(wanted)}..{max(wanted)}")
     index = np.asarray(wanted, dtype=np.int64)
     key = config.key(split)
-    size = len(index)
-    q = config.n_quantities
-    skeleton = [np.zeros((size, q), dtype=np.int64) for _ in range(4)]
-    structure = np.full(size, "", dtype=object)
-    make = _chain_skeleton if config.task == "chain" else _tree_skeleton
-    pending = np.arange(size)
-    for attempt in range(MAX_ATTEMPTS):
+    skeletons = drawing.skeletons(config, key, index, 0)
+    digests = _digests(config, skeletons).copy()
+    pending = np.flatnonzero(~_accepted(config, split, skeletons, digests))
+    for attempt in range(1, MAX_ATTEMPTS):
         if not len(pending):
             break
-        with np.errstate(over="ignore"):
-            drawn = make(config, _Draws(key, index[pending], attempt))
-        digests = _structures(config, drawn)
-        accepted = in_split(digests, split)
-        if config.depth:
-            accepted &= _depths(config, *drawn[1:3]) == config.depth
-        for whole, part in zip(skeleton, drawn, strict=True):
-            whole[pending[accepted]] = part[accepted]
-        structure[pending[accepted]] = np.array(digests, dtype=object)[accepted]
+        again = drawing.skeletons(config, key, index[pending], attempt)
+        drawn = _digests(config, again)
+        accepted = _accepted(config, split, again, drawn)
+        rows = pending[accepted]
+        for whole, part in zip((*skeletons, digests), (*again, drawn), strict=True):
+            whole[rows] = part[accepted]
         pending = pending[~accepted]
     if len(pending):
         raise ValueError(
@@ -362,26 +431,13 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
             f"{config.modulus}, number_range={config.number_range}{f', depth={config.depth}' if config.depth else ''}: "
             f"the space is too small; raise n_ops or number_range{', or leave depth out' if config.depth else ''}"
         )
-    with np.errstate(over="ignore"):
-        draws = _Draws(key, index, MAX_ATTEMPTS)
-        most = config.max_distractors
-        distractors = draws.integers("distractor_count", 1, 1, most + 1)[:, 0]
-        shuffle = draws.bits("shuffle", q + most)
-        shuffle[np.arange(q + most)[None, :] >= (q + distractors)[:, None]] = np.iinfo(np.uint64).max
-        return Batch(
-            config=config,
-            index=index,
-            op=skeleton[0],
-            left=skeleton[1],
-            right_name=skeleton[2],
-            constant=skeleton[3],
-            distractors=distractors,
-            distractor_constant=draws.integers("distractor", most, 1, config.number_range),
-            name=draws.distinct("name", q + most, len(nouns())),
-            alias=draws.distinct("alias", q, N_ALIASES),
-            sentence=np.argsort(shuffle, axis=1),  # The places beyond a row's sentences tie, and do not count.
-            structure=tuple(structure.tolist()),
-        )
+    return Batch(
+        config=config,
+        index=index,
+        digest=digests,
+        **skeletons._asdict(),
+        **drawing.surroundings(config, key, index, MAX_ATTEMPTS)._asdict(),
+    )
 
 
 def sample(config: SamplerConfig | None = None, split: str = "train", index: int = 0, **settings: object) -> Problem:
