@@ -1,7 +1,6 @@
 """Solutions in prose: what verifies, which result each operand is, and that compressed text says the same."""
 
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -260,16 +259,10 @@ def test_a_false_sum_of_one_unit_is_wrong():
         lambda n: "the answer is" + " " * n + "\n\\boxed{" * n,
     ],
 )
-def test_judging_is_linear_in_the_text(make):
-    def seconds(n):
-        text, taken = make(n), []
-        for _ in range(3):  # A collection of garbage may fall into one.
-            start = time.process_time()
-            gsm8k.judge("", text, "14 feet")
-            taken.append(time.process_time() - start)
-        return min(taken)
-
-    assert seconds(16_000) < 40 * max(seconds(2000), 0.002)  # 8 times the text; quadratic would be 64 times the time.
+def test_long_solutions_are_judged(make):
+    """Up to 2 MB: what is not linear here takes minutes."""
+    text = make(200_000)
+    assert gsm8k.judge("", text, "14 feet").faithful == text.startswith("2*7=14\n")
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason="the real data are not here")
