@@ -62,7 +62,7 @@ def rows_of(path):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_record_with_its_system_message_in_its_split(records, target, tmp_path):
-    summary = export_records(records, target, tmp_path)
+    summary = export_records([records], target, tmp_path)
     expected = list(read_records(records))
     assert summary["records"] == len(expected)
     module = TARGETS[target]
@@ -87,9 +87,9 @@ def gold_and_wrong(record):
 
 
 def test_rewards_pay_for_gold_alone(records, tmp_path):
-    export_records(records, "verl", tmp_path / "verl")
-    export_records(records, "trl-grpo", tmp_path / "trl")
-    export_records(records, "lm-eval", tmp_path / "lm")
+    export_records([records], "verl", tmp_path / "verl")
+    export_records([records], "trl-grpo", tmp_path / "trl")
+    export_records([records], "lm-eval", tmp_path / "lm")
     for split in {record["split"] for record in read_records(records)}:
         given = [record for record in read_records(records) if record["split"] == split]
         for row, record in zip(rows_of(tmp_path / "verl" / f"{split}.parquet"), given, strict=True):
@@ -166,11 +166,11 @@ def test_a_file_of_several_formats_is_exported_whole_with_a_word_of_it_or_in_par
     assert json.loads(said.out)["records"] == 3
     assert said.err == ""
     assert main([*command, "--format", "implicit:3"]) == 2
-    assert "holds no records in implicit:3" in capsys.readouterr().err
+    assert "no records in implicit:3" in capsys.readouterr().err
 
 
 def test_llamafactory_names_every_column(ours, tmp_path):
-    export_records(ours, "llamafactory", tmp_path)
+    export_records([ours], "llamafactory", tmp_path)
     info = json.loads((tmp_path / "dataset_info.json").read_text())
     assert set(info) == {"zipthought_train", "zipthought_validation", "zipthought_test"}
     for entry in info.values():
@@ -182,20 +182,20 @@ def test_llamafactory_keeps_what_is_registered(tmp_path):
     info = tmp_path / "out" / "dataset_info.json"
     for split in ("train", "test", "test"):
         (tmp_path / "in.jsonl").write_text(like(split=split))
-        export_records(tmp_path / "in.jsonl", "llamafactory", tmp_path / "out")
+        export_records([tmp_path / "in.jsonl"], "llamafactory", tmp_path / "out")
         info.write_text(json.dumps(json.loads(info.read_text()) | {"theirs": {"file_name": "a.json"}}))
     assert list(json.loads(info.read_text())) == ["zipthought_train", "theirs", "zipthought_test"]
     for text in ("{", "[]", "\xff", "[" * 100_000):
         info.write_text(text, "latin-1")
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(ValueError, match=r"dataset_info\.json is not"):
-            export_records(tmp_path / "in.jsonl", "llamafactory", tmp_path / "out")
+            export_records([tmp_path / "in.jsonl"], "llamafactory", tmp_path / "out")
         assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_emitted_reward_modules_run(ours, tmp_path):
     for target, name in (("verl", "compute_score"), ("trl-grpo", "reward")):
-        export_records(ours, target, tmp_path / target)
+        export_records([ours], target, tmp_path / target)
         assert callable(runpy.run_path(str(tmp_path / target / "reward.py"))[name])
     assert not [name for name in sys.modules if name in ("verl", "trl")]
 
@@ -243,14 +243,14 @@ def test_one_line_for_what_cannot_be_done(tmp_path, capsys, content, flags, mess
 def test_a_directory_in_the_place_of_a_file(ours, tmp_path, target, taken):
     (tmp_path / taken).mkdir()
     with pytest.raises(IsADirectoryError, match=f"{taken} is a directory"):
-        export_records(ours, target, tmp_path)
+        export_records([ours], target, tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == [taken]
 
 
 def test_a_record_without_a_split_is_of_train(tmp_path):
     record = {field: value for field, value in json.loads(like()).items() if field != "split"}
     (tmp_path / "in.jsonl").write_text(json.dumps(record))
-    assert export_records(tmp_path / "in.jsonl", "trl-sft", tmp_path / "out")["splits"] == {"train": 1}
+    assert export_records([tmp_path / "in.jsonl"], "trl-sft", tmp_path / "out")["splits"] == {"train": 1}
 
 
 def test_twice_is_once(ours, tmp_path, capsys):
@@ -259,3 +259,36 @@ def test_twice_is_once(ours, tmp_path, capsys):
         summary = json.loads(capsys.readouterr().out)
     assert summary["splits"] == {"train": 8, "validation": 8, "test": 8}
     assert len(rows_of(tmp_path / "data" / "test-00000-of-00001.parquet")) == 8
+
+
+def test_files_of_several_splits_are_one_export(tmp_path, capsys):
+    files = []
+    for split in ("train", "test"):
+        generate(GenerateConfig(n_ops=(2,), count=5, split=split, output_dir=tmp_path / split))
+        files.append(str(tmp_path / split / "explicit.jsonl"))
+    out = tmp_path / "out"
+    for named in (files[:1], files[1:], files):
+        assert main(["export", *named, "--to", "hf", "--output-dir", str(out), "--json"]) == 0
+        said = capsys.readouterr()
+        summary, card = json.loads(said.out), (out / "README.md").read_text()
+        earlier = named == files[1:]
+        assert summary["earlier"] == [str(out / "data/train-00000-of-00001.parquet")] * earlier
+        assert ("of an earlier export" in said.err) == earlier
+    assert summary["splits"] == {"train": 5, "test": 5}
+    assert "- train: 5 records" in card
+    assert "- test: 5 records" in card
+
+
+@pytest.mark.parametrize("names", [[], ["in.jsonl", "in.jsonl"]])
+def test_no_file_or_one_twice_is_refused(tmp_path, names):
+    (tmp_path / "in.jsonl").write_text(like())
+    with pytest.raises(ValueError, match="each once"):
+        export_records([tmp_path / name for name in names], "hf", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_line_is_told_with_its_own_file(tmp_path):
+    (tmp_path / "in.jsonl").write_text(like() + "\n" + like())
+    (tmp_path / "torn.jsonl").write_text(like() + '\n{"torn')
+    with pytest.raises(ValueError, match=r"torn\.jsonl, line 2"):
+        export_records([tmp_path / "in.jsonl", tmp_path / "torn.jsonl"], "hf", tmp_path / "out")

@@ -81,7 +81,7 @@ def tiny_model(tmp_path):
 
 def test_trl_sft(records, tmp_path, tiny_model):
     trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
-    export_records(records, "trl-sft", tmp_path / "x")
+    export_records([records], "trl-sft", tmp_path / "x")
     data = datasets.load_dataset("json", data_files=str(tmp_path / "x" / "train.jsonl"), split="train")
     assert len(data) == len(golds(records, "train"))
     config = trl.SFTConfig(
@@ -96,7 +96,7 @@ def test_trl_sft(records, tmp_path, tiny_model):
 
 def test_trl_grpo(records, tmp_path, tiny_model, monkeypatch):
     trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
-    export_records(records, "trl-grpo", tmp_path / "x")
+    export_records([records], "trl-grpo", tmp_path / "x")
     reward = import_from(tmp_path / "x", "reward", monkeypatch).reward
     data = datasets.load_dataset("json", data_files=str(tmp_path / "x" / "train.jsonl"), split="train")
     paid = reward(data["prompt"], golds(records, "train"), **{k: data[k] for k in data.column_names if k != "prompt"})
@@ -110,7 +110,7 @@ def test_trl_grpo(records, tmp_path, tiny_model, monkeypatch):
 
 def test_hugging_face_datasets(records, tmp_path):
     datasets = pytest.importorskip("datasets")
-    export_records(records, "hf", tmp_path)
+    export_records([records], "hf", tmp_path)
     data = datasets.load_dataset(str(tmp_path))
     assert {split: len(data[split]) for split in data} == {
         split: len(golds(records, split)) for split in ("train", "validation", "test")
@@ -120,7 +120,7 @@ def test_hugging_face_datasets(records, tmp_path):
 
 def test_reasoning_gym(records, tmp_path, monkeypatch):
     gym = pytest.importorskip("reasoning_gym")
-    export_records(records, "reasoning-gym", tmp_path)
+    export_records([records], "reasoning-gym", tmp_path)
     monkeypatch.setitem(sys.modules["reasoning_gym.factory"].__dict__["DATASETS"], "zipthought", None)
     del sys.modules["reasoning_gym.factory"].__dict__["DATASETS"]["zipthought"]
     import_from(tmp_path, "zipthought_gym", monkeypatch)
@@ -135,7 +135,7 @@ def test_reasoning_gym(records, tmp_path, monkeypatch):
 
 def test_verifiers(records, tmp_path, monkeypatch):
     pytest.importorskip("verifiers")
-    export_records(records, "verifiers", tmp_path)
+    export_records([records], "verifiers", tmp_path)
     module = import_from(tmp_path, "zipthought_env", monkeypatch)
     environment = module.load_environment()
     rows = environment.get_dataset()
@@ -151,7 +151,7 @@ def test_lm_eval(records, tmp_path):
     pytest.importorskip("lm_eval")
     from lm_eval.tasks import TaskManager
 
-    export_records(records, "lm-eval", tmp_path)
+    export_records([records], "lm-eval", tmp_path)
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
     task = manager.load("zipthought")["tasks"]["zipthought"]
     docs = list(task.test_docs())
@@ -174,7 +174,7 @@ def test_llamafactory(records, tmp_path, monkeypatch):
     from llamafactory.data.converter import get_dataset_converter
     from llamafactory.data.parser import get_dataset_list
 
-    export_records(records, "llamafactory", tmp_path)
+    export_records([records], "llamafactory", tmp_path)
     for split in ("train", "validation", "test"):
         (entry,) = get_dataset_list([f"zipthought_{split}"], str(tmp_path))
         assert (entry.load_from, entry.formatting) == ("file", "alpaca")
@@ -192,7 +192,7 @@ def test_verl(records, tmp_path):
         pytest.skip("verl is not installed")
     import pyarrow.parquet
 
-    export_records(records, "verl", tmp_path)
+    export_records([records], "verl", tmp_path)
     spec = importlib.util.find_spec("verl")
     source = Path(spec.submodule_search_locations[0]) / "trainer" / "ppo" / "reward.py"
     pytest.importorskip("ray", reason="verl's reward module imports ray")

@@ -12,7 +12,7 @@ from .console import console, count_lines, print_json, progress
 
 
 def export(
-    file: Annotated[Path, tyro.conf.Positional],
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional],
     to: str,
     output_dir: Path,
     format: tuple[str, ...] = (),  # noqa: A002
@@ -21,19 +21,28 @@ def export(
     """Export records.
 
     Args:
-        file: Records as `zipthought generate` and `zipthought compress` write them (JSON Lines or Parquet).
+        files: Records as `zipthought generate` and `zipthought compress` write them (JSON Lines or Parquet), such as a
+            file of each split.
         to: trl-sft, trl-grpo, llamafactory, verl, reasoning-gym, verifiers, lm-eval or hf.
         output_dir: Receives the data, a file per split, and the target's own registration files.
         format: Of the records to export, such as composed:2; all that the file holds, where none is named.
-        json: Print {"records", "splits", "formats", "files"} on standard output.
+        json: Print {"records", "splits", "formats", "files", "earlier"} on standard output.
     """
     with progress() as bar:
-        task = bar.add_task("export", total=count_lines(file), note="")
-        summary = export_records(file, to, output_dir, format, lambda done: bar.update(task, completed=done))
+        lines = [count_lines(file) for file in files]
+        task = bar.add_task("export", total=None if None in lines else sum(filter(None, lines)), note="")
+        summary = export_records(files, to, output_dir, format, lambda done: bar.update(task, completed=done))
         bar.update(task, completed=summary["records"])
     if len(summary["formats"]) > 1:
         console.print(
             f"the export mixes {', '.join(summary['formats'])}: a problem may have several answers; --format chooses",
+            markup=False,
+            soft_wrap=True,
+        )
+    if summary["earlier"]:
+        console.print(
+            f"of an earlier export, and left as they are: {', '.join(summary['earlier'])}; name the files of all "
+            "splits at once for what stands beside the data to tell of all",
             markup=False,
             soft_wrap=True,
         )

@@ -3,14 +3,14 @@
 A target is a module with ``NAME, TEXT, FILE_TYPE, row, register``: what a record becomes, and which files go beside the
 data. Adding one is one file and its line in `TARGETS`. The system message is in every row; the splits stay apart.
 
-    export_records(Path("data/composed-2.jsonl"), "verl", Path("verl"))
+    export_records([Path("train/composed-2.jsonl"), Path("validation/composed-2.jsonl")], "verl", Path("verl"))
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -29,21 +29,25 @@ BATCH = 1024
 
 
 def export_records(
-    path: Path,
+    paths: Sequence[Path],
     target: str,
     directory: Path,
     formats: Collection[str] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Write the files, of records in `formats` alone where any is named. Returns ``{"records", "splits": {split: n},
-    "formats": {format: n}, "files": [...]}``.
+    "formats": {format: n}, "files": [...], "earlier": [...]}``; `earlier` are files of other splits that an earlier
+    export left in the directory.
 
-    Raises `ValueError` for an unknown target, a line that holds no record or one with fields of other types (by its
-    number) and a file without records, and `OSError` for what cannot be read or written; then no file appears.
+    Raises `ValueError` for an unknown target, no path or one twice, a line that holds no record or one with fields of
+    other types (by its number) and files without records, and `OSError` for what cannot be read or written; then no
+    file appears.
     """
     if target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; use {', '.join(TARGETS)}")
     module = TARGETS[target]
+    if len({path.resolve() for path in paths}) < max(1, len(paths)):
+        raise ValueError("name at least one file of records, and each once")
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
     names = [*map(module.path_of, SPLITS), *module.register(directory, {}, {})]
@@ -55,7 +59,7 @@ def export_records(
     make = _Parquet if module.FILE_TYPE == "parquet" else _Jsonl
     with ExitStack() as stack:
         sinks: dict[str, _Jsonl | _Parquet] = {}
-        for place, record in enumerate(_records(path), 1):
+        for done, (path, place, record) in enumerate(_records(paths), 1):
             name = format_of(record)
             if formats and name not in formats:
                 continue
@@ -74,26 +78,30 @@ def export_records(
             found[name] += 1
             for field, seen in kinds.items():
                 seen[str(record.get(field))] += 1
-            if on_progress and place % 1000 == 0:
-                on_progress(place)
+            if on_progress and done % 1000 == 0:
+                on_progress(done)
     if not counts:
-        raise ValueError(f"{path} holds no records{' in ' if formats else ''}{', '.join(formats)}")
+        raise ValueError(f"{', '.join(map(str, paths))}: no records{' in ' if formats else ''}{', '.join(formats)}")
     texts: Mapping[str, str] = module.register(directory, dict(counts), {k: dict(v) for k, v in kinds.items()})
     for name, text in texts.items():
         write_text(directory / name, text)
+    others = [directory / module.path_of(split) for split in SPLITS if split not in counts]
     return {
         "records": counts.total(),
         "splits": dict(counts),
         "formats": dict(found),
         "files": [str(file) for file in (*files.values(), *(directory / name for name in texts))],
+        "earlier": [str(file) for file in others if file.exists()],
     }
 
 
-def _records(path: Path) -> Iterator[Record]:
-    for record in read_records(path):
-        if isinstance(record, BadLine):
-            raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
-        yield record
+def _records(paths: Sequence[Path]) -> Iterator[tuple[Path, int, Record]]:
+    """The records of all files, each with its file and its place there, from 1."""
+    for path in paths:
+        for place, record in enumerate(read_records(path), 1):
+            if isinstance(record, BadLine):
+                raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
+            yield path, place, record
 
 
 def _split_of(record: Record) -> str:
