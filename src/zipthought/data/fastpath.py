@@ -32,29 +32,6 @@ def supports(config: SamplerConfig, order: str) -> bool:
     return config.task == "chain" and order == "forward" and 8 * largest * (config.n_ops + pieces) < MAX_CODE
 
 
-class FastWriter:
-    """Lines of the problems of one configuration, for several formats at once. Requires `supports`."""
-
-    def __init__(
-        self,
-        config: SamplerConfig,
-        formats: Sequence[Format],
-        surface: str,
-        split: str,
-        kernels: Kernels | None = None,
-    ) -> None:
-        self._kernels = kernels or PLAIN
-        self._frames = [frame_of(config, fmt, surface, split) for fmt in formats]
-        self._prompts = _Prompts(config, surface, self._kernels.tell)
-        self._completions = [_Completions(config, fmt, surface) for fmt in formats]
-
-    def blocks(self, batch: Batch) -> Iterator[list[bytes]]:
-        """The records of some rows after the other, as JSON Lines: for each format, a block."""
-        values = self._kernels.residues(batch)
-        completions = [part.rows(batch, values) for part in self._completions]
-        return self._kernels.lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
-
-
 def _residues(batch: Batch) -> np.ndarray:
     m, symbols = batch.config.modulus, batch.config.operators
     op, constant = batch.op.T, batch.constant.T
@@ -100,6 +77,29 @@ class Kernels(NamedTuple):
 
 PLAIN = Kernels(DRAWING, _residues, _tell, plain_lines)
 """With numpy and Python."""
+
+
+class FastWriter:
+    """Lines of the problems of one configuration, for several formats at once. Requires `supports`."""
+
+    def __init__(
+        self,
+        config: SamplerConfig,
+        formats: Sequence[Format],
+        surface: str,
+        split: str,
+        kernels: Kernels = PLAIN,
+    ) -> None:
+        self._kernels = kernels
+        self._frames = [frame_of(config, fmt, surface, split) for fmt in formats]
+        self._prompts = _Prompts(config, surface, self._kernels.tell)
+        self._completions = [_Completions(config, fmt, surface) for fmt in formats]
+
+    def blocks(self, batch: Batch) -> Iterator[list[bytes]]:
+        """The records of some rows after the other, as JSON Lines: for each format, a block."""
+        values = self._kernels.residues(batch)
+        completions = [part.rows(batch, values) for part in self._completions]
+        return self._kernels.lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
 
 
 class _Operations:
