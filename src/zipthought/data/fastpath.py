@@ -9,7 +9,7 @@ Shapes: B items, n operations, S sentences (n + 1 and the most distractors).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +32,8 @@ def supports(config: SamplerConfig, order: str) -> bool:
     return config.task == "chain" and order == "forward" and 8 * largest * (config.n_ops + pieces) < MAX_CODE
 
 
-def _residues(batch: Batch) -> np.ndarray:
+def _values(batch: Batch) -> np.ndarray:
+    """(n_ops + 1, B) the residue of each quantity."""
     m, symbols = batch.config.modulus, batch.config.operators
     op, constant = batch.op.T, batch.constant.T
     values = np.empty(constant.shape, dtype=np.int64)
@@ -46,36 +47,14 @@ def _residues(batch: Batch) -> np.ndarray:
     return values
 
 
-def _tell(
-    order: np.ndarray, told: np.ndarray, first: np.ndarray, second: np.ndarray, last: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    rows, sentences = order.shape
-    places = order + (np.arange(rows) * sentences)[:, None]
-    codes = np.empty((rows, 2 * sentences + 1), dtype=np.int64)
-    codes[:, 0:-1:2] = first.ravel().take(places)
-    codes[:, 1:-1:2] = second.ravel().take(places)
-    codes[:, -1] = last
-    said = np.arange(2 * sentences + 1) < 2 * told[:, None]
-    said[:, -1] = True
-    return codes[said], np.cumsum(2 * told + 1)
-
-
 class Kernels(NamedTuple):
     """The inner loops of generation, which `compiled` has in compiled code too."""
 
     drawing: Drawing
-    residues: Callable[[Batch], np.ndarray]
-    """(n_ops + 1, B) the residue of each quantity of chains."""
-    tell: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-    """Prompts as fragments: codes and ends, as in `Rows`.
-
-    order: (B, S) that of the sentences; told: (B,) how many of them; first, second: (B, S) the two fragments of each;
-    last: (B,) the question.
-    """
     lines: Lines
 
 
-PLAIN = Kernels(DRAWING, _residues, _tell, plain_lines)
+PLAIN = Kernels(DRAWING, plain_lines)
 """With numpy and Python."""
 
 
@@ -90,16 +69,16 @@ class FastWriter:
         split: str,
         kernels: Kernels = PLAIN,
     ) -> None:
-        self._kernels = kernels
+        self._lines = kernels.lines
         self._frames = [frame_of(config, fmt, surface, split) for fmt in formats]
-        self._prompts = _Prompts(config, surface, self._kernels.tell)
+        self._prompts = _Prompts(config, surface)
         self._completions = [_Completions(config, fmt, surface) for fmt in formats]
 
     def blocks(self, batch: Batch) -> Iterator[list[bytes]]:
         """The records of some rows after the other, as JSON Lines: for each format, a block."""
-        values = self._kernels.residues(batch)
+        values = _values(batch)
         completions = [part.rows(batch, values) for part in self._completions]
-        return self._kernels.lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
+        return self._lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
 
 
 class _Operations:
@@ -131,8 +110,7 @@ class _Operations:
 class _Prompts:
     """Prompts: two fragments a sentence and one for the question."""
 
-    def __init__(self, config: SamplerConfig, surface: str, tell: Callable) -> None:
-        self._tell = tell
+    def __init__(self, config: SamplerConfig, surface: str) -> None:
         names, operations, bank = nouns(), _Operations(config), Bank()
         self._bank, self._operations, size = bank, operations, operations.size
         if surface == "english":
@@ -153,8 +131,16 @@ class _Prompts:
         rest[:, 0] = batch.constant[:, 0] + self._given
         rest[:, 1 : n + 1] = name[:, :n] * self._operations.size + self._operations.codes(batch) + self._relation
         rest[:, n + 1 :] = batch.distractor_constant + self._given
-        codes, ends = self._tell(batch.sentence, n + 1 + batch.distractors, subject, rest, name[:, n] + self._question)
-        return Rows(self._bank, codes, ends)
+        sentences = subject.shape[1]
+        places = batch.sentence + (np.arange(len(subject)) * sentences)[:, None]
+        codes = np.empty((len(subject), 2 * sentences + 1), dtype=np.int64)
+        codes[:, 0:-1:2] = subject.ravel().take(places)
+        codes[:, 1:-1:2] = rest.ravel().take(places)
+        codes[:, -1] = name[:, n] + self._question
+        told = 2 * (n + 1 + batch.distractors)
+        said = np.arange(2 * sentences + 1) < told[:, None]
+        said[:, -1] = True
+        return Rows(self._bank, codes[said], np.cumsum(told + 1))
 
 
 class _Completions:

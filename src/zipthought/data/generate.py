@@ -11,11 +11,13 @@ Memory does not grow with the number of records.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -31,8 +33,8 @@ from .splits import SPLITS
 
 BATCH = 4096
 """Records made at a time: large enough for numpy, small enough for memory."""
-COMPILED_FROM = 100_000
-"""Records from which on compiled code, where there is any, makes good for the time that loading it takes."""
+COMPILED_FROM = 300_000
+"""Records from which on compiled code, where there is any, makes good for the half second that loading it takes."""
 CHUNK = 1 << 20
 """Bytes that are written at a time."""
 FILE_TYPES = ("jsonl", "parquet")
@@ -155,12 +157,14 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     np.empty(31 << 20, dtype=np.uint8)
 
     done, total = 0, len(rows) * len(formats)
-    kernels = large_job_kernels() if total >= COMPILED_FROM else PLAIN
+    fast = all(supports(config.sampler(n_ops), config.order) for n_ops in config.n_ops)
+    kernels = large_job_kernels() if fast and total >= COMPILED_FROM else PLAIN
     with ExitStack() as stack:
         # Not durable: the same command makes the same bytes again.
         files = [stack.enter_context(atomic_open(config.path(fmt), durable=False)) for fmt in formats]
-        make_sink = _ParquetSink if config.file_type == "parquet" else _JsonlSink
-        sinks: list[Sink] = [make_sink(file) for file in files]
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        parquet = config.file_type == "parquet"
+        sinks: list[Sink] = [_ParquetSink(file) if parquet else _JsonlSink(file, thread) for file in files]
         for sink in sinks:
             stack.callback(sink.close)  # Before the files, so that all bytes are out before the first gets its name.
         for n_ops, indices in _parts(config, rows):
@@ -194,10 +198,21 @@ class Writer(Protocol):
 
 
 def large_job_kernels() -> Kernels:
-    """In compiled code where numba is installed."""
+    """In compiled code where numba is installed and can compile it and keep the result; else `PLAIN`."""
+    try:
+        import numba
+    except ImportError:
+        return PLAIN
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return PLAIN
     try:
         from .compiled import COMPILED
-    except ImportError:
+
+        config, split = SamplerConfig(n_ops=1), SPLITS[0]
+        one = sample_batch(config, split, [0], COMPILED.drawing)
+        list(FastWriter(config, [parse_format("explicit")], "terse", split, COMPILED).blocks(one))
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:  # What numba's cache may meet.
+        warnings.warn(f"no compiled code, which takes longer: {error or type(error).__name__}", stacklevel=2)
         return PLAIN
     return COMPILED
 
@@ -233,11 +248,10 @@ class Sink(Protocol):
 
 
 class _JsonlSink:
-    """Writes in a thread of its own while the next records are made."""
+    """Writes by way of a thread, while the next records are made; one chunk at a time."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._thread = ThreadPoolExecutor(1)
+    def __init__(self, file: IO[bytes], writer: Executor) -> None:
+        self._file, self._writer = file, writer
         self._written: Future[int] | None = None
         self._blocks: list[bytes] = []
         self._size = 0
@@ -250,7 +264,7 @@ class _JsonlSink:
 
     def _flush(self) -> None:
         self._wait()
-        self._written = self._thread.submit(self._file.write, b"".join(self._blocks))
+        self._written = self._writer.submit(self._file.write, b"".join(self._blocks))
         self._blocks, self._size = [], 0
 
     def _wait(self) -> None:
@@ -258,9 +272,8 @@ class _JsonlSink:
             self._written.result()
 
     def close(self) -> None:
-        with self._thread:
-            self._flush()
-            self._wait()
+        self._flush()
+        self._wait()
 
 
 class _ParquetSink:

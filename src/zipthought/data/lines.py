@@ -3,7 +3,7 @@
 A fragment ("The number of kites equals ", "the number of oaks plus 4. ") is made once and kept in a bank, by number; a
 text is a row of such numbers. `make_record` says what a record is; `fastpath` which fragments make up its texts.
 
-`plain_lines` joins them in Python; `compiled_lines.compiled_lines` does the same in compiled code.
+`plain_lines` joins them in Python; `compiled` does the same in compiled code.
 """
 
 from __future__ import annotations
