@@ -1,6 +1,7 @@
 """Whole commands through the command line, and what bad input gets: one line, exit code 2, no traceback, no file."""
 
 import json
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -181,7 +182,8 @@ def test_an_error_after_the_start_is_one_line(capsys, tmp_path):
 def test_a_bar_that_someone_sees_knows_how_much_there_is(capsys, tmp_path, monkeypatch):
     from rich.console import Console
 
-    from zipthought.commands import console
+    # All before the patch: a module that is first imported under it would keep what it finds.
+    from zipthought.commands import compress, console, export, verify  # noqa: F401
 
     generate(capsys, tmp_path)
     data, seen = tmp_path / "explicit.jsonl", StringIO()
@@ -261,3 +263,66 @@ def test_pretrain_writes_a_card_and_a_model_that_loads(capsys, tmp_path, monkeyp
 
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "b").num_parameters() == card["parameters"]
     assert AutoTokenizer.from_pretrained(tmp_path / "b").eos_token == "<eos>"
+
+
+def test_held_out_records_are_not_trained_on(capsys, tmp_path, tiny_base):
+    records = []
+    for split in ("train", "test"):
+        generate(capsys, tmp_path / split, "--surface", "terse", "--split", split)
+        records.append((tmp_path / split / "explicit.jsonl").read_text())
+    (tmp_path / "both.jsonl").write_text("".join(records))
+    train = ("--model", tiny_base, "--steps", 1, "--json")
+    code, out, err = run(
+        capsys, "train", "sft", *train, "--data", tmp_path / "both.jsonl", "--output-dir", tmp_path / "a"
+    )
+    assert (code, json.loads(out)["examples"]) == (0, 12)
+    assert "12 of 24 records are held out" in err
+    for method in ("sft", "rlvr"):
+        held = tmp_path / "test" / "explicit.jsonl"
+        code, _, err = run(capsys, "train", method, *train, "--data", held, "--output-dir", tmp_path / "b")
+        assert code == 2
+        assert "all 12 records" in err
+    assert not (tmp_path / "b").exists()
+
+
+def test_torn_models_and_checkpoints_are_one_line(capsys, tmp_path, tiny_base):
+    generate(capsys, tmp_path, "--surface", "terse")
+    broken, out = tmp_path / "broken", tmp_path / "out"
+    shutil.copytree(tiny_base, broken)
+    weights = broken / "model.safetensors"
+    assert weights.stat().st_mode & 0o777 == 0o644
+    weights.write_bytes(weights.read_bytes()[:1000])
+    code, _, err = run(capsys, "evaluate", "--model", broken, "--n-ops", 1)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert "cannot load the model" in err
+    out.mkdir()
+    (out / "checkpoint.pt").write_bytes(b"PK half of it")
+    data = ("--data", tmp_path / "explicit.jsonl", "--steps", 1, "--resume")
+    code, _, err = run(capsys, "train", "sft", "--model", tiny_base, *data, "--output-dir", out)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert "torn" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("train", "sft", "--steps", "3"), 2, "--data PATH, --output-dir PATH"),
+        (("generate", "--output-dir", "x"), 2, "--n-ops"),
+        (("generate", "--n-ops", "3", "--count", "-2", "--output-dir", "x"), 2, "generate: count must be"),
+        (("verify", "empty.jsonl"), 2, "holds no records"),
+        (("compress", "wrong.jsonl", "--output", "out.jsonl"), 1, ""),
+        (("compress", "wrong.jsonl", "--output", "out.jsonl", "--json"), 1, ""),
+        (("advise", "--data", "wrong.jsonl"), 2, "no solution of wrong.jsonl verifies"),
+        (("evaluate", "--output", "x.csv"), 2, "ends in .parquet"),
+        (("evaluate", "--n-ops", "1", "--count", "2", "--surface", "english"), 2, "does not know this text"),
+        (("study", "run", "quick", "--workers", "-1", "--output-dir", "x"), 2, "workers must be at least 0"),
+    ],
+)
+def test_what_cannot_be_done_says_what_to_do(capsys, tmp_path, monkeypatch, arguments, code, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "wrong.jsonl").write_text('{"question": "a", "answer": "2 + 2 = 5\\n#### 5"}\n')
+    given, _, err = run(capsys, *arguments)
+    assert given == code
+    assert says in err
+    assert not (tmp_path / "x").exists() or not list((tmp_path / "x").rglob("*.json*"))

@@ -144,10 +144,14 @@ def _parse(command: Callable[..., int], words: str, text: str, arguments: list[s
         # title stands on a line of its own.
         lines = [line.strip("│ ") for line in refusal.getvalue().splitlines()]
         parts = [
-            list(part) for rule, part in groupby(lines, lambda line: line.startswith(("╭", "─", "--"))) if not rule
+            list(part)
+            for rule, part in groupby(lines, lambda line: line.startswith("╭") or not line.strip("─-"))
+            if not rule
         ]
         message = parts[0 if refusal.getvalue().startswith("╭") else 1]
-        raise ValueError(f"{' '.join(message)} (see zipthought {words} --help)") from stop
+        options = [line for line in message if line.startswith("--")]  # Of what is missing, its help left out.
+        said = f"{message[0]} {', '.join(options)}" if options else " ".join(message)
+        raise ValueError(f"{said.removeprefix('Error parsing config: ')} (see zipthought {words} --help)") from stop
 
 
 def _one_line(error: Exception) -> str:

@@ -89,10 +89,10 @@ def profile_of(data: Path, tokenizer: str, formats: list[str]) -> Profile:
         task = bar.add_task("profile", total=None, note="")
         config = CompressConfig(input=data, output=Path(directory) / "out.jsonl", format=wanted, tokenizer=tokenizer)
         summary = compress_file(config, lambda done: bar.update(task, completed=done))
+        verified = summary["verified"]
+        if not verified:
+            raise ValueError(f"no solution of {data} verifies; 'zipthought compress {data}' says why")
         n_ops = _median_steps(config.output)
-    verified = summary["verified"]
-    if not verified:
-        raise ValueError(f"no solution of {data} verifies; 'zipthought compress {data}' says why")
     rows = summary["formats"]
     first = next(iter(rows.values()))
     tokens = {fmt: row["tokens_after"] / verified for fmt, row in rows.items()}

@@ -20,12 +20,14 @@ def evaluate(
 
     Args:
         config: Which problems, and how completions are made.
-        model: bundled, a directory with a model, or a hub id.
-        output: A Parquet file for the completions and their verdicts.
+        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id.
+        output: A Parquet file (.parquet) for the completions and their verdicts.
         device: auto, cpu or cuda.
         threads: Of the CPU; 0 leaves it to torch.
         json: Print {"n", "accuracy", "by_n_ops": {"3": {...}}, ...} on standard output.
     """
+    if output and output.suffix != ".parquet":
+        raise ValueError(f"the completions go to a Parquet file; name one that ends in .parquet, not {output.name}")
     import torch
 
     from ..evaluation.evaluate import evaluate as run

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.files import write_text
 from ..data.records import BadLine, Record, canonical_json, read_records
+from ..data.splits import SPLITS
 from ..models.names import absolute
 from ..train.config import RLVRConfig, SFTConfig
 from .console import console, print_json, progress
@@ -41,7 +42,7 @@ def sft(
         threads: Of the CPU; 0 leaves it to torch.
         json: Print what was done as one object on standard output.
     """
-    records = read_all(data)
+    records = of_training(read_all(data), data)
     if config.engine == "trl":
         from ..train.trl_engine import sft_with_trl as train
     else:
@@ -110,7 +111,7 @@ def rlvr(
         threads: Of the CPU; 0 leaves it to torch.
         json: Print what was done as one object on standard output.
     """
-    records = read_all(data) if data else []
+    records = of_training(read_all(data), data) if data else []
     if config.engine == "trl":
         from ..train.trl_engine import rlvr_with_trl as train
     else:
@@ -214,3 +215,16 @@ def read_all(path: Path) -> list[Record]:
     if not records:
         raise ValueError(f"{path} holds no records")
     return records
+
+
+def of_training(records: list[Record], path: Path) -> list[Record]:
+    """The records of the train split, and those that name no split: what is held out is never trained on.
+
+    Raises `ValueError` where none is left.
+    """
+    kept = [record for record in records if record.get("split") in (None, SPLITS[0])]
+    if not kept:
+        raise ValueError(f"all {len(records)} records of {path} are held out; train on those of --split train")
+    if len(kept) < len(records):
+        console.print(f"{len(records) - len(kept)} of {len(records)} records are held out, and left out", markup=False)
+    return kept

@@ -73,4 +73,6 @@ def verify(
         print_table(f"{faithful} of {records} faithful, {len(bad)} lines not read", rows)
     if faithful < records:
         return 1
+    if not records and not bad:
+        console.print(f"{file} holds no records", markup=False, soft_wrap=True)
     return 0 if records and not bad else 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
@@ -27,7 +28,7 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
         model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ValueError(f"cannot load the model {name!r}: {str(error).splitlines()[0]}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -38,4 +39,6 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
     """The model (safetensors) and its tokenizer into `directory`."""
     model.save_pretrained(directory)
+    for path in directory.glob("*.safetensors"):
+        path.chmod(0o644)  # The writer leaves them to their owner alone.
     tokenizer.save_pretrained(directory)

@@ -83,6 +83,8 @@ def run(
     raised again; what they had not finished is pending at the next run. A worker that dies is replaced while cells are
     left; where ever more of them die without a cell, `RuntimeError` says so.
     """
+    if workers < 0:
+        raise ValueError(f"workers must be at least 0 (one for every core), got {workers}")
     workers = workers or os.cpu_count() or 1
     started, most = 0, workers + MAX_ATTEMPTS * sum(store.counts().values())
     context = multiprocessing.get_context("spawn")

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -134,7 +135,10 @@ def train_loop(
     first, tokens, seconds = 0, 0, 0.0
     checkpoint = directory / "checkpoint.pt" if directory else None
     if resume and checkpoint and checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        try:
+            state = torch.load(checkpoint, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, UnpicklingError) as error:
+            raise ValueError(f"{checkpoint} is torn; delete it to start again") from error
         if state["identity"] != (identity or {}):
             raise ValueError(f"{checkpoint} belongs to another configuration; use another output directory")
         model.load_state_dict(state["model"])
