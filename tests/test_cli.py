@@ -297,10 +297,12 @@ def test_torn_models_and_checkpoints_are_one_line(capsys, tmp_path, tiny_base):
     assert "cannot load the model" in err
     out.mkdir()
     (out / "checkpoint.pt").write_bytes(b"PK half of it")
-    data = ("--data", tmp_path / "explicit.jsonl", "--steps", 1, "--resume")
-    code, _, err = run(capsys, "train", "sft", "--model", tiny_base, *data, "--output-dir", out)
-    assert (code, len(err.strip().splitlines())) == (2, 1)
-    assert "torn" in err
+    train = ("train", "sft", "--model", tiny_base, "--data", tmp_path / "explicit.jsonl", "--steps", 1)
+    for more, says in (((), "holds a checkpoint; go on from it with --resume"), (("--resume",), "torn")):
+        code, _, err = run(capsys, *train, "--output-dir", out, *more)
+        assert (code, len(err.strip().splitlines())) == (2, 1)
+        assert says in err
+    assert [path.name for path in out.iterdir()] == ["checkpoint.pt"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -81,6 +82,25 @@ def test_claims_are_exclusive_and_results_are_stored_once(spec, tmp_path):
     assert not store.finish(first.digest, "here:1", {"x": 2}, 1.0)  # Already done.
     assert [c.result for c in store.cells() if c.status == "done"] == [{"x": 1}]
     assert store.counts() == {"done": 1, "pending": 2, "running": 1}
+
+
+def test_a_study_that_may_not_be_written_is_read_all_the_same(spec, tmp_path, monkeypatch):
+    store = Store.create(tmp_path, spec, {"a": 1})
+    counts, files = store.counts(), sorted(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr("zipthought.study.store.os.access", lambda path, mode: False)
+        reading = Store.open(tmp_path)
+        assert reading.counts() == counts
+        assert reading.meta("environment") == {"a": 1}
+        assert sorted(tmp_path.iterdir()) == files
+        with pytest.raises(ValueError, match="readonly"):
+            reading.retry_failed()
+        with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as db:
+            # Someone else is at it, with a log beside the file.
+            db.execute("UPDATE meta SET value = '2' WHERE key = 'environment'")
+            assert (tmp_path / "study.db-wal").exists()
+            assert reading.meta("environment") == 2
+    assert store.counts() == counts
 
 
 def test_a_cell_is_given_up_after_its_attempts_and_can_be_tried_again(spec, tmp_path):

@@ -25,9 +25,9 @@ def pretrain(
         json: Print the card as one object on standard output.
     """
     from ..study.bases import make_base
+    from ..train.loop import require_free
 
-    if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
-        raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
+    require_free(output_dir, resume)
     with progress() as bar:
         task = bar.add_task("pretrain", total=config.steps, note="")
         card = make_base(

@@ -48,7 +48,7 @@ def sft(
     else:
         from ..train.sft import fine_tune as train
 
-    loaded, tokenizer = _begin(model, output_dir, config.engine, device, threads)
+    loaded, tokenizer = _begin(model, output_dir, resume, config.engine, device, threads)
     with progress() as bar:
         task = bar.add_task("sft", total=None, note="")
         result = train(
@@ -123,7 +123,7 @@ def rlvr(
         console.print(f"{missing[0]}, on which {model} was trained, is gone: its structures may be asked", markup=False)
     for path in exclude:
         seen |= structures_of(path)
-    loaded, tokenizer = _begin(model, output_dir, config.engine, device, threads)
+    loaded, tokenizer = _begin(model, output_dir, resume, config.engine, device, threads)
     tasks: Tasks
     if data:
         kept = [record for record in records if record.get("structure") not in seen]
@@ -178,17 +178,17 @@ def digest(value: Any) -> str:
 
 
 def _begin(
-    model: str, output_dir: Path, engine: str, device: str, threads: int
+    model: str, output_dir: Path, resume: bool, engine: str, device: str, threads: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model to train; TRL moves it to its devices. Raises `ValueError` where `output_dir` holds a finished one."""
+    """The model to train; TRL moves it to its devices. Raises `ValueError` as `require_free` does."""
     import torch
 
     from ..models.loading import load
+    from ..train.loop import require_free
 
+    require_free(output_dir, resume)
     if threads:
         torch.set_num_threads(threads)
-    if (output_dir / "config.json").exists() and not (output_dir / "checkpoint.pt").exists():
-        raise ValueError(f"{output_dir} holds a finished model; use another --output-dir")
     return load(model, device if engine == "native" else "cpu", training=True)
 
 

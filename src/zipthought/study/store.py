@@ -125,10 +125,16 @@ class Store:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        writable = all(os.access(path, os.W_OK) for path in (self.directory, self._path) if path.exists())
+        mode = "rwc"
+        if not writable:  # Without a log that others write, SQLite would want to make one to read.
+            mode = "ro" if Path(f"{self._path}-wal").exists() else "ro&immutable=1"
+        where = f"{self._path.absolute().as_uri()}?mode={mode}"
+        db = sqlite3.connect(where, timeout=30, isolation_level=None, uri=True)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
+            if writable:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
             yield db
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{self._path} cannot be used as a study's store: {error}") from error

@@ -204,6 +204,18 @@ def fingerprint(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
+def require_free(directory: Path, resume: bool) -> None:
+    """Raises `ValueError` where a run would write over a finished model, or over a checkpoint that it does not go on
+    from."""
+    if (directory / "checkpoint.pt").exists():
+        if not resume:
+            raise ValueError(
+                f"{directory} holds a checkpoint; go on from it with --resume, or use another --output-dir"
+            )
+    elif (directory / "config.json").exists():
+        raise ValueError(f"{directory} holds a finished model; use another --output-dir")
+
+
 def drop_checkpoint(directory: Path) -> None:
     """Remove the checkpoint of a run whose model is saved."""
     (directory / "checkpoint.pt").unlink(missing_ok=True)
