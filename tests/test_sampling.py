@@ -200,3 +200,9 @@ def sample_batch_any(config: SamplerConfig) -> str:
         except ValueError:
             continue
     raise AssertionError("no split has a structure")
+
+
+@pytest.mark.parametrize("config", [SamplerConfig(n_ops=1), SamplerConfig(n_ops=2, number_range=3, operators="*-")])
+def test_the_number_of_structures_is_that_which_is_found(config):
+    found = {s for split in SPLITS for s in sample_batch(config, split, range(3000)).structure}
+    assert len(found) == config.chain_structures

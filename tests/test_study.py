@@ -66,6 +66,13 @@ def test_the_quick_preset_loads_and_bad_specs_are_named(tmp_path):
             make_spec(settings)
 
 
+def test_more_examples_than_there_are_structures_are_found_before_anything_runs():
+    few = make_spec({"name": "x", "scaling": {"n_ops": [2], "examples": [16, 400], "steps": 60}})
+    assert few.cells()
+    with pytest.raises(ValueError, match="n_ops=2 has 484 structures in all"):
+        make_spec({"name": "x", "scaling": {"n_ops": [2], "examples": [16, 500], "steps": 60}}).cells()
+
+
 def test_a_cell_is_keyed_by_everything_its_result_depends_on(spec):
     cells = spec.cells()
     assert len({cell.digest for cell in cells}) == len(cells) == 4
@@ -237,11 +244,11 @@ def _group_lives(group):
 
 def test_a_cell_that_fails_is_reported_with_those_that_wait_for_it(spec, tmp_path):
     file, out = tmp_path / "small.toml", tmp_path / "out"
-    table = {**SCALING, "n_ops": [1], "examples": [400], "steps": 100, "learning_rates": [1e-3, 2e-3]}
+    table = {**SCALING, "n_ops": [1], "examples": [43], "steps": 100, "learning_rates": [1e-3, 2e-3]}
     file.write_text(_toml(spec, scaling=table))
     command = [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(out)]
     done = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "training structures of n_ops=1 for 400 examples" in " ".join(done.stderr.split())
+    assert "training structures of n_ops=1 for 43 examples" in " ".join(done.stderr.split())
     assert "2 cells wait for one that failed" in done.stderr
     assert Store.open(out).counts() == {"failed": 4, "pending": 2}

@@ -112,6 +112,12 @@ class SamplerConfig:
     def max_names(self) -> int:
         return self.n_quantities + self.max_distractors
 
+    @property
+    def chain_structures(self) -> int:
+        """How many structures chains have, in all splits."""
+        constants = sum(self.number_range - 1 - (op == "*") for op in self.operators)
+        return (self.number_range - 1) * constants**self.n_ops
+
     def key(self, split: str) -> np.uint64:
         """64 bits that name (configuration, seed, split)."""
         parts = [self.task, self.seed, split, self.n_ops, self.modulus, self.number_range, self.operators]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.formats import is_baseline, parse_format
 from ..core.orders import ORDERS
+from ..data.sampling import SamplerConfig
 from ..evaluation.config import EvaluateConfig
 from ..train.config import OptimizerConfig, SFTConfig
 from .cells import BEFORE, BRANCHES, Cell, DecompositionCell, DecompositionSettings, SFTCell
@@ -72,7 +73,11 @@ class _SFTExperiment:
 
     def _shared(self, spec: StudySpec, most: int, model: str = "") -> dict[str, Any]:
         """Of the settings of its cells, those that are the same for all; `most` examples are what learning rates are
-        chosen with."""
+        chosen with. Raises `ValueError` where a length has fewer structures than that takes."""
+        for n in self.n_ops:
+            structures = SamplerConfig(n_ops=n, modulus=spec.modulus, number_range=spec.number_range).chain_structures
+            if most // len(self.n_ops) > structures:
+                raise ValueError(f"{most} examples of n_ops {self.n_ops}: n_ops={n} has {structures} structures in all")
         own = {f.name: getattr(self, f.name) for f in fields(SFTCell) if hasattr(self, f.name)}
         tuning = {"tuning_examples": most if len(self.learning_rates) > 1 else 0}
         return own | tuning | spec.world(model or self.model)
