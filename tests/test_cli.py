@@ -315,6 +315,11 @@ def test_torn_models_and_checkpoints_are_one_line(capsys, tmp_path, tiny_base):
         (("compress", "wrong.jsonl", "--output", "out.jsonl"), 1, ""),
         (("compress", "wrong.jsonl", "--output", "out.jsonl", "--json"), 1, ""),
         (("advise", "--data", "wrong.jsonl"), 2, "no solution of wrong.jsonl verifies"),
+        (
+            ("advise", "--examples", "8", "--n-ops", "3", "--tokenizer", "t"),
+            2,
+            "--tokenizer counts the tokens of --data",
+        ),
         (("evaluate", "--output", "x.csv"), 2, "ends in .parquet"),
         (("evaluate", "--n-ops", "1", "--count", "2", "--surface", "english"), 2, "does not know this text"),
         (("study", "run", "quick", "--workers", "-1", "--output-dir", "x"), 2, "workers must be at least 0"),

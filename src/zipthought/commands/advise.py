@@ -57,6 +57,8 @@ def advise(
     from ..advise import Question, load
     from ..advise import advise as answer
 
+    if tokenizer and data is None:
+        raise ValueError("--tokenizer counts the tokens of --data; name solutions of your own with it")
     reference = load(study)
     profile = None
     tokens: dict[str, float] = {}
