@@ -61,9 +61,10 @@ def compress(
     with progress() as bar:
         task = bar.add_task("compress", total=count_lines(input), note="")
         summary = compress_file(config, lambda done: bar.update(task, completed=done))
+    code = 0 if summary["verified"] else 1
     if json:
         print_json(summary)
-        return 0 if summary["verified"] else 1
+        return code
     if summary["rejected"]:
         rows = [{"reason": reason, "records": n} for reason, n in summary["reasons"].items()]
         print_table(f"{summary['rejected']} of {summary['input']} records kept aside: {summary['rejects_file']}", rows)
@@ -76,4 +77,4 @@ def compress(
     print_table(f"{summary['verified']} of {summary['input']} records verified and compressed", rows)
     for path in dict.fromkeys(summary["files"].values()):
         console.print(path, markup=False, soft_wrap=True)
-    return 0 if summary["verified"] else 1
+    return code

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.files import write_text
-from ..data.records import BadLine, Record, canonical_json, read_records
+from ..data.records import Record, canonical_json, read_whole
 from ..data.splits import SPLITS
 from ..models.names import absolute
 from ..train.config import RLVRConfig, SFTConfig
@@ -207,11 +207,7 @@ def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_d
 def read_all(path: Path) -> list[Record]:
     """The records of a training file. Raises `ValueError` for a line that cannot be read, by its number, and for a file
     without records: nothing is trained on less than what was asked for."""
-    records = []
-    for record in read_records(path):
-        if isinstance(record, BadLine):
-            raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
-        records.append(record)
+    records = list(read_whole(path))
     if not records:
         raise ValueError(f"{path} holds no records")
     return records

@@ -44,12 +44,15 @@ def messages(prompt: str, completion: str, modulus: int, surface: str) -> list[M
 
 
 def prompt_ids(tokenizer: Any, turns: list[Message]) -> list[int]:
-    """Token ids of the turns up to where the assistant begins."""
+    """Token ids of the turns up to where the assistant begins. Raises `ValueError` as `require_known` does."""
     if tokenizer.chat_template:
-        return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
-    text = "".join(f"{turn['content']}\n" for turn in turns)
-    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    return bos + tokenizer(text, add_special_tokens=False).input_ids
+        ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+    else:
+        text = "".join(f"{turn['content']}\n" for turn in turns)
+        bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+        ids = bos + tokenizer(text, add_special_tokens=False).input_ids
+    require_known(tokenizer, ids)
+    return ids
 
 
 def completion_ids(tokenizer: Any, completion: str) -> list[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -33,8 +34,6 @@ class Bank:
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._makers: list[Callable[[int], str]] = []
-        self._kept: np.ndarray | None = None
-        self._kept_flat: tuple[np.ndarray, np.ndarray] | None = None
         self.size = 0
 
     def add(self, size: int, make: Callable[[int], str]) -> int:
@@ -55,22 +54,26 @@ class Bank:
         return texts
 
     def table(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fragments as an array of texts, and the places in it of these codes. The same array while one is kept."""
-        if self.size > MAX_TABLE:
-            distinct, places = np.unique(codes, return_inverse=True)
-            return self._make(distinct), places
-        if self._kept is None:
-            self._kept = self._make(np.arange(self.size))
-        return self._kept, codes
+        """Fragments as an array of texts, and the places in it of these codes."""
+        if self.size <= MAX_TABLE:
+            return self._all, codes
+        distinct, places = np.unique(codes, return_inverse=True)
+        return self._make(distinct), places
 
     def flat(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fragments as bytes, the bounds of each, and the places among them of these codes."""
+        if self.size <= MAX_TABLE:
+            return *self._all_flat, codes
         table, places = self.table(codes)
-        if table is not self._kept:
-            return *flat(table), places
-        if self._kept_flat is None:
-            self._kept_flat = flat(table)
-        return *self._kept_flat, places
+        return *flat(table), places
+
+    @cached_property
+    def _all(self) -> np.ndarray:
+        return self._make(np.arange(self.size))
+
+    @cached_property
+    def _all_flat(self) -> tuple[np.ndarray, np.ndarray]:
+        return flat(self._all)
 
 
 def flat(texts: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -120,6 +120,14 @@ def read_records(path: Path | str) -> Iterator[Record | BadLine]:
     return _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
 
 
+def read_whole(path: Path) -> Iterator[Record]:
+    """As `read_records`. Raises `ValueError` for a line that holds no record, by its number."""
+    for record in read_records(path):
+        if isinstance(record, BadLine):
+            raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
+        yield record
+
+
 def _read_jsonl(path: Path) -> Iterator[Record | BadLine]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

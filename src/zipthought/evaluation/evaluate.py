@@ -19,7 +19,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.problem import Problem
-from ..data.chat import prompt_ids, prompt_messages, require_known, surface_of, token_budget
+from ..data.chat import prompt_ids, prompt_messages, surface_of, token_budget
 from ..data.files import atomic_open
 from ..data.records import import_parquet, problem_of
 from ..data.sampling import SamplerConfig, sample_batch
@@ -185,18 +185,11 @@ def _evaluate(
     groups: dict[int, list[Item]] = {}
     for item in items:
         groups.setdefault(item.problem.n_ops, []).append(item)
-    prompts = {
-        n_ops: [prompt_ids(tokenizer, prompt_messages(i.prompt, i.problem.modulus, i.surface)) for i in group]
-        for n_ops, group in groups.items()
-    }
-    for asked in prompts.values():
-        for ids in asked:
-            require_known(tokenizer, ids)
     for n_ops, group in groups.items():
         answered = generate(
             model,
             tokenizer,
-            prompts[n_ops],
+            [prompt_ids(tokenizer, prompt_messages(i.prompt, i.problem.modulus, i.surface)) for i in group],
             max_new_tokens=decoding.max_new_tokens
             or token_budget(tokenizer, ((i.problem, i.surface) for i in group), decoding.orders),
             samples=decoding.samples,

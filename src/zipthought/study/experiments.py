@@ -71,13 +71,16 @@ class _SFTExperiment:
         if min(examples) < len(self.n_ops):
             raise ValueError(f"examples must be at least one for each of {len(self.n_ops)} n_ops, got {min(examples)}")
 
-    def _shared(self, spec: StudySpec, most: int, model: str = "") -> dict[str, Any]:
-        """Of the settings of its cells, those that are the same for all; `most` examples are what learning rates are
-        chosen with. Raises `ValueError` where a length has fewer structures than that takes."""
+    def _check_structures(self, spec: StudySpec, most: int) -> None:
+        """Raises `ValueError` where a length has fewer structures than `most` examples take."""
         for n in self.n_ops:
             structures = SamplerConfig(n_ops=n, modulus=spec.modulus, number_range=spec.number_range).chain_structures
             if most // len(self.n_ops) > structures:
                 raise ValueError(f"{most} examples of n_ops {self.n_ops}: n_ops={n} has {structures} structures in all")
+
+    def _shared(self, spec: StudySpec, most: int, model: str = "") -> dict[str, Any]:
+        """Of the settings of its cells, those that are the same for all; `most` examples are what learning rates are
+        chosen with."""
         own = {f.name: getattr(self, f.name) for f in fields(SFTCell) if hasattr(self, f.name)}
         tuning = {"tuning_examples": most if len(self.learning_rates) > 1 else 0}
         return own | tuning | spec.world(model or self.model)
@@ -133,6 +136,7 @@ class Scaling(_SFTExperiment):
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, the cells of few examples first."""
+        self._check_structures(spec, max(self.examples))
         return [
             SFTCell(
                 **self._shared(spec, max(self.examples), model)
@@ -176,6 +180,7 @@ class Repetition(_SFTExperiment):
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, the cells of few epochs first."""
+        self._check_structures(spec, self.examples)
         return [
             SFTCell(**self._shared(spec, self.examples), format=fmt, seed=seed, steps=self.updates(epochs))
             for seed in self.seeds_of(spec)
@@ -228,6 +233,7 @@ class Orders(_SFTExperiment):
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed."""
+        self._check_structures(spec, self.examples)
         shared = self._shared(spec, self.examples)
         spread = {"familiar": (self.familiar, self.sentences), "plain": (0, 0)}
         return [

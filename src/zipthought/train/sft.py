@@ -40,7 +40,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Exa
     *prompt, answer = turns
     before = prompt_ids(tokenizer, prompt)
     after = completion_ids(tokenizer, answer["content"])
-    require_known(tokenizer, before + after)
+    require_known(tokenizer, after)
     return Example(before + after, len(before))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from ..core.problem import Problem
-from ..data.chat import Message, completion_ids, prompt_ids, prompt_messages, require_known, surface_of, token_budget
+from ..data.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
 from ..data.records import BadLine, read_records
 from ..data.sampling import SamplerConfig, sample_batch
 from ..surfaces import get_surface
@@ -68,9 +68,7 @@ class Task:
 
 
 def _task(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any], turns: list[Message]) -> Task:
-    ids = prompt_ids(tokenizer, turns)
-    require_known(tokenizer, ids)
-    return Task(record, turns, ids)
+    return Task(record, turns, prompt_ids(tokenizer, turns))
 
 
 class Tasks(Protocol):

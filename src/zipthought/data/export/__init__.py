@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
 from ..files import atomic_open, refuse_directories, write_text
-from ..records import BadLine, Record, format_of, import_parquet, read_records
+from ..records import Record, format_of, import_parquet, read_whole
 from ..splits import SPLITS
 from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verifiers, verl
 
@@ -59,7 +59,8 @@ def export_records(
     make = _Parquet if module.FILE_TYPE == "parquet" else _Jsonl
     with ExitStack() as stack:
         sinks: dict[str, _Jsonl | _Parquet] = {}
-        for done, (path, place, record) in enumerate(_records(paths), 1):
+        records = ((path, place, record) for path in paths for place, record in enumerate(read_whole(path), 1))
+        for done, (path, place, record) in enumerate(records, 1):
             name = format_of(record)
             if formats and name not in formats:
                 continue
@@ -93,15 +94,6 @@ def export_records(
         "files": [str(file) for file in (*files.values(), *(directory / name for name in texts))],
         "earlier": [str(file) for file in others if file.exists()],
     }
-
-
-def _records(paths: Sequence[Path]) -> Iterator[tuple[Path, int, Record]]:
-    """The records of all files, each with its file and its place there, from 1."""
-    for path in paths:
-        for place, record in enumerate(read_records(path), 1):
-            if isinstance(record, BadLine):
-                raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or leave the line out")
-            yield path, place, record
 
 
 def _split_of(record: Record) -> str:
