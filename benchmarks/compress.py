@@ -23,7 +23,7 @@ from pathlib import Path
 
 from generate import peak_resident
 
-from zipthought.data.compress import CompressConfig, compress_file
+from zipthought.solutions.compress import CompressConfig, compress_file
 
 THINGS = ["eggs", "books", "kites", "marbles", "tickets", "cakes", "pens", "coins"]
 PLACES = ["in the morning", "on Monday", "at the market", "after lunch", "in all", "by the end of the week"]

@@ -36,12 +36,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-import zipthought.data.generate as generation
-from zipthought.data.fastpath import PLAIN, Kernels
-from zipthought.data.generate import GenerateConfig, generate
-from zipthought.data.records import FIELDS, problem_of, read_records, record_id
-from zipthought.data.sampling import alias_table, nouns
+import zipthought.generation.generate as generation
+from zipthought.generation.fast import PLAIN, Kernels
+from zipthought.generation.generate import GenerateConfig, generate
+from zipthought.records.schema import FIELDS, problem_of, read_records, record_id
 from zipthought.surfaces import verify
+from zipthought.tasks.sampling import alias_table, nouns
 
 MODULUS, NUMBER_RANGE = 23, 5
 WORDS = {"+": "plus", "-": "minus", "*": "times"}

@@ -29,9 +29,9 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
 import zipthought.train.grpo as native
-from zipthought.data.records import make_record
-from zipthought.data.sampling import SamplerConfig, sample_batch
 from zipthought.models.loading import load
+from zipthought.records.schema import make_record
+from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train import trl_engine
 from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from zipthought.train.sft import encode, fine_tune

@@ -19,8 +19,8 @@ from functools import partial
 import zipthought
 from zipthought.core.compress import compress
 from zipthought.core.problem import Problem
-from zipthought.data.sampling import SamplerConfig, sample_batch
 from zipthought.surfaces import get_surface, verify
+from zipthought.tasks.sampling import SamplerConfig, sample_batch
 
 FORMATS = ("explicit", "composed:2", "implicit:2")
 

@@ -9,8 +9,8 @@ import json
 import random
 from pathlib import Path
 
-from zipthought.surfaces import gsm8k
-from zipthought.surfaces.solutions import Solution, UnreadableError, parse_text_format
+from zipthought.solutions import gsm8k
+from zipthought.solutions.text import Solution, UnreadableError, parse_text_format
 
 SEED, COUNT = 0, 20
 FORMATS = ("composed:2", "composed:4", "implicit:2")

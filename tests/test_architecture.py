@@ -10,7 +10,22 @@ import pytest
 import zipthought
 
 ROOT = Path(zipthought.__file__).parent
-ROOMS = ("core", "surfaces", "data", "models", "train", "evaluation", "report", "study", "advise", "commands")
+ROOMS = (
+    "core",
+    "tasks",
+    "surfaces",
+    "files",
+    "solutions",
+    "records",
+    "generation",
+    "models",
+    "train",
+    "evaluation",
+    "report",
+    "study",
+    "advise",
+    "commands",
+)
 
 
 def imported_rooms(path):

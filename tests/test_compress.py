@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from zipthought.cli import main
-from zipthought.data.compress import CompressConfig, compress_file
-from zipthought.data.records import record_id
+from zipthought.records.schema import record_id
+from zipthought.solutions.compress import CompressConfig, compress_file
 
 GOOD = {"question": "How many?", "answer": "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.\n#### 20"}
 FORMATS = ("composed:2", "implicit:2", "answer-only", "random-steps:0.6", "prose")
@@ -147,7 +147,7 @@ def test_json_parquet_and_dataset_directories_say_the_same(tmp_path):
 
 
 def test_json_arrays_are_read_element_by_element(tmp_path, monkeypatch):
-    from zipthought.data import sources
+    from zipthought.files import sources
 
     monkeypatch.setattr(sources, "CHUNK", 16)
     text = json.dumps([GOOD, 12, {"a": [1, {"b": "]"}]}, "x, y", 3.5], indent=1)
@@ -177,7 +177,7 @@ def test_what_follows_an_array_is_kept_aside(tmp_path):
 
 
 def test_processes_change_nothing(tmp_path, monkeypatch):
-    from zipthought.data import compress
+    from zipthought.solutions import compress
 
     monkeypatch.setattr(compress, "BATCH_RECORDS", 7)
     rng = random.Random(0)

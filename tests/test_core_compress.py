@@ -14,8 +14,8 @@ from zipthought.core.compress import compress
 from zipthought.core.formats import Format, group_ends, nested, parse_format
 from zipthought.core.problem import Problem
 from zipthought.core.trace import solve
-from zipthought.data.sampling import SamplerConfig, sample_batch
 from zipthought.surfaces import count_pieces, english, render, render_problem, verify
+from zipthought.tasks.sampling import SamplerConfig, sample_batch
 
 LAMPS = Problem(
     23,

@@ -12,22 +12,16 @@ import torch
 import zipthought as zt
 from zipthought.core.arithmetic import BinOp
 from zipthought.core.problem import Problem
-from zipthought.data.chat import completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
-from zipthought.data.records import make_record
-from zipthought.data.sampling import SamplerConfig
-from zipthought.data.splits import split_of
-from zipthought.evaluation.evaluate import (
-    DecodingConfig,
-    EvaluateConfig,
-    distinct_problems,
-    evaluate,
-    evaluate_records,
-)
+from zipthought.evaluation.evaluate import DecodingConfig, EvaluateConfig, distinct_problems, evaluate, evaluate_records
 from zipthought.evaluation.metrics import judge, summarize
 from zipthought.evaluation.passk import ks_for, pass_at_k
 from zipthought.models.generation import generate
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.records.chat import completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
+from zipthought.records.schema import make_record
+from zipthought.tasks.sampling import SamplerConfig
+from zipthought.tasks.splits import split_of
 
 TOKENIZER = build_tokenizer()
 

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from zipthought.cli import main
-from zipthought.data.compress import CompressConfig, compress_file
-from zipthought.data.export import TARGETS, export_records
-from zipthought.data.generate import GenerateConfig, generate
-from zipthought.data.records import read_records
+from zipthought.generation.generate import GenerateConfig, generate
+from zipthought.records.export import TARGETS, export_records
+from zipthought.records.schema import read_records
+from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.train.interfaces import compute_score, process_results, record_of, trl_reward
 
 SOLUTION = "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.\n#### 20"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import io
 import itertools
 import os
@@ -13,59 +11,34 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import zipthought.data.generate as generation
-import zipthought.data.lines as lines
+import zipthought.generation.generate as generation
+import zipthought.generation.lines as lines
 from zipthought.core.formats import Format, parse_format
-from zipthought.data.fastpath import PLAIN, FastWriter, Kernels, supports
-from zipthought.data.files import atomic_open
-from zipthought.data.generate import ExactWriter, GenerateConfig, generate
-from zipthought.data.records import problem_of, read_records, record_id
-from zipthought.data.sampling import Batch, SamplerConfig, sample_batch
+from zipthought.files.atomic import atomic_open
+from zipthought.generation.fast import FastWriter, supports
+from zipthought.generation.generate import ExactWriter, GenerateConfig, generate
+from zipthought.records.schema import problem_of, read_records, record_id
 from zipthought.surfaces import verify
+from zipthought.tasks.sampling import Batch, SamplerConfig, sample_batch
 
 
 def joined(blocks: Iterator[list[bytes]]) -> list[bytes]:
     return [b"".join(parts) for parts in zip(*blocks, strict=True)]
 
 
-def both_kernels() -> list[Kernels]:
-    """The plain ones, and those in compiled code where there is any."""
-    return list(dict.fromkeys([PLAIN, generation.large_job_kernels()]))
-
-
-@pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module, with a look after what its raw copies are trusted with."""
-    if generation.large_job_kernels() is PLAIN:
-        pytest.skip("numba is not installed, or told not to compile")
-    module = importlib.import_module("zipthought.data.compiled")
-    assemble = module._assemble
-
-    def checked(out: np.ndarray, *args: object) -> int:
-        end = assemble(out, *args)
-        assert 0 < end <= len(out)
-        return end
-
-    monkeypatch.setattr(module, "_assemble", checked)
-    return module
-
-
 def assert_fast_is_exact(config: SamplerConfig, formats: list[Format], surface: str, indices: range) -> None:
     assert supports(config, "forward")
     batch = sample_batch(config, "train", indices)
     exact = joined(ExactWriter(formats, "forward", surface, "train").blocks(batch))
-    for kernels in both_kernels():
-        drawn = sample_batch(config, "train", indices, kernels.drawing)
-        fast = joined(FastWriter(config, formats, surface, "train", kernels).blocks(drawn))
-        for fmt, one, other in zip(formats, fast, exact, strict=True):
-            assert one == other, f"{config} {fmt} {surface}"
+    fast = joined(FastWriter(config, formats, surface, "train").blocks(batch))
+    for fmt, one, other in zip(formats, fast, exact, strict=True):
+        assert one == other, f"{config} {fmt} {surface}"
 
 
 def some_formats(n_ops: int) -> list[Format]:
@@ -110,113 +83,10 @@ def test_fast_is_exact_with_and_without_kept_tables(monkeypatch: pytest.MonkeyPa
     assert_fast_is_exact(SamplerConfig(n_ops=6), some_formats(6), "english", range(300))
 
 
-@pytest.mark.parametrize("surface", ["english", "terse"])
-@pytest.mark.parametrize(
-    ("config", "first"),
-    [
-        (SamplerConfig(n_ops=1), 2**62 - 40),
-        (SamplerConfig(n_ops=30, modulus=10**9, number_range=10**4), 0),
-        (SamplerConfig(n_ops=200), 10**6),
-    ],
-    ids=["long indices", "long numbers", "many blocks"],
-)
-def test_compiled_code_keeps_within_its_buffer(
-    compiled: ModuleType, monkeypatch: pytest.MonkeyPatch, config: SamplerConfig, first: int, surface: str
-) -> None:
-    monkeypatch.setattr(compiled, "BUFFER", 100_000)
-    assert_fast_is_exact(config, some_formats(config.n_ops), surface, range(first, first + 20))
-
-
-def test_large_jobs_run_in_compiled_code_where_there_is_any(
-    compiled: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used = []
-
-    class Spy(FastWriter):
-        def __init__(self, *args: object) -> None:
-            used.append(args[-1])
-            super().__init__(*args)  # type: ignore[arg-type]
-
-    kernels = generation.large_job_kernels()
-    monkeypatch.setattr(generation, "FastWriter", Spy)
-    monkeypatch.setattr(generation, "large_job_kernels", lambda: kernels)
-    monkeypatch.setattr(generation, "COMPILED_FROM", 300)
-    made = []
-    for count in (149, 150):
-        config = GenerateConfig(n_ops=(4,), count=count, format=("explicit", "implicit:2"), output_dir=tmp_path)
-        generate(config)
-        made.append(contents(tmp_path))
-    assert used == [PLAIN, compiled.COMPILED]
-    assert all(made[1][name].startswith(made[0][name]) for name in made[0])
-
-
-def test_without_numba_and_where_it_may_not_compile_all_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    numba = pytest.importorskip("numba")
-    with monkeypatch.context() as patch:
-        patch.setattr(numba.config, "DISABLE_JIT", 1)
-        assert generation.large_job_kernels() is PLAIN
-    monkeypatch.setitem(sys.modules, "numba", None)
-    assert generation.large_job_kernels() is PLAIN
-
-
-@pytest.mark.parametrize("trouble", ["no place", "torn"])
-def test_what_numba_cannot_keep_or_read_is_done_without(tmp_path: Path, compiled: ModuleType, trouble: str) -> None:
-    script = """
-import sys, warnings
-from pathlib import Path
-import numba.core.caching as caching
-import zipthought.data.generate as generation
-if sys.argv[1] == "no place":
-    caching.CacheImpl._locator_classes = []
-else:
-    assert generation.large_job_kernels() is not generation.PLAIN
-    for path in Path(sys.argv[2]).rglob("*.nbi"):
-        path.write_bytes(b"")
-    del sys.modules["zipthought.data.compiled"]
-with warnings.catch_warnings(record=True) as said:
-    warnings.simplefilter("always")
-    assert generation.large_job_kernels() is generation.PLAIN
-assert "no compiled code" in str(said[0].message)
-"""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", script, trouble, str(tmp_path)]
-    subprocess.run(command, check=True, env=environment)
-
-
-@pytest.mark.parametrize(
-    ("config", "rows"),
-    [
-        (SamplerConfig(n_ops=1, seed=3), range(7, 507)),
-        (SamplerConfig(n_ops=9, modulus=10**12, number_range=5000, operators="*-"), range(2**62 - 300, 2**62)),
-        (SamplerConfig(n_ops=40, seed=-1), range(500)),
-        (SamplerConfig(n_ops=400), range(20)),
-        (SamplerConfig(n_ops=4, task="tree", width=3, depth=3), range(500)),
-        (SamplerConfig(n_ops=4), range(0)),
-    ],
-    ids=str,
-)
-def test_compiled_code_draws_the_same_items(compiled: ModuleType, config: SamplerConfig, rows: range) -> None:
-    plain = sample_batch(config, "validation", rows)
-    other = sample_batch(config, "validation", rows, compiled.COMPILED.drawing)
-    assert plain.structure == other.structure
-    told = np.arange(plain.sentence.shape[1]) < (config.n_quantities + plain.distractors)[:, None]
-    assert (plain.sentence[told] == other.sentence[told]).all()
-    for field in dataclasses.fields(Batch):
-        if field.name not in ("config", "sentence"):
-            assert (getattr(plain, field.name) == getattr(other, field.name)).all(), field.name
-
-
-def test_keys_that_tie_are_ordered_too(compiled: ModuleType) -> None:
-    keys = np.array([5, 2, 5, 2, 9, 5], dtype=np.uint64)
-    places = np.full(len(keys), -1)
-    compiled._order(keys, places)
-    assert places.tolist() == np.argsort(keys, kind="stable").tolist()
-
-
 def test_fragments_are_made_once_where_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     bank, codes = lines.Bank(), np.array([3, 1])
     bank.add(5, "word {} ".format)
-    assert bank.flat(codes)[0] is bank.flat(codes)[0]
+    assert bank.table(codes)[0] is bank.table(codes)[0]
     monkeypatch.setattr(lines, "MAX_TABLE", 4)
     text, bounds, places = bank.flat(codes)
     assert [bytes(text[bounds[i] : bounds[i + 1]]) for i in places] == [b"word 3 ", b"word 1 "]
@@ -285,7 +155,7 @@ def test_a_rerun_adds_nothing(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from zipthought.data.generate import GenerateConfig, generate
+from zipthought.generation.generate import GenerateConfig, generate
 for order in ("forward", "hierarchical"):
     for shards in (1, 3):
         for shard in range(shards):

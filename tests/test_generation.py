@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
-from zipthought.data.chat import prompt_ids, prompt_messages
-from zipthought.data.sampling import SamplerConfig, sample_batch
 from zipthought.models.generation import end_of_sequence, generate
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.records.chat import prompt_ids, prompt_messages
 from zipthought.surfaces import render_problem
+from zipthought.tasks.sampling import SamplerConfig, sample_batch
 
 TOKENIZER = build_tokenizer()
 EOS = TOKENIZER.eos_token_id

@@ -12,13 +12,13 @@ import torch
 from transformers import AutoModelForCausalLM, MistralConfig
 
 from zipthought.cli import main
-from zipthought.data.records import make_record
-from zipthought.data.sampling import SamplerConfig, sample_batch
-from zipthought.data.splits import split_of
 from zipthought.models.generation import generate
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.records.schema import make_record
 from zipthought.surfaces import terse
+from zipthought.tasks.sampling import SamplerConfig, sample_batch
+from zipthought.tasks.splits import split_of
 from zipthought.train.config import OptimizerConfig, RLVRConfig
 from zipthought.train.grpo import clipped_objective, group_advantages, grpo, k3, token_logprobs, token_weights
 from zipthought.train.tasks import RecordTasks, SampledTasks, seen_in_training

@@ -6,10 +6,10 @@ import torch
 
 import zipthought as zt
 from zipthought.core.arithmetic import BinOp
-from zipthought.data.records import make_record
 from zipthought.evaluation.memorization import edit_constant, old_answers
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.records.schema import make_record
 from zipthought.study.sft import with_more_sentences
 from zipthought.train.batches import EpochBatches, spread_positions
 from zipthought.train.config import SFTConfig

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipthought.core.arithmetic import evaluate
-from zipthought.surfaces import prose
-from zipthought.surfaces.prose import Equation, find_equations
-from zipthought.surfaces.tokens import numbers, tokenize
+from zipthought.solutions import prose
+from zipthought.solutions.prose import Equation, find_equations
+from zipthought.solutions.tokens import numbers, tokenize
 
 GSM8K = Path(__file__).parents[2] / "shared" / "data" / "gsm8k" / "test.jsonl"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zipthought.data.chat import messages
-from zipthought.data.records import (
+from zipthought.records.chat import messages
+from zipthought.records.schema import (
     FIELDS,
     BadLine,
     canonical_json,
@@ -21,7 +21,7 @@ from zipthought.data.records import (
     record_id,
     solution_of,
 )
-from zipthought.data.sampling import SamplerConfig, sample, sample_batch
+from zipthought.tasks.sampling import SamplerConfig, sample, sample_batch
 
 PROBLEM = sample(SamplerConfig(n_ops=4), "train", 2)
 FOREIGN = {

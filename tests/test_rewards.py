@@ -7,9 +7,9 @@ import pytest
 from zipthought.core.arithmetic import BinOp
 from zipthought.core.compress import compress
 from zipthought.core.problem import Problem
-from zipthought.data.records import make_record
-from zipthought.data.sampling import sample
+from zipthought.records.schema import make_record
 from zipthought.surfaces import get_surface
+from zipthought.tasks.sampling import sample
 from zipthought.train.rewards import faithful, get_reward, judge, outcome
 
 TEXTS = {"english": "Answer: {}.", "terse": "answer {} ."}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipthought.core.problem import Problem
-from zipthought.data.sampling import (
+from zipthought.tasks.sampling import (
     N_ALIASES,
     SamplerConfig,
     _Draws,
@@ -20,7 +20,7 @@ from zipthought.data.sampling import (
     sample,
     sample_batch,
 )
-from zipthought.data.splits import SPLITS, in_split, split_of
+from zipthought.tasks.splits import SPLITS, in_split, split_of
 
 ARRAYS = ("op", "left", "right_name", "constant", "distractors", "distractor_constant", "name", "alias", "sentence")
 CONFIGS = [

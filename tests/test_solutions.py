@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zipthought.surfaces import count_pieces, countdown, detect_family, gsm8k
-from zipthought.surfaces.solutions import UnreadableError, parse_text_format
+from zipthought.solutions import countdown, detect_family, gsm8k
+from zipthought.solutions.text import UnreadableError, parse_text_format
+from zipthought.surfaces import count_pieces
 
 GSM8K = Path(__file__).parents[2] / "shared" / "data" / "gsm8k" / "test.jsonl"
 

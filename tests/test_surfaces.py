@@ -10,9 +10,9 @@ from zipthought.core.arithmetic import SCALE, BinOp
 from zipthought.core.compress import compress
 from zipthought.core.problem import Problem
 from zipthought.core.trace import Step, Trace
-from zipthought.data.sampling import SamplerConfig, sample
 from zipthought.surfaces import SURFACES, count_pieces, detect_surface, english, get_surface, render, terse
 from zipthought.surfaces.expressions import read, write
+from zipthought.tasks.sampling import SamplerConfig, sample
 
 surfaces = st.sampled_from(sorted(SURFACES))
 formats = st.sampled_from(["explicit", "answer-only"]) | st.builds(

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from zipthought.data.chat import messages
-from zipthought.data.records import make_record
-from zipthought.data.sampling import SamplerConfig, sample_batch
-from zipthought.data.splits import split_of
 from zipthought.models.tiny import build_tiny, grow, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.records.chat import messages
+from zipthought.records.schema import make_record
 from zipthought.surfaces import terse, verify
+from zipthought.tasks.sampling import SamplerConfig, sample_batch
+from zipthought.tasks.splits import split_of
 from zipthought.train.batches import EpochBatches, Example, bucketed, collate
 from zipthought.train.config import OptimizerConfig, PretrainConfig, SFTConfig
 from zipthought.train.loop import batch_loss, next_token, train_loop

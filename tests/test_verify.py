@@ -13,8 +13,9 @@ from zipthought.core.compress import compress
 from zipthought.core.problem import Problem
 from zipthought.core.trace import Trace
 from zipthought.core.verify import ANSWERS, STEP_VERDICTS, check
-from zipthought.data.sampling import SamplerConfig, sample, sample_batch
-from zipthought.surfaces import SURFACES, english, gsm8k, render, render_problem, terse, verify
+from zipthought.solutions import gsm8k
+from zipthought.surfaces import SURFACES, english, render, render_problem, terse, verify
+from zipthought.tasks.sampling import SamplerConfig, sample, sample_batch
 
 DRUMS = Problem(23, {"kites": 3, "drums": BinOp("+", "kites", 4), "oaks": 7}, "drums")
 LAMPS = Problem(

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from .core.problem import Problem
     from .core.trace import Step, Trace, solve
     from .core.verify import Verdict
-    from .data.sampling import SamplerConfig, sample
     from .surfaces import render, render_problem, verify
+    from .tasks.sampling import SamplerConfig, sample
 
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import zipthought` stays instant.
 _HOMES = {
     "Problem": "core.problem",
-    "SamplerConfig": "data.sampling",
+    "SamplerConfig": "tasks.sampling",
     "Step": "core.trace",
     "Trace": "core.trace",
     "Verdict": "core.verify",
     "compress": "core.compress",
     "render": "surfaces",
     "render_problem": "surfaces",
-    "sample": "data.sampling",
+    "sample": "tasks.sampling",
     "solve": "core.trace",
     "verify": "surfaces",
 }

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from zipthought.data.compress import CompressConfig, compress_file
-from zipthought.data.export import export_records
-from zipthought.data.generate import GenerateConfig, generate
-from zipthought.data.records import read_records
+from zipthought.generation.generate import GenerateConfig, generate
+from zipthought.records.export import export_records
+from zipthought.records.schema import read_records
+from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.train.interfaces import compute_score
 
 pytestmark = pytest.mark.integration

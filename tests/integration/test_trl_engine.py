@@ -10,10 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config
 
 from zipthought.cli import main
-from zipthought.data.files import write_text
-from zipthought.data.records import canonical_json, make_record
-from zipthought.data.sampling import SamplerConfig, sample_batch
+from zipthought.files.atomic import write_text
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.records.schema import canonical_json, make_record
+from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from zipthought.train.grpo import grpo
 from zipthought.train.sft import fine_tune

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.compress import compress
 from ..core.formats import parse_format
-from ..data.sampling import SamplerConfig, sample_batch
 from ..surfaces import count_pieces, get_surface
+from ..tasks.sampling import SamplerConfig, sample_batch
 from .curves import DRAWS, Posterior, Prediction, fit
 from .reference import Branches, FormatRuns, Reference, Repetition
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..data.compress import CompressConfig, compress_file
+from ..solutions.compress import CompressConfig, compress_file
 from .console import print_json, print_table, progress
 
 if TYPE_CHECKING:

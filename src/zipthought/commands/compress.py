@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from ..data.compress import CompressConfig, compress_file
+from ..solutions.compress import CompressConfig, compress_file
 from .console import console, count_lines, print_json, print_table, progress
 
 

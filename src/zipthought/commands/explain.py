@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..core.compress import compress
 from ..core.orders import ORDERS
-from ..data.sampling import SamplerConfig, sample_batch
 from ..surfaces import count_pieces, get_surface, verify
+from ..tasks.sampling import SamplerConfig, sample_batch
 from .console import print_json
 
 

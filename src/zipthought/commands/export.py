@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from ..data.export import export_records
+from ..records.export import export_records
 from .console import console, count_lines, print_json, progress
 
 

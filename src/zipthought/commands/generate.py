@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..data.generate import GenerateConfig
-from ..data.generate import generate as run
+from ..generation.generate import GenerateConfig
+from ..generation.generate import generate as run
 from .console import print_json, print_table, progress
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..study.spec import StudySpec
     from ..study.store import Store, StoredCell
 
-from ..data.files import write_text
+from ..files.atomic import write_text
 from .console import console, print_json, print_table, progress
 
 REPORT_NAME = "report.html"

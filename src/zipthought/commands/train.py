@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.files import write_text
-from ..data.records import Record, canonical_json, read_whole
-from ..data.splits import SPLITS
+from ..files.atomic import write_text
 from ..models.names import absolute
+from ..records.schema import Record, canonical_json, read_whole
+from ..tasks.splits import SPLITS
 from ..train.config import RLVRConfig, SFTConfig
 from .console import console, print_json, progress
 

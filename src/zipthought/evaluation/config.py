@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..core.orders import ORDERS
-from ..data.sampling import SamplerConfig
-from ..data.splits import SPLITS
 from ..surfaces import SURFACES
+from ..tasks.sampling import SamplerConfig
+from ..tasks.splits import SPLITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,13 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.problem import Problem
-from ..data.chat import prompt_ids, prompt_messages, surface_of, token_budget
-from ..data.files import atomic_open
-from ..data.records import import_parquet, problem_of
-from ..data.sampling import SamplerConfig, sample_batch
+from ..files.atomic import atomic_open
+from ..files.parquet import import_parquet
 from ..models.generation import generate
+from ..records.chat import prompt_ids, prompt_messages, surface_of, token_budget
+from ..records.schema import problem_of
 from ..surfaces import get_surface
+from ..tasks.sampling import SamplerConfig, sample_batch
 from .config import DecodingConfig, EvaluateConfig
 from .metrics import Row, judge, summarize
 

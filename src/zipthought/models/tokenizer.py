@@ -9,7 +9,7 @@ from __future__ import annotations
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ..data.sampling import nouns
+from ..tasks.sampling import nouns
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SYMBOLS = ("mod", "=", ".", "?", "+", "-", "*", "(", ")", "answer")

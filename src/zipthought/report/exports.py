@@ -12,7 +12,7 @@ from typing import Any
 
 import vl_convert
 
-from ..data.files import atomic_open, write_text
+from ..files.atomic import atomic_open, write_text
 from .data import ReportData
 from .figures import vega_lite_version
 from .page import finite

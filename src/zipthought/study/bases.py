@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from ..data.files import write_text
 from ..evaluation.evaluate import EvaluateConfig, evaluate
+from ..files.atomic import write_text
 from ..models.loading import save
 from ..train.config import PretrainConfig
 from ..train.loop import drop_checkpoint

@@ -13,10 +13,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..data.compress import token_counter
-from ..data.records import make_record
-from ..data.sampling import SamplerConfig, sample_batch
 from ..models.names import resolve
+from ..records.schema import make_record
+from ..solutions.compress import token_counter
+from ..tasks.sampling import SamplerConfig, sample_batch
 from .cells import BEFORE, Cell, DecompositionCell, SFTCell
 from .spec import StudySpec
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.formats import is_baseline, parse_format
 from ..core.orders import ORDERS
-from ..data.sampling import SamplerConfig
 from ..evaluation.config import EvaluateConfig
+from ..tasks.sampling import SamplerConfig
 from ..train.config import OptimizerConfig, SFTConfig
 from .cells import BEFORE, BRANCHES, Cell, DecompositionCell, DecompositionSettings, SFTCell
 

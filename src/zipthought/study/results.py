@@ -12,7 +12,6 @@ import numpy as np
 from ..core.compress import compress
 from ..core.formats import is_baseline
 from ..core.problem import Problem
-from ..data.sampling import SamplerConfig, sample_batch
 from ..evaluation.metrics import Row
 from ..report.data import (
     CellRow,
@@ -28,6 +27,7 @@ from ..report.data import (
     ThresholdRow,
 )
 from ..surfaces import count_pieces, get_surface, verify
+from ..tasks.sampling import SamplerConfig, sample_batch
 from .cells import BEFORE, BRANCHES, SFTCell
 from .findings import Measured, findings
 from .findings.decomposition import F3_NAMES, Parts, complete_parts

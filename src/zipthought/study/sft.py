@@ -15,8 +15,6 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.problem import Problem
-from ..data.records import Record, make_record
-from ..data.sampling import SamplerConfig, nouns
 from ..evaluation.evaluate import (
     DecodingConfig,
     EvaluateConfig,
@@ -27,6 +25,8 @@ from ..evaluation.evaluate import (
 )
 from ..evaluation.memorization import old_answers
 from ..models.loading import load
+from ..records.schema import Record, make_record
+from ..tasks.sampling import SamplerConfig, nouns
 from ..train.config import OptimizerConfig, SFTConfig
 from ..train.sft import SFTResult, fine_tune
 from .cells import Cell, SFTCell

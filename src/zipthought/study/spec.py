@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..data.sampling import SamplerConfig
 from ..models.names import resolve
 from ..surfaces import SURFACES
+from ..tasks.sampling import SamplerConfig
 from ..train.config import ENGINES
 from .cells import TUNING_SEED, Cell
 from .experiments import EXPERIMENTS, Decomposition, Experiment, Orders, Repetition, Scaling

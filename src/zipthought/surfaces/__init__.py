@@ -1,9 +1,7 @@
 """Surfaces: how traces and problems are written. Each module renders and parses side by side.
 
 A surface is a module with ``NAME, looks_like, render_problem, parse_problem, render, parse, sentences``; adding one is
-one file and its line in `SURFACES`. A family of real solutions, whose problem is known by its question alone, is a
-module with ``NAME, SYSTEM, looks_like, read, judge`` (see `solutions`); adding one is one file and its line in
-`FAMILIES`.
+one file and its line in `SURFACES`.
 """
 
 from __future__ import annotations
@@ -15,12 +13,9 @@ from ..core.pieces import count_pieces
 from ..core.problem import Problem
 from ..core.trace import Trace
 from ..core.verify import Verdict, check
-from . import countdown, english, gsm8k, terse
+from . import english, terse
 
 SURFACES: dict[str, ModuleType] = {module.NAME: module for module in (english, terse)}
-
-FAMILIES: dict[str, ModuleType] = {module.NAME: module for module in (countdown, gsm8k)}
-"""In the order in which they are asked whether a question is theirs."""
 
 
 def get_surface(name: str) -> ModuleType:
@@ -33,18 +28,6 @@ def get_surface(name: str) -> ModuleType:
 def detect_surface(solution: str) -> ModuleType:
     """The surface that a solution text is meant to be in; `english` where nothing tells."""
     return next((surface for surface in SURFACES.values() if surface.looks_like(solution)), english)
-
-
-def get_family(name: str) -> ModuleType:
-    """The family of solutions of that name. Raises `ValueError` naming those that exist."""
-    if name not in FAMILIES:
-        raise ValueError(f"unknown family {name!r}; use {', '.join(FAMILIES)}")
-    return FAMILIES[name]
-
-
-def detect_family(question: str) -> ModuleType:
-    """The family that a question is of."""
-    return next(family for family in FAMILIES.values() if family.looks_like(question))
 
 
 def render(trace: Trace, surface: str = "english", aliases: Mapping[str, str] | None = None) -> str:
@@ -64,12 +47,9 @@ def verify(text: str, problem: Problem, surface: str | None = None) -> Verdict:
 
 
 __all__ = [
-    "FAMILIES",
     "SURFACES",
     "count_pieces",
-    "detect_family",
     "detect_surface",
-    "get_family",
     "get_surface",
     "render",
     "render_problem",

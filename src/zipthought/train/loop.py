@@ -23,7 +23,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from ..data.files import atomic_open
+from ..files.atomic import atomic_open
 from .batches import Batch
 from .config import OptimizerConfig
 from .muon import Muon

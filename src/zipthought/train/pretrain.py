@@ -24,14 +24,14 @@ from ..core.arithmetic import BinOp, Expr, evaluate
 from ..core.orders import settle
 from ..core.problem import Problem
 from ..core.trace import Trace, solve
-from ..data.chat import completion_ids, prompt_ids, prompt_messages
-from ..data.sampling import SamplerConfig, nouns, sample_batch
-from ..data.splits import split_of
 from ..models.loading import load
 from ..models.tiny import build_tiny, grow, tiny_config
 from ..models.tokenizer import MAX_NUMBER, build_tokenizer
+from ..records.chat import completion_ids, prompt_ids, prompt_messages
 from ..surfaces import terse
 from ..surfaces.expressions import write
+from ..tasks.sampling import SamplerConfig, nouns, sample_batch
+from ..tasks.splits import split_of
 from .batches import Batch, Example, collate
 from .config import PretrainConfig
 from .loop import LoopResult, next_token, train_loop

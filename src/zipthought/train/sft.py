@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.chat import completion_ids, prompt_ids, require_known
+from ..records.chat import completion_ids, prompt_ids, require_known
 from .batches import EpochBatches, Example
 from .config import SFTConfig
 from .loop import LoopResult, fingerprint, next_token, train_loop

@@ -16,10 +16,10 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from ..core.problem import Problem
-from ..data.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
-from ..data.records import BadLine, read_records
-from ..data.sampling import SamplerConfig, sample_batch
+from ..records.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
+from ..records.schema import BadLine, read_records
 from ..surfaces import get_surface
+from ..tasks.sampling import SamplerConfig, sample_batch
 from .config import RLVRConfig
 
 

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
-from ..data.chat import prompt_ids
-from ..data.files import write_text
+from ..files.atomic import write_text
+from ..records.chat import prompt_ids
 from .batches import EpochBatches
 from .config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from .grpo import Rollout, shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..records import Record
+from ..schema import Record
 from .common import jsonl as path_of
 from .common import reward_columns, template, turns
 

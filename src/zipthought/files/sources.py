@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .records import import_parquet
+from ..files.parquet import import_parquet
 
 CHUNK = 1 << 20
 """Characters of a JSON array that are read at a time."""

@@ -17,7 +17,7 @@ from fractions import Fraction
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from .prose import MAX_UNIT_WORDS, Equation, find_equations, read_expression
-from .solutions import Solution, SolutionStep, UnreadableError, link, sentences
+from .text import Solution, SolutionStep, UnreadableError, link, sentences
 from .tokens import Number, numbers, parse_number, tokenize
 
 NAME = "gsm8k"

@@ -19,7 +19,9 @@ from ..core.compress import compress
 from ..core.formats import Format, parse_format
 from ..core.problem import Problem
 from ..core.verify import Verdict
-from ..surfaces import FAMILIES, english, get_surface, verify
+from ..files.parquet import import_parquet
+from ..solutions import FAMILIES
+from ..surfaces import english, get_surface, verify
 from .chat import messages
 
 Record = dict[str, Any]
@@ -166,15 +168,6 @@ def _read_parquet(path: Path) -> Iterator[Record | BadLine]:
             raise ValueError(f"{path} is not a Parquet file: {error}") from error
         for batch in table.iter_batches(batch_size=1024):
             yield from batch.to_pylist()
-
-
-def import_parquet() -> Any:
-    """`pyarrow.parquet`. Raises `ValueError` that says what to install where it is missing."""
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise ValueError("Parquet files need pyarrow; install zipthought[parquet], or use JSON Lines") from error
-    return parquet
 
 
 def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem:

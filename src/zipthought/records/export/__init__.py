@@ -16,9 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
-from ..files import atomic_open, refuse_directories, write_text
-from ..records import Record, format_of, import_parquet, read_whole
-from ..splits import SPLITS
+from ...files.atomic import atomic_open, refuse_directories, write_text
+from ...files.parquet import import_parquet
+from ...tasks.splits import SPLITS
+from ..schema import Record, format_of, read_whole
 from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verifiers, verl
 
 TARGETS: dict[str, ModuleType] = {

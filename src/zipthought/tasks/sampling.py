@@ -11,7 +11,7 @@ from its `structure` (`splits.split_of`): structures of another split are drawn 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -38,7 +38,7 @@ N_ALIASES = 26 * 26
 @lru_cache
 def nouns() -> tuple[str, ...]:
     """The names of quantities, plural nouns of our own choosing."""
-    return tuple(resources.files("zipthought.data").joinpath("nouns.txt").read_text("ascii").split())
+    return tuple(resources.files("zipthought.tasks").joinpath("nouns.txt").read_text("ascii").split())
 
 
 @lru_cache
@@ -274,13 +274,6 @@ class Surroundings(NamedTuple):
     sentence: np.ndarray
 
 
-class Drawing(NamedTuple):
-    """How items are drawn. Both functions take the configuration, its key, the indices (B,) and the attempt."""
-
-    skeletons: Callable[[SamplerConfig, np.uint64, np.ndarray, int], Skeletons]
-    surroundings: Callable[[SamplerConfig, np.uint64, np.ndarray, int], Surroundings]
-
-
 def _skeletons(config: SamplerConfig, key: np.uint64, index: np.ndarray, attempt: int) -> Skeletons:
     draw = _chain_skeleton if config.task == "chain" else _tree_skeleton
     with np.errstate(over="ignore"):
@@ -301,10 +294,6 @@ def _surroundings(config: SamplerConfig, key: np.uint64, index: np.ndarray, atte
             alias=draws.distinct("alias", q, N_ALIASES),
             sentence=np.argsort(shuffle, axis=1),  # The places beyond a row's sentences tie, and do not count.
         )
-
-
-DRAWING = Drawing(_skeletons, _surroundings)
-"""With numpy."""
 
 
 def _chain_skeleton(config: SamplerConfig, draws: _Draws) -> Skeletons:
@@ -404,9 +393,7 @@ def _accepted(config: SamplerConfig, split: str, skeletons: Skeletons, digests: 
     return accepted
 
 
-def sample_batch(
-    config: SamplerConfig, split: str, indices: Sequence[int] | Iterable[int], drawing: Drawing = DRAWING
-) -> Batch:
+def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Iterable[int]) -> Batch:
     """The items of `split` with these indices.
 
     Raises `ValueError` for an unknown split and for one that (as far as `MAX_ATTEMPTS` draws tell) has no structures.
@@ -418,13 +405,13 @@ def sample_batch(
         raise ValueError(f"an index must be at least 0 and below 2**62, got {min(wanted)}..{max(wanted)}")
     index = np.asarray(wanted, dtype=np.int64)
     key = config.key(split)
-    skeletons = drawing.skeletons(config, key, index, 0)
+    skeletons = _skeletons(config, key, index, 0)
     digests = _digests(config, skeletons).copy()
     pending = np.flatnonzero(~_accepted(config, split, skeletons, digests))
     for attempt in range(1, MAX_ATTEMPTS):
         if not len(pending):
             break
-        again = drawing.skeletons(config, key, index[pending], attempt)
+        again = _skeletons(config, key, index[pending], attempt)
         drawn = _digests(config, again)
         accepted = _accepted(config, split, again, drawn)
         rows = pending[accepted]
@@ -442,7 +429,7 @@ def sample_batch(
         index=index,
         digest=digests,
         **skeletons._asdict(),
-        **drawing.surroundings(config, key, index, MAX_ATTEMPTS)._asdict(),
+        **_surroundings(config, key, index, MAX_ATTEMPTS)._asdict(),
     )
 
 

@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ..core.formats import RANDOM_STEPS, Format
-from ..surfaces import FAMILIES, count_pieces, detect_family, get_family
-from ..surfaces.solutions import Solution, UnreadableError, parse_text_format
-from .files import atomic_open, refuse_directories
-from .sources import SourceItem, read_source
-from .splits import split_of
+from ..files.atomic import atomic_open, refuse_directories
+from ..files.sources import SourceItem, read_source
+from ..surfaces import count_pieces
+from ..tasks.splits import split_of
+from . import FAMILIES, detect_family, get_family
+from .text import Solution, UnreadableError, parse_text_format
 
 BATCH_BYTES = 1 << 20
 """Bytes of input that a process works on at a time; one record may be longer."""

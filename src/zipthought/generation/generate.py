@@ -11,30 +11,27 @@ Memory does not grow with the number of records.
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import IO, Any, Protocol
 
 import numpy as np
 
 from ..core.formats import RANDOM_STEPS, Format, parse_format
 from ..core.orders import ORDERS
+from ..files.atomic import atomic_open, refuse_directories
+from ..files.parquet import import_parquet
+from ..records.schema import FIELDS, canonical_json, make_record
 from ..surfaces import get_surface
-from .fastpath import PLAIN, FastWriter, Kernels, supports
-from .files import atomic_open, refuse_directories
-from .records import FIELDS, canonical_json, import_parquet, make_record
-from .sampling import Batch, SamplerConfig, sample_batch
-from .splits import SPLITS
+from ..tasks.sampling import Batch, SamplerConfig, sample_batch
+from ..tasks.splits import SPLITS
+from .fast import FastWriter, supports
 
 BATCH = 4096
 """Records made at a time: large enough for numpy, small enough for memory."""
-COMPILED_FROM = 300_000
-"""Records from which on compiled code, where there is any, makes good for the half second that loading it takes."""
 CHUNK = 1 << 20
 """Bytes that are written at a time."""
 FILE_TYPES = ("jsonl", "parquet")
@@ -157,8 +154,6 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     np.empty(31 << 20, dtype=np.uint8)
 
     done, total = 0, len(rows) * len(formats)
-    fast = all(supports(config.sampler(n_ops), config.order) for n_ops in config.n_ops)
-    kernels = large_job_kernels() if fast and total >= COMPILED_FROM else PLAIN
     with ExitStack() as stack:
         # Not durable: the same command makes the same bytes again.
         files = [stack.enter_context(atomic_open(config.path(fmt), durable=False)) for fmt in formats]
@@ -169,10 +164,10 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
             stack.callback(sink.close)  # Before the files, so that all bytes are out before the first gets its name.
         for n_ops, indices in _parts(config, rows):
             sampler = config.sampler(n_ops)
-            writer = _writer(sampler, formats, config, kernels)
+            writer = _writer(sampler, formats, config)
             for start in range(indices.start, indices.stop, BATCH):
                 part = indices[start - indices.start :][:BATCH]
-                batch = sample_batch(sampler, config.split, part, kernels.drawing)
+                batch = sample_batch(sampler, config.split, part)
                 for blocks in writer.blocks(batch):
                     for sink, block in zip(sinks, blocks, strict=True):
                         sink.write(block)
@@ -197,29 +192,9 @@ class Writer(Protocol):
     def blocks(self, batch: Batch) -> Iterator[list[bytes]]: ...
 
 
-def large_job_kernels() -> Kernels:
-    """In compiled code where numba is installed and can compile it and keep the result; else `PLAIN`."""
-    try:
-        import numba
-    except ImportError:
-        return PLAIN
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return PLAIN
-    try:
-        from .compiled import COMPILED
-
-        config, split = SamplerConfig(n_ops=1), SPLITS[0]
-        one = sample_batch(config, split, [0], COMPILED.drawing)
-        list(FastWriter(config, [parse_format("explicit")], "terse", split, COMPILED).blocks(one))
-    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:  # What numba's cache may meet.
-        warnings.warn(f"no compiled code, which takes longer: {error or type(error).__name__}", stacklevel=2)
-        return PLAIN
-    return COMPILED
-
-
-def _writer(sampler: SamplerConfig, formats: Sequence[Format], config: GenerateConfig, kernels: Kernels) -> Writer:
+def _writer(sampler: SamplerConfig, formats: Sequence[Format], config: GenerateConfig) -> Writer:
     if supports(sampler, config.order):
-        return FastWriter(sampler, formats, config.surface, config.split, kernels)
+        return FastWriter(sampler, formats, config.surface, config.split)
     return ExactWriter(formats, config.order, config.surface, config.split)
 
 

@@ -3,7 +3,6 @@
 A fragment ("The number of kites equals ", "the number of oaks plus 4. ") is made once and kept in a bank, by number; a
 text is a row of such numbers. `make_record` says what a record is; `fastpath` which fragments make up its texts.
 
-`plain_lines` joins them in Python; `compiled` does the same in compiled code.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from ..core.formats import Format
-from .chat import system_message
-from .records import granularity_of
-from .sampling import Batch, SamplerConfig
+from ..records.chat import system_message
+from ..records.schema import granularity_of
+from ..tasks.sampling import Batch, SamplerConfig
 
 MAX_TABLE = 1 << 17
 """Fragments that a bank keeps, some 10 MB of text; a larger bank makes those of each batch anew."""
@@ -60,27 +59,9 @@ class Bank:
         distinct, places = np.unique(codes, return_inverse=True)
         return self._make(distinct), places
 
-    def flat(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fragments as bytes, the bounds of each, and the places among them of these codes."""
-        if self.size <= MAX_TABLE:
-            return *self._all_flat, codes
-        table, places = self.table(codes)
-        return *flat(table), places
-
     @cached_property
     def _all(self) -> np.ndarray:
         return self._make(np.arange(self.size))
-
-    @cached_property
-    def _all_flat(self) -> tuple[np.ndarray, np.ndarray]:
-        return flat(self._all)
-
-
-def flat(texts: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ASCII texts as bytes, one after the other, and the bounds of each."""
-    bounds = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum([len(text) for text in texts], out=bounds[1:])
-    return np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8), bounds
 
 
 class Rows(NamedTuple):
@@ -130,26 +111,13 @@ def frame_of(config: SamplerConfig, fmt: Format, surface: str, split: str) -> Fr
 ID_BEFORE, ID_DIGITS, ID_AFTER = '"id":"', 16, '",'
 
 
-class Lines(Protocol):
-    """The lines of a batch, some rows after the other: for each frame and its completions, a block."""
-
-    def __call__(
-        self,
-        frames: Sequence[Frame],
-        batch: Batch,
-        answers: np.ndarray,
-        prompts: Rows,
-        completions: Sequence[Rows],
-        /,
-    ) -> Iterator[list[bytes]]:
-        """answers: (B,) residues."""
-        ...
-
-
 def plain_lines(
     frames: Sequence[Frame], batch: Batch, answers: np.ndarray, prompts: Rows, completions: Sequence[Rows]
 ) -> Iterator[list[bytes]]:
-    """`Lines` in Python."""
+    """The lines of a batch, some rows after the other: for each frame and its completions, a block.
+
+    answers: (B,) residues.
+    """
     indices, structures, residues = batch.index.tolist(), batch.structure, answers.tolist()
     prompt_texts, completion_texts = _texts(prompts), [_texts(rows) for rows in completions]
     for start in range(0, len(indices), BLOCK):

@@ -10,14 +10,13 @@ Shapes: B items, n operations, S sentences (n + 1 and the most distractors).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from ..core.arithmetic import apply
 from ..core.formats import Format
-from .lines import Bank, Lines, Rows, frame_of, plain_lines
-from .sampling import DRAWING, Batch, Drawing, SamplerConfig, alias_table, nouns
+from ..tasks.sampling import Batch, SamplerConfig, alias_table, nouns
+from .lines import Bank, Rows, frame_of, plain_lines
 
 MAX_CODE = 1 << 62
 """Fragments are numbered by int64: moduli and constants that need more have no fast path."""
@@ -47,17 +46,6 @@ def _values(batch: Batch) -> np.ndarray:
     return values
 
 
-class Kernels(NamedTuple):
-    """The inner loops of generation, which `compiled` has in compiled code too."""
-
-    drawing: Drawing
-    lines: Lines
-
-
-PLAIN = Kernels(DRAWING, plain_lines)
-"""With numpy and Python."""
-
-
 class FastWriter:
     """Lines of the problems of one configuration, for several formats at once. Requires `supports`."""
 
@@ -67,9 +55,7 @@ class FastWriter:
         formats: Sequence[Format],
         surface: str,
         split: str,
-        kernels: Kernels = PLAIN,
     ) -> None:
-        self._lines = kernels.lines
         self._frames = [frame_of(config, fmt, surface, split) for fmt in formats]
         self._prompts = _Prompts(config, surface)
         self._completions = [_Completions(config, fmt, surface) for fmt in formats]
@@ -78,7 +64,7 @@ class FastWriter:
         """The records of some rows after the other, as JSON Lines: for each format, a block."""
         values = _values(batch)
         completions = [part.rows(batch, values) for part in self._completions]
-        return self._lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
+        return plain_lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
 
 
 class _Operations:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..records import Record
+from ..schema import Record
 from .common import jsonl as path_of
 
 NAME = "llamafactory"

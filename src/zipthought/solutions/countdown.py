@@ -18,7 +18,7 @@ from collections import Counter
 
 from ..core.verify import StepVerdict, Verdict
 from . import gsm8k
-from .solutions import Solution, UnreadableError
+from .text import Solution, UnreadableError
 from .tokens import Number
 
 NAME = "countdown"
