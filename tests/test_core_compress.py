@@ -11,7 +11,8 @@ import pytest
 
 from zipthought.core.arithmetic import BinOp, count_operations, evaluate
 from zipthought.core.compress import compress
-from zipthought.core.formats import Format, group_ends, nested, parse_format
+from zipthought.core.grouping import group_ends, nested
+from zipthought.core.methods import Explicit, parse_method
 from zipthought.core.problem import Problem
 from zipthought.core.trace import solve
 from zipthought.surfaces import count_pieces, english, render, render_problem, verify
@@ -48,7 +49,7 @@ def test_random_steps_keep_that_share_of_the_text_and_no_more_than_the_taxonomy_
         assert verdict.answer == "correct"
         assert verdict.faithful == (trace.steps == all_of_it.steps)
     assert compress(problems[0], f"random-steps:{share}") == kept[0]
-    assert str(parse_format(f"random-steps:{share}")) == f"random-steps:{share:g}"
+    assert str(parse_method(f"random-steps:{share}")) == f"random-steps:{share:g}"
 
 
 def test_prompt_of_the_contract():
@@ -183,23 +184,23 @@ def test_the_answer_stays(fmt, order, settings):
         ("implicit", "implicit:2"),
         ("implicit:0", "at least 1"),
         ("composed:-3", "at least 1"),
-        ("composed:x", "unknown format"),
-        ("composed: 2", "unknown format"),
-        ("composed:٣", "unknown format"),
-        ("composed:2\n", "unknown format"),
+        ("composed:x", "whole number"),
+        ("composed: 2", "whole number"),
+        ("composed:٣", "whole number"),
+        ("composed:2\n", "whole number"),
         ("Explicit", "unknown format"),
         ("", "unknown format"),
     ],
 )
 def test_format_errors_say_what_to_do(text, what):
     with pytest.raises(ValueError, match=what):
-        parse_format(text)
+        parse_method(text)
 
 
 def test_formats_are_read_and_written():
     for text in ("explicit", "composed:2", "implicit:1", "implicit:40", "answer-only"):
-        assert str(parse_format(text)) == text
-    assert parse_format("composed:1") == Format("explicit", 1)
+        assert str(parse_method(text)) == text
+    assert parse_method("composed:1") == Explicit()
 
 
 def test_compress_refuses():

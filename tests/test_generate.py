@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import zipthought.generation.generate as generation
 import zipthought.generation.lines as lines
-from zipthought.core.formats import Format, parse_format
+from zipthought.core.methods import Method, parse_method
 from zipthought.files.atomic import atomic_open
 from zipthought.generation.fast import FastWriter, supports
 from zipthought.generation.generate import ExactWriter, GenerateConfig, generate
@@ -32,7 +32,7 @@ def joined(blocks: Iterator[list[bytes]]) -> list[bytes]:
     return [b"".join(parts) for parts in zip(*blocks, strict=True)]
 
 
-def assert_fast_is_exact(config: SamplerConfig, formats: list[Format], surface: str, indices: range) -> None:
+def assert_fast_is_exact(config: SamplerConfig, formats: list[Method], surface: str, indices: range) -> None:
     assert supports(config, "forward")
     batch = sample_batch(config, "train", indices)
     exact = joined(ExactWriter(formats, "forward", surface, "train").blocks(batch))
@@ -41,10 +41,10 @@ def assert_fast_is_exact(config: SamplerConfig, formats: list[Format], surface: 
         assert one == other, f"{config} {fmt} {surface}"
 
 
-def some_formats(n_ops: int) -> list[Format]:
+def some_formats(n_ops: int) -> list[Method]:
     ks = sorted({2, 3, n_ops - 1, n_ops, n_ops + 1} - {0, 1})
     texts = ["explicit", "answer-only", "implicit:1", *(f"{name}:{k}" for name in ("composed", "implicit") for k in ks)]
-    return [parse_format(text) for text in texts]
+    return [parse_method(text) for text in texts]
 
 
 @pytest.mark.parametrize("surface", ["english", "terse"])
@@ -73,7 +73,7 @@ def test_fast_is_exact_anywhere(
     steps = sum(number_range - 1 - (op == "*") for op in operators)
     assume((number_range - 1) * steps**n_ops >= 20)
     config = SamplerConfig(n_ops=n_ops, modulus=modulus, number_range=number_range, seed=seed, operators=operators)
-    formats = [parse_format(f"composed:{k}"), parse_format(f"implicit:{k}")]
+    formats = [parse_method(f"composed:{k}"), parse_method(f"implicit:{k}")]
     assert_fast_is_exact(config, formats, surface, range(seed % 1000, seed % 1000 + 2))
 
 
@@ -88,8 +88,8 @@ def test_fragments_are_made_once_where_they_are_kept(monkeypatch: pytest.MonkeyP
     bank.add(5, "word {} ".format)
     assert bank.table(codes)[0] is bank.table(codes)[0]
     monkeypatch.setattr(lines, "MAX_TABLE", 4)
-    text, bounds, places = bank.flat(codes)
-    assert [bytes(text[bounds[i] : bounds[i + 1]]) for i in places] == [b"word 3 ", b"word 1 "]
+    texts, rows = bank.table(codes)
+    assert texts[rows].tolist() == ["word 3 ", "word 1 "]
 
 
 def test_what_has_no_fast_path() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.compress import compress
-from ..core.formats import parse_format
+from ..core.methods import parse_method
 from ..surfaces import count_pieces, get_surface
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .curves import DRAWS, Posterior, Prediction, fit
@@ -249,7 +249,7 @@ def _notes(question: Question, reference: Reference, chosen: Option | None) -> l
             )
         if not reference.branches:
             notes.append("RLVR was not measured in this study")
-    if chosen and parse_format(chosen.format).name == "implicit":
+    if chosen and parse_method(chosen.format).NAME == "implicit":
         notes.append("implicit traces state no operation, so a right answer cannot be checked step by step")
     for measured in reference.formats:
         if chosen and measured.format == chosen.format and measured.training_accuracy < 0.9:

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.formats import RANDOM_STEPS, parse_format
+from ..core.methods import parse_method
 from .curves import Run
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def from_store(store: Store) -> Reference:
         result = results.get(cell.digest)
         if not isinstance(cell, SFTCell) or result is None or cell.model != model:
             continue
-        if parse_format(cell.format).name == RANDOM_STEPS:  # Nobody would be advised to break traces.
+        if not parse_method(cell.format).faithful:  # Nobody would be advised to train on broken traces.
             continue
         test = result["splits"]["test"]
         runs.setdefault(cell.format, []).append(Run(cell.examples, round(test["accuracy"] * test["n"]), test["n"]))

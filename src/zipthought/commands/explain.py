@@ -12,7 +12,7 @@ from .console import print_json
 def explain(
     config: SamplerConfig,
     format: tuple[str, ...] = ("explicit", "composed:2", "implicit:2", "answer-only"),  # noqa: A002
-    order: tuple[str, ...] = tuple(ORDERS),
+    order: tuple[str, ...] = (),
     surface: str = "english",
     split: str = "train",
     index: int = 0,
@@ -23,19 +23,16 @@ def explain(
     Args:
         config: Which problem.
         format: The formats to show: explicit, composed:k, implicit:k, answer-only.
-        order: The orders to show (trees have forward only).
+        order: The orders to show; none named: all that the problem can be written in.
         surface: english or terse.
         split: train, validation or test.
         index: Which item of the split.
         json: Print one JSON object on standard output.
     """
     module = get_surface(surface)
-    unknown = [name for name in order if name not in ORDERS]
-    if unknown:
-        raise ValueError(f"unknown order {unknown[0]!r}; use {', '.join(ORDERS)}")
     batch = sample_batch(config, split, [index])
     problem, aliases = batch.problem(0), batch.aliases(0)
-    orders = [name for name in order if name == "forward" or problem.is_chain]
+    orders = [name for name in order or ORDERS if problem.is_chain or not ORDERS.find(name).chains_only]
     if not orders or not format:
         raise ValueError("nothing to show; give a format and an order (tree problems have the order 'forward' only)")
     rows = []

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..core.arithmetic import apply
-from ..core.formats import Format
+from ..core.methods import Method
 from ..tasks.sampling import Batch, SamplerConfig, alias_table, nouns
 from .lines import Bank, Rows, frame_of, plain_lines
 
@@ -52,7 +52,7 @@ class FastWriter:
     def __init__(
         self,
         config: SamplerConfig,
-        formats: Sequence[Format],
+        formats: Sequence[Method],
         surface: str,
         split: str,
     ) -> None:
@@ -132,10 +132,10 @@ class _Prompts:
 class _Completions:
     """Completions in one format: the start, then a group of k operations after the other, then the answer."""
 
-    def __init__(self, config: SamplerConfig, fmt: Format, surface: str) -> None:
+    def __init__(self, config: SamplerConfig, fmt: Method, surface: str) -> None:
         self.fmt = fmt
         self._operations, self._times = _Operations(config), config.operators.find("*")
-        self._bank, self._aliased = Bank(), surface == "english" and fmt.name != "implicit"
+        self._bank, self._aliased = Bank(), surface == "english" and fmt.NAME != "implicit"
         add, m, names, aliases = self._bank.add, config.modulus, nouns(), alias_table()
         size, piece, result = self._operations.size, self._operations.piece, self._operations.result
         opening, closing, stop, answer = ("(", ")", ". ", "Answer: {}.")
@@ -145,7 +145,7 @@ class _Completions:
         self._answer = add(m, answer.format)
         self._result = add(m, lambda v: f" = {v}{stop}")
         self._modulus = m
-        self._group = min(fmt.k, config.n_ops) if fmt.name in ("explicit", "composed") else 0
+        self._group = min(fmt.k, config.n_ops) if fmt.NAME in ("explicit", "composed") else 0
         if not self._group:
             self._name = add(len(names), names.__getitem__)
             return
@@ -173,7 +173,7 @@ class _Completions:
         """values: (n_ops + 1, B)."""
         n = batch.config.n_ops
         name, columns = batch.name.T, []
-        if self.fmt.name == "implicit":
+        if self.fmt.NAME == "implicit":
             for end in (*range(0, n, self.fmt.k), n):
                 columns += [name[end] + self._name, values[end] + self._result]
         elif self._group:

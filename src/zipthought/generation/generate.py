@@ -20,7 +20,7 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
-from ..core.formats import RANDOM_STEPS, Format, parse_format
+from ..core.methods import Method, parse_method
 from ..core.orders import ORDERS
 from ..files.atomic import atomic_open, refuse_directories
 from ..files.parquet import import_parquet
@@ -84,13 +84,11 @@ class GenerateConfig:
         if not self.format:
             raise ValueError("format is empty; give at least one, for example explicit")
         parsed = self.parsed_formats
-        if any(fmt.name == RANDOM_STEPS for fmt in parsed):
-            raise ValueError(f"{RANDOM_STEPS} is a baseline of studies and of compress, whose traces are not faithful")
+        if unfaithful := [fmt.NAME for fmt in parsed if not fmt.faithful]:
+            raise ValueError(f"{unfaithful[0]} is a baseline of studies and of compress, whose traces are not faithful")
         if len(set(parsed)) < len(parsed):
             raise ValueError(f"a format is given twice (composed:1 is explicit): {', '.join(self.format)}")
-        if self.order not in ORDERS:
-            raise ValueError(f"unknown order {self.order!r}; use {', '.join(ORDERS)}")
-        if self.order != "forward" and self.task == "tree":
+        if ORDERS.find(self.order).chains_only and self.task == "tree":
             raise ValueError(f"order {self.order!r} needs a chain problem; tree problems have the order 'forward' only")
         get_surface(self.surface)
         if self.split not in SPLITS:
@@ -105,8 +103,8 @@ class GenerateConfig:
             self.sampler(n_ops)
 
     @property
-    def parsed_formats(self) -> list[Format]:
-        return [parse_format(text) for text in self.format]
+    def parsed_formats(self) -> list[Method]:
+        return [parse_method(text) for text in self.format]
 
     def sampler(self, n_ops: int) -> SamplerConfig:
         """What the sampler draws for one value of `n_ops`."""
@@ -126,7 +124,7 @@ class GenerateConfig:
         total = len(self.n_ops) * self.count
         return range(self.shard * total // self.shards, (self.shard + 1) * total // self.shards)
 
-    def path(self, fmt: Format) -> Path:
+    def path(self, fmt: Method) -> Path:
         """The file of one format."""
         part = f".shard-{self.shard}-of-{self.shards}" if self.shards > 1 else ""
         return Path(self.output_dir) / f"{str(fmt).replace(':', '-')}{part}.{self.file_type}"
@@ -192,7 +190,7 @@ class Writer(Protocol):
     def blocks(self, batch: Batch) -> Iterator[list[bytes]]: ...
 
 
-def _writer(sampler: SamplerConfig, formats: Sequence[Format], config: GenerateConfig) -> Writer:
+def _writer(sampler: SamplerConfig, formats: Sequence[Method], config: GenerateConfig) -> Writer:
     if supports(sampler, config.order):
         return FastWriter(sampler, formats, config.surface, config.split)
     return ExactWriter(formats, config.order, config.surface, config.split)
@@ -201,7 +199,7 @@ def _writer(sampler: SamplerConfig, formats: Sequence[Format], config: GenerateC
 class ExactWriter:
     """Lines by way of problems and traces, one at a time: any task, format, order and surface."""
 
-    def __init__(self, formats: Sequence[Format], order: str, surface: str, split: str) -> None:
+    def __init__(self, formats: Sequence[Method], order: str, surface: str, split: str) -> None:
         self._formats, self._order, self._surface, self._split = formats, order, surface, split
 
     def blocks(self, batch: Batch) -> Iterator[list[bytes]]:

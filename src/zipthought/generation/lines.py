@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core.formats import Format
+from ..core.methods import Method
 from ..records.chat import system_message
-from ..records.schema import granularity_of
 from ..tasks.sampling import Batch, SamplerConfig
 
 MAX_TABLE = 1 << 17
@@ -91,16 +90,16 @@ class Frame(NamedTuple):
     end: str
 
 
-def frame_of(config: SamplerConfig, fmt: Format, surface: str, split: str) -> Frame:
+def frame_of(config: SamplerConfig, fmt: Method, surface: str, split: str) -> Frame:
     """The frame of records in forward order."""
     m, n = config.modulus, config.n_ops
     system = json.dumps(system_message(m, surface))
     return Frame(
         before_answer='{"answer":"',
         before_completion='","completion":"',
-        before_id=f'","format":"{fmt.name}",',
+        before_id=f'","format":"{fmt.NAME}",',
         before_index='"index":',
-        before_user=f',"k":{granularity_of(fmt, n)},"messages":[{{"content":{system},"role":"system"}},{{"content":"',
+        before_user=f',"k":{fmt.granularity(n)},"messages":[{{"content":{system},"role":"system"}},{{"content":"',
         before_assistant='","role":"user"},{"content":"',
         before_prompt=f'","role":"assistant"}}],"modulus":{m},"n_ops":{n},"order":"forward","prompt":"',
         before_structure=f'","split":"{split}","structure":"',

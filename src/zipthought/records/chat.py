@@ -79,11 +79,13 @@ def surface_of(tokenizer: Any) -> str:
     return "terse" if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids else "english"
 
 
-def token_budget(tokenizer: Any, problems: Iterable[tuple[Problem, str]], orders: Sequence[str] = tuple(ORDERS)) -> int:
+def token_budget(tokenizer: Any, problems: Iterable[tuple[Problem, str]], orders: Sequence[str] = ()) -> int:
     """1.25 x the longest explicit gold completion of these (problem, surface), in tokens, + 16."""
     longest = 0
     for problem, surface in problems:
         render = get_surface(surface).render
-        for order in orders if problem.is_chain else ("forward",):
+        for order in orders or ORDERS:
+            if ORDERS[order].chains_only and not problem.is_chain:
+                continue
             longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", order)))))
     return longest * 5 // 4 + 16

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.compress import compress
-from ..core.formats import Format, parse_format
+from ..core.methods import METHODS, Method, parse_method
 from ..core.problem import Problem
 from ..core.verify import Verdict
 from ..files.parquet import import_parquet
@@ -64,20 +64,18 @@ def record_id(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
 
 
-def granularity_of(fmt: Format, n_ops: int) -> int:
-    """The `k` of a record: all operations for `answer-only`, which has no k of its own."""
-    return n_ops if fmt.name == "answer-only" else fmt.k
-
-
 def format_of(record: Mapping[str, Any]) -> str:
     """The whole name of a record's format, ``composed:2`` or ``random-steps:0.5``; `unknown` where it names none."""
-    name, k, share = (record.get(field) for field in ("format", "k", "share"))
-    return str(Format(str(name or "unknown"), k or 0, float(share or 1)))
+    name = str(record.get("format") or "unknown")
+    parameter = record.get("parameter") or record.get("share")
+    if parameter is None and name in METHODS and METHODS[name].takes_k:
+        parameter = record.get("k")
+    return name if parameter is None else f"{name}:{parameter}"
 
 
 def make_record(
     problem: Problem,
-    fmt: str | Format,
+    fmt: str | Method,
     order: str = "forward",
     surface: str = "english",
     split: str = "train",
@@ -88,7 +86,7 @@ def make_record(
 
     `aliases` (name -> two upper-case letters) are drawn from the trace where none are given.
     """
-    fmt = parse_format(fmt) if isinstance(fmt, str) else fmt
+    fmt = parse_method(fmt) if isinstance(fmt, str) else fmt
     module = get_surface(surface)
     prompt = module.render_problem(problem)
     completion = module.render(compress(problem, fmt, order), aliases)
@@ -99,8 +97,7 @@ def make_record(
         "index": index,
         "n_ops": problem.n_ops,
         "modulus": problem.modulus,
-        "format": fmt.name,
-        "k": granularity_of(fmt, problem.n_ops),
+        **fmt.fields(problem.n_ops),
         "order": order,
         "surface": surface,
         "prompt": prompt,

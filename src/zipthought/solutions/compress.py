@@ -24,7 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from ..core.formats import RANDOM_STEPS, Format
+from ..core.methods import Method, RandomSteps
 from ..files.atomic import atomic_open, refuse_directories
 from ..files.sources import SourceItem, read_source
 from ..surfaces import count_pieces
@@ -93,7 +93,7 @@ class CompressConfig:
             raise ValueError(f"the output must be a .jsonl file or a directory, got {self.output}")
 
     @property
-    def parsed_formats(self) -> list[Format]:
+    def parsed_formats(self) -> list[Method]:
         return [parse_text_format(text) for text in self.format]
 
     @property
@@ -101,7 +101,7 @@ class CompressConfig:
         """Where what does not verify goes."""
         return self.output.with_name(f"{self.output.name}.rejects.jsonl")
 
-    def path(self, fmt: Format) -> Path:
+    def path(self, fmt: Method) -> Path:
         """The file of one format."""
         return self.output if self.output.suffix else self.output / f"{str(fmt).replace(':', '-')}.jsonl"
 
@@ -118,7 +118,7 @@ class Source(NamedTuple):
 class Counts:
     """What was done, by reason and by format; adds up over processes."""
 
-    def __init__(self, formats: Iterable[Format]) -> None:
+    def __init__(self, formats: Iterable[Method]) -> None:
         self.input = self.verified = self.ambiguous = self.unread = 0
         self.reasons: Counter[str] = Counter()
         self.before = 0
@@ -246,7 +246,7 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Done:
     formats = config.parsed_formats
     count = token_counter(config.tokenizer)
     counts = Counts(formats)
-    outputs: list[tuple[Format, str, list[str], list[int]]] = [
+    outputs: list[tuple[Method, str, list[str], list[int]]] = [
         (fmt, str(fmt), [], counts.ratios[str(fmt)]) for fmt in formats
     ]
     rejects: list[str] = []
@@ -404,11 +404,11 @@ class _Lines:
             f'"surface":"{family}"'
         )
 
-    def line(self, fmt: Format, completion: str, before: int, after: int) -> str:
+    def line(self, fmt: Method, completion: str, before: int, after: int) -> str:
         text = quoted(completion)
-        k = self._n_ops if fmt.name == "answer-only" else fmt.k
-        share = f"{fmt.share:g}" if fmt.name == RANDOM_STEPS else "null"
-        head = f'{{"answer":{self._answer},"completion":{text},"format":"{fmt.name}",'
+        k = 0 if fmt.NAME == "prose" else fmt.granularity(self._n_ops)
+        share = f"{fmt.share:g}" if isinstance(fmt, RandomSteps) else "null"
+        head = f'{{"answer":{self._answer},"completion":{text},"format":"{fmt.NAME}",'
         tail = (
             f'"index":{self._index},"k":{k},"messages":[{{"content":{self._system},"role":"system"}},'
             f'{{"content":{self._prompt},"role":"user"}},{{"content":{text},"role":"assistant"}}],"modulus":null,'

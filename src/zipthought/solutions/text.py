@@ -19,8 +19,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..core.arithmetic import BinOp, Expr, walk
-from ..core.formats import RANDOM_STEPS, Format, group, parse_format
+from ..core.grouping import group
+from ..core.methods import Method, RandomSteps, parse_method
+from ..core.methods.base import no_parameter
 from ..core.pieces import count_pieces
+from ..core.problem import Problem
+from ..core.trace import Step
 from .prose import Equation
 from .tokens import Number, tokenize
 
@@ -43,7 +47,27 @@ class UnreadableError(ValueError):
         self.reason = reason
 
 
-def parse_text_format(text: str) -> Format:
+@dataclass(frozen=True, slots=True)
+class Prose(Method):
+    """The unchanged text of a solution, a baseline."""
+
+    NAME = "prose"
+    baseline = True
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Method:
+        no_parameter(cls.NAME, parameter)
+        return cls()
+
+    @property
+    def k(self) -> int:
+        return 0
+
+    def steps(self, problem: Problem, order: str) -> tuple[Step, ...]:
+        raise ValueError("prose is the text of a real solution; problems of a task have none")
+
+
+def parse_text_format(text: str) -> Method:
     """The format that a name says: `composed:k`, `implicit:k`, `answer-only`, and two baselines: `prose` (unchanged)
     and `random-steps:p` (sentences with steps dropped at random, to about a share p
     of the text).
@@ -52,12 +76,12 @@ def parse_text_format(text: str) -> Format:
     """
     name = text.partition(":")[0]
     if text == "prose":
-        return Format(text, 0)
+        return Prose()
     if name in ("explicit", "prose") or text == "composed:1":
         raise ValueError(f"solutions in prose have no format {text!r}; the unchanged text is 'prose'")
-    if name not in ("composed", "implicit", "answer-only", RANDOM_STEPS):
+    if name not in ("composed", "implicit", "answer-only", RandomSteps.NAME):
         raise ValueError(f"unknown format {text!r}; use composed:k, implicit:k, answer-only, random-steps:p or prose")
-    return parse_format(text)
+    return parse_method(text)
 
 
 class SolutionStep(NamedTuple):
@@ -134,19 +158,19 @@ class Solution:
         operands = {place: [s for s in step.sources if s >= 0] for place, step in enumerate(self.steps)}
         return sorted(group(operands, k, set(operands) - self.hidden))
 
-    def compress(self, fmt: Format, seed: str = "", count: Callable[[str], int] | None = None) -> str:
+    def compress(self, fmt: Method, seed: str = "", count: Callable[[str], int] | None = None) -> str:
         """The solution in a format, its final answer as it was.
 
         `seed` decides which steps `random-steps` drops; `count` measures text for it (pieces, unless given).
         """
-        if fmt.name == "prose":
+        if fmt.NAME == "prose":
             return self.text + self.tail
-        if fmt.name == "answer-only":
+        if fmt.NAME == "answer-only":
             return self.tail.lstrip()
-        if fmt.name == RANDOM_STEPS:
+        if isinstance(fmt, RandomSteps):
             return self._random_steps(fmt.share, seed, count or count_pieces)
         shown = self.groups(fmt.k)
-        return self._assemble(self._composed(shown) if fmt.name == "composed" else self._implicit(shown))
+        return self._assemble(self._composed(shown) if fmt.NAME == "composed" else self._implicit(shown))
 
     def _assemble(self, edits: Edits) -> str:
         """The sentences of the steps that `edits` has, with its replacements made, and those that lead up to them."""

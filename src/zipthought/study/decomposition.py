@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..core.formats import parse_format
+from ..core.methods import parse_method
 from ..evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
 from ..evaluation.metrics import Row
 from ..models.loading import load, save
@@ -189,7 +189,7 @@ def _measure(
     measured = _evaluate(model, tokenizer, cell, cell.settings.count, 1)
     if path:
         measured.write_completions(path)
-    k = parse_format(cell.format).k
+    k = parse_method(cell.format).k
     by_n_ops = measured.summary()["by_n_ops"]
     names = ("n", "accuracy", "faithful", "response_tokens", "truncated", "ops_per_step", "single_op_share")
     return {

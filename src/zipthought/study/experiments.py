@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ..core.formats import is_baseline, parse_format
+from ..core.methods import is_baseline, parse_method
 from ..core.orders import ORDERS
 from ..evaluation.config import EvaluateConfig
 from ..tasks.sampling import SamplerConfig
@@ -115,7 +115,7 @@ class Scaling(_SFTExperiment):
         self._check_ascending("examples")
         self._check_examples(*self.examples)
         for fmt in self.formats:
-            parse_format(fmt)
+            parse_method(fmt)
         fewest = self.updates(min(self.examples))
         if self.steps < 0 or self.epochs < 1 or not 1 <= self.points <= fewest:
             raise ValueError(
@@ -147,7 +147,7 @@ class Scaling(_SFTExperiment):
             for model in (self.model, *self.models)
             for seed in self.seeds_of(spec)
             for examples in self.examples
-            for fmt in map(str, map(parse_format, self.formats))
+            for fmt in map(str, map(parse_method, self.formats))
             if model == self.model or not is_baseline(fmt)
         ]
 
@@ -170,7 +170,7 @@ class Repetition(_SFTExperiment):
         self._check_ascending("epochs")
         self._check_examples(self.examples)
         for fmt in self.formats:
-            parse_format(fmt)
+            parse_method(fmt)
         if min(self.epochs) < 1 or self.edited_count < 1:
             raise ValueError(f"epochs and edited_count must be at least 1, got {self.epochs} and {self.edited_count}")
 
@@ -185,7 +185,7 @@ class Repetition(_SFTExperiment):
             SFTCell(**self._shared(spec, self.examples), format=fmt, seed=seed, steps=self.updates(epochs))
             for seed in self.seeds_of(spec)
             for epochs in self.epochs
-            for fmt in map(str, map(parse_format, self.formats))
+            for fmt in map(str, map(parse_method, self.formats))
         ]
 
 
@@ -193,7 +193,7 @@ class Repetition(_SFTExperiment):
 class Orders(_SFTExperiment):
     """Which order of the steps generalizes to problems longer than those of training (F4)?"""
 
-    orders: tuple[str, ...] = tuple(ORDERS)
+    orders: tuple[str, ...] = ("forward", "backward", "hierarchical")
     """`forward`, `backward`, `hierarchical`."""
     format: str = "explicit"
     """Of the traces."""
@@ -213,10 +213,9 @@ class Orders(_SFTExperiment):
     def __post_init__(self) -> None:
         self._check("orders", "longer_n_ops", "views")
         self._check_examples(self.examples)
-        parse_format(self.format)
+        parse_method(self.format)
         for order in self.orders:
-            if order not in ORDERS:
-                raise ValueError(f"unknown order {order!r}; use {', '.join(ORDERS)}")
+            ORDERS.find(order)
         for view in self.views:
             if view not in ("familiar", "plain"):
                 raise ValueError(f"unknown view {view!r}; use familiar or plain")
@@ -238,7 +237,7 @@ class Orders(_SFTExperiment):
         spread = {"familiar": (self.familiar, self.sentences), "plain": (0, 0)}
         return [
             SFTCell(
-                **shared | {"format": str(parse_format(self.format)), "sentences": spread[view][1]},
+                **shared | {"format": str(parse_method(self.format)), "sentences": spread[view][1]},
                 order=order,
                 seed=seed,
                 positions=spread[view][0],
@@ -265,7 +264,7 @@ class Decomposition(DecompositionSettings):
     def __post_init__(self) -> None:
         DecompositionSettings.__post_init__(self)
         for fmt in self.formats:
-            if parse_format(fmt).name not in ("composed", "implicit"):
+            if parse_method(fmt).NAME not in ("composed", "implicit"):
                 raise ValueError(f"decomposition is about composed:k and implicit:k, got {fmt!r}")
         for axis in ("formats", "sft_steps", "n_ops"):
             values = getattr(self, axis)
@@ -288,7 +287,7 @@ class Decomposition(DecompositionSettings):
         world, settings = spec.world(self.model), self.settings
         return [
             DecompositionCell(part=part, format=fmt, sft_steps=sft_steps, seed=seed, settings=settings, **world)
-            for fmt in map(str, map(parse_format, self.formats))
+            for fmt in map(str, map(parse_method, self.formats))
             for sft_steps in self.sft_steps
             for seed in self.seeds_of(spec)
             for part in (BEFORE, *BRANCHES)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.compress import compress
-from ..core.formats import is_baseline
+from ..core.methods import is_baseline
 from ..core.problem import Problem
 from ..evaluation.metrics import Row
 from ..report.data import (

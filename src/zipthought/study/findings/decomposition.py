@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.formats import parse_format
+from ...core.methods import parse_method
 from ..cells import BEFORE, BRANCHES, DecompositionCell
 from ..decomposition import excess_counts
 from ..experiments import Decomposition
@@ -66,7 +66,7 @@ def collect(store: Store, decomposition: Decomposition) -> list[Decomposed]:
         groups[parts[BEFORE].format, parts[BEFORE].sft_steps].append(parts)
     found = []
     for (fmt, sft_steps), runs in groups.items():
-        k, lengths = parse_format(fmt).k, decomposition.n_ops
+        k, lengths = parse_method(fmt).k, decomposition.n_ops
         excess: dict[str, list[Any]] = defaultdict(list)
         correct: dict[str, list[Any]] = defaultdict(list)
         for state in (BEFORE, *BRANCHES):

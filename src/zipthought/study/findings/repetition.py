@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.formats import parse_format
+from ...core.methods import parse_method
 from ..cells import SFTCell
 from ..experiments import Repetition
 from ..statistics import bootstrap_means
@@ -61,7 +61,7 @@ def collect(store: Store, repetition: Repetition) -> dict[str, Repeated]:
     for cell in repetition.cells(spec):
         if isinstance(cell, SFTCell) and cell.digest in results:
             found[cell.format, cell.seed, cell.steps] = cell
-    formats = list(dict.fromkeys(str(parse_format(fmt)) for fmt in repetition.formats))
+    formats = list(dict.fromkeys(str(parse_method(fmt)) for fmt in repetition.formats))
     steps = [repetition.updates(epochs) for epochs in repetition.epochs]
     complete = [s for s in repetition.seeds_of(spec) if all((f, s, n) in found for f in formats for n in steps)]
     measured: dict[str, Callable[[str], list[bool]]] = {
@@ -95,8 +95,8 @@ F2B_RULE = (
 def f2b(measured: dict[str, Repeated], findings: int = 1, draws: int = 1000) -> Finding:
     """Repetition and memorization (paper, finding 2)."""
     rule = F2B_RULE.format(common=common_rule(findings))
-    composed = next((fmt for fmt in measured if parse_format(fmt).name == "composed"), None)
-    implicit = next((fmt for fmt in measured if parse_format(fmt).name == "implicit"), None)
+    composed = next((fmt for fmt in measured if parse_method(fmt).NAME == "composed"), None)
+    implicit = next((fmt for fmt in measured if parse_method(fmt).NAME == "implicit"), None)
     if composed is None or implicit is None:
         why = "No seed is complete in a composed and an implicit format: nothing to compare."
         return undecided("F2b", F2B_CLAIM, rule, why)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.formats import parse_format
+from ...core.methods import parse_method
 from ..cells import SFTCell
 from ..experiments import Scaling
 from ..statistics import Fit, Outcomes, Threshold, fit_formats
@@ -93,7 +93,7 @@ def correct_rows(store: Store, digest: str, name: str = "test") -> list[bool]:
 
 
 def _coarse(fits: dict[str, Fit]) -> list[str]:
-    return [fmt for fmt in fits if parse_format(fmt).k > 1]
+    return [fmt for fmt in fits if parse_method(fmt).k > 1]
 
 
 def _view(data: Scaled, view: str) -> tuple[dict[str, Fit], dict[str, float]]:

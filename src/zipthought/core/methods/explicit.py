@@ -1,0 +1,25 @@
+"""``explicit``: a step for every operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..orders import ORDERS
+from ..problem import Problem
+from ..trace import Step
+from .base import Method, no_parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Explicit(Method):
+    """Each step shows one operation: with symbols, with values, the result."""
+
+    NAME = "explicit"
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Method:
+        no_parameter(cls.NAME, parameter)
+        return cls()
+
+    def steps(self, problem: Problem, order: str) -> tuple[Step, ...]:
+        return ORDERS[order].steps(problem, 1)
