@@ -39,9 +39,10 @@ import numpy as np
 import zipthought.generation.generate as generation
 from zipthought.generation.fast import PLAIN, Kernels
 from zipthought.generation.generate import GenerateConfig, generate
-from zipthought.records.schema import FIELDS, problem_of, read_records, record_id
+from zipthought.records.reading import problem_of, read_records
+from zipthought.records.schema import FIELDS, record_id
 from zipthought.surfaces import verify
-from zipthought.tasks.sampling import alias_table, nouns
+from zipthought.tasks.names import alias_table, nouns
 
 MODULUS, NUMBER_RANGE = 23, 5
 WORDS = {"+": "plus", "-": "minus", "*": "times"}

@@ -88,7 +88,7 @@ def test_verify_reads_what_another_program_wrote(capsys, tmp_path):
         (("--n-ops", 0), "n_ops must be at least 1"),
         (("--split", "dev"), "unknown split"),
         (("--order", "sideways"), "unknown order"),
-        (("--task", "tree", "--order", "backward"), "chain"),
+        (("--task", "tree", "--order", "backward"), "has no order"),
         (("--surface", "french"), "unknown surface"),
         (("--shards", 2, "--shard", 2), "shard"),
         (("--file-type", "csv"), "csv"),
@@ -153,7 +153,7 @@ def test_explain_shows_formats_with_tokens(capsys):
         (("--task", "tree", "--order", "sideways"), "unknown order 'sideways'"),
         (("--task", "tree", "--order", "backward", "hierarchical"), "order 'forward' only"),
         (("--format",), "give a format"),
-        (("--task", "tree", "--n-ops", 345, "--width", 346), "aliases"),
+        (("--task", "tree:width=346", "--n-ops", 345), "aliases"),
     ],
 )
 def test_explain_says_what_it_cannot_show(capsys, extra, says):

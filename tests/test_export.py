@@ -10,7 +10,7 @@ import pytest
 from zipthought.cli import main
 from zipthought.generation.generate import GenerateConfig, generate
 from zipthought.records.export import TARGETS, export_records
-from zipthought.records.schema import read_records
+from zipthought.records.reading import read_records
 from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.train.interfaces import compute_score, process_results, record_of, trl_reward
 

@@ -7,7 +7,6 @@ import itertools
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +18,15 @@ from hypothesis import strategies as st
 
 import zipthought.generation.generate as generation
 import zipthought.generation.lines as lines
+import zipthought.generation.sinks as sinks
 from zipthought.core.methods import Method, parse_method
 from zipthought.files.atomic import atomic_open
 from zipthought.generation.fast import FastWriter, supports
 from zipthought.generation.generate import ExactWriter, GenerateConfig, generate
-from zipthought.records.schema import problem_of, read_records, record_id
+from zipthought.records.reading import problem_of, read_records
+from zipthought.records.schema import record_id
 from zipthought.surfaces import verify
-from zipthought.tasks.sampling import Batch, SamplerConfig, sample_batch
+from zipthought.tasks.sampling import ProblemBatch, SamplerConfig, sample_batch
 
 
 def joined(blocks: Iterator[list[bytes]]) -> list[bytes]:
@@ -33,7 +34,7 @@ def joined(blocks: Iterator[list[bytes]]) -> list[bytes]:
 
 
 def assert_fast_is_exact(config: SamplerConfig, formats: list[Method], surface: str, indices: range) -> None:
-    assert supports(config, "forward")
+    assert all(supports(config, method, surface, "forward") for method in formats)
     batch = sample_batch(config, "train", indices)
     exact = joined(ExactWriter(formats, "forward", surface, "train").blocks(batch))
     fast = joined(FastWriter(config, formats, surface, "train").blocks(batch))
@@ -93,9 +94,12 @@ def test_fragments_are_made_once_where_they_are_kept(monkeypatch: pytest.MonkeyP
 
 
 def test_what_has_no_fast_path() -> None:
-    assert not supports(SamplerConfig(n_ops=3), "backward")
-    assert not supports(SamplerConfig(n_ops=3, task="tree"), "forward")
-    assert not supports(SamplerConfig(n_ops=3, modulus=10**20), "forward")
+    explicit = parse_method("explicit")
+    assert supports(SamplerConfig(n_ops=3), explicit, "english", "forward")
+    assert not supports(SamplerConfig(n_ops=3), explicit, "english", "backward")
+    assert not supports(SamplerConfig(n_ops=3, task="tree"), explicit, "english", "forward")
+    assert not supports(SamplerConfig(n_ops=3, modulus=10**20), explicit, "english", "forward")
+    assert not supports(SamplerConfig(n_ops=3), parse_method("random-steps:0.5"), "english", "forward")
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -103,7 +107,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"order": "backward"}, {"task": "tree", "width": 2}, {"surface": "terse", "split": "test"}], ids=str
+    "options", [{}, {"order": "backward"}, {"task": "tree:width=2"}, {"surface": "terse", "split": "test"}], ids=str
 )
 def test_shards_one_after_the_other_are_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict
@@ -111,7 +115,7 @@ def test_shards_one_after_the_other_are_the_whole(
     common = {"n_ops": (4, 1, 7), "count": 11, "format": ("explicit", "composed:2", "answer-only"), **options}
     whole = generate(GenerateConfig(**common, output_dir=tmp_path / "whole"))
     assert whole["records"] == 99
-    monkeypatch.setattr(generation, "CHUNK", 5000)
+    monkeypatch.setattr(sinks, "CHUNK", 5000)
     assert list(whole["files"]) == ["explicit", "composed:2", "answer-only"]
     parts = [GenerateConfig(**common, output_dir=tmp_path / "parts", shards=4, shard=i) for i in range(4)]
     for part in reversed(parts):
@@ -185,7 +189,7 @@ def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(generation, "BATCH", 10)
     calls = []
 
-    def failing(*args: object) -> Batch:
+    def failing(*args: object) -> ProblemBatch:
         calls.append(args)
         if len(calls) == 4:
             raise OSError("the disk is full")
@@ -221,13 +225,11 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pyte
             yield FullDisk()
 
     monkeypatch.setattr(generation, "BATCH", 20)
-    monkeypatch.setattr(generation, "CHUNK", 20_000)
+    monkeypatch.setattr(sinks, "CHUNK", 20_000)
     monkeypatch.setattr(generation, "atomic_open", open_full)
-    threads = threading.active_count()
     with pytest.raises(OSError, match="disk is full"):
         generate(GenerateConfig(n_ops=(3,), count=100, output_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
-    assert threading.active_count() == threads
 
 
 def test_files_get_their_names_only_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,6 +248,7 @@ def test_files_get_their_names_only_at_the_end(tmp_path: Path, monkeypatch: pyte
 
 def test_parquet_holds_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "BATCH", 16)
+    monkeypatch.setattr(sinks, "ROW_GROUP", 16)
     common = {"n_ops": (3, 5), "count": 20, "format": ("composed:2",), "output_dir": tmp_path}
     lines = generate(GenerateConfig(**common))["files"]["composed:2"]
     table = generate(GenerateConfig(**common, file_type="parquet"))["files"]["composed:2"]
@@ -284,7 +287,7 @@ def test_every_record_is_faithful(tmp_path: Path) -> None:
         ({"format": ("composed:0",)}, "at least 1"),
         ({"format": ("explicit", "composed:1")}, "given twice"),  # One format under two names.
         ({"order": "sideways"}, "unknown order"),
-        ({"order": "backward", "task": "tree"}, "needs a chain"),
+        ({"order": "backward", "task": "tree"}, "has no order"),
         ({"task": "tree", "n_ops": (1,)}, "width must be"),
         ({"surface": "french"}, "unknown surface"),
         ({"split": "dev"}, "unknown split"),

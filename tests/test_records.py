@@ -11,16 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipthought.records.chat import messages
-from zipthought.records.schema import (
-    FIELDS,
-    BadLine,
-    canonical_json,
-    make_record,
-    problem_of,
-    read_records,
-    record_id,
-    solution_of,
-)
+from zipthought.records.reading import BadLine, problem_of, read_records, solution_of
+from zipthought.records.schema import FIELDS, canonical_json, make_record, record_id
 from zipthought.tasks.sampling import SamplerConfig, sample, sample_batch
 
 PROBLEM = sample(SamplerConfig(n_ops=4), "train", 2)

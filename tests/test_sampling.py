@@ -10,19 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipthought.core.problem import Problem
-from zipthought.tasks.sampling import (
-    N_ALIASES,
-    SamplerConfig,
-    _Draws,
-    _shuffled,
-    alias_table,
-    nouns,
-    sample,
-    sample_batch,
-)
+from zipthought.tasks.draws import Draws, _shuffled
+from zipthought.tasks.names import N_ALIASES, alias_table, nouns
+from zipthought.tasks.sampling import SamplerConfig, sample, sample_batch
 from zipthought.tasks.splits import SPLITS, in_split, split_of
 
-ARRAYS = ("op", "left", "right_name", "constant", "distractors", "distractor_constant", "name", "alias", "sentence")
+ARRAYS = ("op", "left", "right", "constant", "distractors", "distractor_constant", "name", "alias", "sentence")
 CONFIGS = [
     SamplerConfig(n_ops=1),
     SamplerConfig(n_ops=10, seed=3),
@@ -125,10 +118,9 @@ def test_the_structure_ignores_names_sentence_order_and_distractors(data: st.Dat
 
 @pytest.mark.parametrize(("count", "population"), [(1, 3), (11, 676), (21, 1040), (40, 1040), (60, 1040), (12, 12)])
 def test_distinct_draws_are_a_fisher_yates_shuffle(count: int, population: int) -> None:
-    with np.errstate(over="ignore"):
-        draws = _Draws(np.uint64(7), np.arange(300), 0)
-        distinct = draws.distinct("name", count, population)
-        chosen = draws.integers("name", count, np.arange(count), np.full(count, population))
+    draws = Draws(np.uint64(7), np.arange(300), 0)
+    distinct = draws.distinct("name", count, population)
+    chosen = draws.integers("name", count, np.arange(count), np.full(count, population))
     assert np.array_equal(distinct, _shuffled(chosen, population))
     assert all(len(set(row)) == count for row in distinct.tolist())
     assert distinct.min() >= 0
@@ -151,12 +143,14 @@ def test_names_and_aliases_are_distinct() -> None:
         ({"n_ops": 3, "number_range": 1}, "no constant fits"),
         ({"n_ops": 3, "task": "graph"}, "unknown task"),
         ({"n_ops": 3, "operators": "++"}, "each once"),
-        ({"n_ops": 3, "task": "tree", "width": 5}, "width must be"),
-        ({"n_ops": 3, "task": "tree", "depth": 4}, "depth is of trees, 1..n_ops"),
-        ({"n_ops": 3, "depth": 3}, "depth is of trees"),
-        ({"n_ops": 345, "task": "tree", "width": 346}, "691 aliases .* lower n_ops or width"),
-        ({"n_ops": 500, "task": "tree", "width": 100}, "names .* lower n_ops or width"),
-        ({"n_ops": 600}, "names .* at most 519 operations"),  # More quantities than nouns: said, never shrunk.
+        ({"n_ops": 3, "task": "tree:width=5"}, "width must be"),
+        ({"n_ops": 3, "task": "tree:depth=4"}, r"depth must be 1\.\.n_ops"),
+        ({"n_ops": 3, "task": "chain:depth=3"}, "'chain' cannot read the setting 'depth=3'; it takes no settings"),
+        ({"n_ops": 3, "task": "tree:width=2,width=3"}, "cannot read the setting 'width=3'"),
+        ({"n_ops": 3, "task": "tree:width"}, "cannot read the setting 'width'; it takes width=1, depth=1"),
+        ({"n_ops": 345, "task": "tree:width=346"}, "691 aliases .* at most 330 operations"),
+        ({"n_ops": 500, "task": "tree:width=100"}, "1100 names .* at most 470 operations"),
+        ({"n_ops": 600}, "names .* at most 519 operations"),  # More quantities than nouns: an error, never shrunk.
     ],
 )
 def test_configurations_that_are_refused(settings: dict, says: str) -> None:
@@ -166,18 +160,18 @@ def test_configurations_that_are_refused(settings: dict, says: str) -> None:
 
 @pytest.mark.parametrize("depth", [4, 5, 6])
 def test_trees_of_a_depth(depth: int) -> None:
-    config = SamplerConfig(n_ops=6, task="tree", width=4, depth=depth)
+    config = SamplerConfig(n_ops=6, task=f"tree:width=4,depth={depth}")
     batch = sample_batch(config, "test", range(40))
     problems = [batch.problem(row) for row in range(40)]
     assert {(p.n_ops, p.width, p.depth) for p in problems} == {(6, 4, depth)}
     assert {split_of(p.structure) for p in problems} == {"test"}
     assert sample_batch(config, "test", [7]).problem(0) == problems[7]
-    assert len({SamplerConfig(n_ops=6, task="tree", width=4, depth=d).key("test") for d in (0, 4, 5, 6)}) == 4
+    assert len({SamplerConfig(n_ops=6, task=f"tree:width=4,depth={d}").key("test") for d in (0, 4, 5, 6)}) == 4
 
 
 def test_a_depth_that_no_tree_has_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"depth=1: the space is too small.* leave depth out"):
-        sample_batch(SamplerConfig(n_ops=6, task="tree", width=4, depth=1), "train", [0])
+    with pytest.raises(ValueError, match=r"depth=1: the space is too small.* loosen the task's settings"):
+        sample_batch(SamplerConfig(n_ops=6, task="tree:width=4,depth=1"), "train", [0])
 
 
 def test_a_split_without_structures_is_an_error_and_not_an_endless_loop() -> None:
@@ -205,4 +199,4 @@ def sample_batch_any(config: SamplerConfig) -> str:
 @pytest.mark.parametrize("config", [SamplerConfig(n_ops=1), SamplerConfig(n_ops=2, number_range=3, operators="*-")])
 def test_the_number_of_structures_is_that_which_is_found(config):
     found = {s for split in SPLITS for s in sample_batch(config, split, range(3000)).structure}
-    assert len(found) == config.chain_structures
+    assert len(found) == config.space.count_structures(config)

@@ -23,13 +23,12 @@ orders = st.sampled_from(["forward", "backward", "hierarchical"])
 
 @st.composite
 def problems(draw, tasks=("chain", "tree"), most=64) -> Problem:
-    n_ops = draw(st.integers(1, most))
+    n_ops, task = draw(st.integers(1, most)), draw(st.sampled_from(tasks))
     config = SamplerConfig(
         n_ops=n_ops,
-        task=draw(st.sampled_from(tasks)),
+        task=task if task == "chain" else f"{task}:width={draw(st.integers(2, min(n_ops + 1, 6)))}",
         modulus=draw(st.sampled_from([2, 7, 23, 100])),
         number_range=draw(st.sampled_from([5, 12, 150])),
-        width=draw(st.integers(2, min(n_ops + 1, 6))),
         seed=draw(st.integers(0, 99)),
     )
     return sample(config, "train", draw(st.integers(0, 10**6)))

@@ -56,9 +56,8 @@ def verdicts(text: str, problem: Problem) -> list[str]:
 def test_gold_is_faithful(task, modulus, surface):
     for n_ops in (1, 2, 3, 7, 10):
         for number_range in (5, 150):
-            config = SamplerConfig(
-                n_ops=n_ops, task=task, modulus=modulus, number_range=number_range, width=min(3, n_ops + 1)
-            )
+            space = f"tree:width={min(3, n_ops + 1)}" if task == "tree" else task
+            config = SamplerConfig(n_ops=n_ops, task=space, modulus=modulus, number_range=number_range)
             for row in range(2):
                 problem = sample_batch(config, "train", range(2)).problem(row)
                 for fmt in FORMATS:

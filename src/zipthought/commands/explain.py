@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..core.compress import compress
 from ..core.orders import ORDERS
 from ..surfaces import count_pieces, get_surface, verify
@@ -35,7 +37,7 @@ def explain(
     orders = [name for name in order or ORDERS if problem.is_chain or not ORDERS.find(name).chains_only]
     if not orders or not format:
         raise ValueError("nothing to show; give a format and an order (tree problems have the order 'forward' only)")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for direction in orders:
         for fmt in format:
             if fmt == "answer-only" and direction != orders[0]:  # It is the same in every order.

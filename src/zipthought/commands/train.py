@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..files.atomic import write_text
 from ..models.names import absolute
-from ..records.schema import Record, canonical_json, read_whole
+from ..records.reading import read_whole
+from ..records.schema import Record, canonical_json
 from ..tasks.splits import SPLITS
 from ..train.config import RLVRConfig, SFTConfig
 from .console import console, print_json, progress

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..records.schema import BadLine, read_records, solution_of, verdict_of
+from ..records.reading import BadLine, read_records, solution_of, verdict_of
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20

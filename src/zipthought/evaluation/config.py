@@ -62,11 +62,7 @@ class EvaluateConfig:
     number_range: int = 5
     """Constants are 1..number_range-1."""
     task: str = "chain"
-    """`chain` or `tree`."""
-    width: int = 3
-    """Trees only: how many constants the tree starts from."""
-    depth: int = 0
-    """Trees only: the most operations on one path to the target; 0: as it comes."""
+    """`chain`, or `tree` with its settings, as in `tree:width=3,depth=2`."""
     samples: int = 1
     """Completions of each problem."""
     temperature: float = 0.0
@@ -99,8 +95,6 @@ class EvaluateConfig:
             task=self.task,
             modulus=self.modulus,
             number_range=self.number_range,
-            width=self.width,
-            depth=self.depth,
         )
 
     def decoding(self) -> DecodingConfig:

@@ -23,7 +23,7 @@ from ..files.atomic import atomic_open
 from ..files.parquet import import_parquet
 from ..models.generation import generate
 from ..records.chat import prompt_ids, prompt_messages, surface_of, token_budget
-from ..records.schema import problem_of
+from ..records.reading import problem_of
 from ..surfaces import get_surface
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .config import DecodingConfig, EvaluateConfig

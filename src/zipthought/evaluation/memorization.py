@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.arithmetic import BinOp
 from ..core.problem import Problem
-from ..records.schema import make_record, problem_of
+from ..records.reading import problem_of
+from ..records.schema import make_record
 from ..surfaces import verify
 from .config import DecodingConfig
 from .evaluate import evaluate_records

@@ -1,8 +1,11 @@
-"""The fast path: records of chain problems in forward order, many at a time, byte for byte those of `records`.
+"""The fast path: records of some combinations of task, method, surface and order, many at a time.
 
-A text is a row of fragments ("The number of kites equals ", "the number of oaks plus 4. ", ...), and which fragments is
-a matter of integers, which numpy computes for a batch at once; `lines` makes the text of them. `make_record` says what
-a record is; tests hold the two together.
+It writes the bytes of `exact`, which tests compare. Only the combinations that are declared here (`_FRAGMENTS`,
+`_COMPLETIONS` and `supports`) are written by it; everything else, above all an addition that it does not know, is
+written by the exact path.
+
+A text is a row of fragments ("The number of kites equals ", "the number of oaks plus 4. ", ...). Which fragments is a
+matter of integers, which numpy computes for a batch at once; `lines` joins their text.
 
 Shapes: B items, n operations, S sentences (n + 1 and the most distractors).
 """
@@ -10,28 +13,102 @@ Shapes: B items, n operations, S sentences (n + 1 and the most distractors).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ..core.arithmetic import apply
-from ..core.methods import Method
-from ..tasks.sampling import Batch, SamplerConfig, alias_table, nouns
-from .lines import Bank, Rows, frame_of, plain_lines
+from ..core.methods import AnswerOnly, Composed, Explicit, Implicit, Method
+from ..surfaces import Surface, english, get_surface, terse
+from ..tasks import Chain
+from ..tasks.names import alias_table, nouns
+from ..tasks.sampling import ProblemBatch, SamplerConfig
+from .lines import Bank, Rows, frame_of, record_lines
 
 MAX_CODE = 1 << 62
-"""Fragments are numbered by int64: moduli and constants that need more have no fast path."""
-
-_WORDS = {"+": "plus", "-": "minus", "*": "times"}
+"""Fragments are numbered by int64; moduli and constants that need more have no fast path."""
 
 
-def supports(config: SamplerConfig, order: str) -> bool:
-    """Whether there is a fast path for these problems in this order."""
+class Fragments(NamedTuple):
+    """The pieces that a surface writes forward traces of chains with."""
+
+    subject: str
+    """A sentence of the prompt, up to its value; ``{}`` is the name."""
+    constant: str
+    """The rest of a sentence that gives a constant."""
+    relation: str
+    """The rest of a sentence that gives an operation: the name, and the operation from `operations`."""
+    operations: dict[str, str]
+    """Operator -> how the prompt writes it."""
+    question: str
+    open: str
+    close: str
+    stop: str
+    """What ends a step."""
+    answer: str
+    aliases: bool
+    """Whether a step defines an alias, and refers by aliases."""
+
+
+_FRAGMENTS: dict[Surface, Fragments] = {
+    english: Fragments(
+        subject="The number of {} equals ",
+        constant="{}. ",
+        relation="the number of {}{}. ",
+        operations={"+": "plus", "-": "minus", "*": "times"},
+        question="What is the number of {}?",
+        open="(",
+        close=")",
+        stop=". ",
+        answer="Answer: {}.",
+        aliases=True,
+    ),
+    terse: Fragments(
+        subject="{} = ",
+        constant="{} . ",
+        relation="{}{} . ",
+        operations={"+": "+", "-": "-", "*": "*"},
+        question="? {}",
+        open="( ",
+        close=" )",
+        stop=" . ",
+        answer="answer {} .",
+        aliases=False,
+    ),
+}
+"""The surfaces that have a fast path."""
+
+
+def supports(config: SamplerConfig, method: Method, surface: str, order: str) -> bool:
+    """Whether this combination has a fast path."""
     largest = config.modulus + len(nouns())
     pieces = len(config.operators) * config.number_range
-    return config.task == "chain" and order == "forward" and 8 * largest * (config.n_ops + pieces) < MAX_CODE
+    return (
+        type(config.space) is Chain
+        and type(method) in _COMPLETIONS
+        and get_surface(surface) in _FRAGMENTS
+        and order == "forward"
+        and 8 * largest * (config.n_ops + pieces) < MAX_CODE
+    )
 
 
-def _values(batch: Batch) -> np.ndarray:
+class FastWriter:
+    """Writes records of the problems of one configuration by several methods. Each must be supported."""
+
+    def __init__(self, config: SamplerConfig, methods: Sequence[Method], surface: str, split: str) -> None:
+        fragments = _FRAGMENTS[get_surface(surface)]
+        self._frames = [frame_of(config, method, surface, split) for method in methods]
+        self._prompts = _Prompts(config, fragments)
+        self._completions = [_COMPLETIONS[type(method)](config, method, fragments) for method in methods]
+
+    def blocks(self, batch: ProblemBatch) -> Iterator[list[bytes]]:
+        """As `exact.Writer`."""
+        values = _values(batch)
+        completions = [part.rows(batch, values) for part in self._completions]
+        return record_lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
+
+
+def _values(batch: ProblemBatch) -> np.ndarray:
     """(n_ops + 1, B) the residue of each quantity."""
     m, symbols = batch.config.modulus, batch.config.operators
     op, constant = batch.op.T, batch.constant.T
@@ -46,47 +123,22 @@ def _values(batch: Batch) -> np.ndarray:
     return values
 
 
-class FastWriter:
-    """Lines of the problems of one configuration, for several formats at once. Requires `supports`."""
-
-    def __init__(
-        self,
-        config: SamplerConfig,
-        formats: Sequence[Method],
-        surface: str,
-        split: str,
-    ) -> None:
-        self._frames = [frame_of(config, fmt, surface, split) for fmt in formats]
-        self._prompts = _Prompts(config, surface)
-        self._completions = [_Completions(config, fmt, surface) for fmt in formats]
-
-    def blocks(self, batch: Batch) -> Iterator[list[bytes]]:
-        """The records of some rows after the other, as JSON Lines: for each format, a block."""
-        values = _values(batch)
-        completions = [part.rows(batch, values) for part in self._completions]
-        return plain_lines(self._frames, batch, values[-1], self._prompts.rows(batch), completions)
-
-
 class _Operations:
-    """An operation and its constant as one number, and the texts of both."""
+    """An operation and its constant as one number, and their texts."""
 
     def __init__(self, config: SamplerConfig) -> None:
         self._operators, self._range, self._modulus = config.operators, config.number_range, config.modulus
         self.size = len(config.operators) * config.number_range
 
-    def codes(self, batch: Batch) -> np.ndarray:
+    def codes(self, batch: ProblemBatch) -> np.ndarray:
         """(B, n_ops)"""
         return batch.op[:, 1:] * self._range + batch.constant[:, 1:]
 
-    def piece(self, code: int) -> str:
-        """`` + 4``"""
+    def text(self, code: int, symbols: dict[str, str] | None = None) -> str:
+        """`` + 4``, or with other symbols `` plus 4``."""
         op, constant = divmod(code, self._range)
-        return f" {self._operators[op]} {constant}"
-
-    def words(self, code: int) -> str:
-        """`` plus 4``"""
-        op, constant = divmod(code, self._range)
-        return f" {_WORDS[self._operators[op]]} {constant}"
+        symbol = self._operators[op]
+        return f" {symbols[symbol] if symbols else symbol} {constant}"
 
     def result(self, value: int, code: int) -> int:
         op, constant = divmod(code, self._range)
@@ -94,110 +146,114 @@ class _Operations:
 
 
 class _Prompts:
-    """Prompts: two fragments a sentence and one for the question."""
+    """Prompts: two fragments for each sentence and one for the question."""
 
-    def __init__(self, config: SamplerConfig, surface: str) -> None:
+    def __init__(self, config: SamplerConfig, fragments: Fragments) -> None:
         names, operations, bank = nouns(), _Operations(config), Bank()
         self._bank, self._operations, size = bank, operations, operations.size
-        if surface == "english":
-            subject, given, question = "The number of {} equals ", "{}. ", "What is the number of {}?"
-            relation, words = "the number of {}{}. ", operations.words
-        else:
-            subject, given, question = "{} = ", "{} . ", "? {}"
-            relation, words = "{}{} . ", operations.piece
-        self._subject = bank.add(len(names), lambda i: subject.format(names[i]))
-        self._given = bank.add(config.number_range, given.format)
-        self._question = bank.add(len(names), lambda i: question.format(names[i]))
-        self._relation = bank.add(len(names) * size, lambda i: relation.format(names[i // size], words(i % size)))
+        self._subject = bank.add(len(names), lambda i: fragments.subject.format(names[i]))
+        self._constant = bank.add(config.number_range, fragments.constant.format)
+        self._question = bank.add(len(names), lambda i: fragments.question.format(names[i]))
+        self._relation = bank.add(
+            len(names) * size,
+            lambda i: fragments.relation.format(names[i // size], operations.text(i % size, fragments.operations)),
+        )
 
-    def rows(self, batch: Batch) -> Rows:
+    def rows(self, batch: ProblemBatch) -> Rows:
         n, name = batch.config.n_ops, batch.name
         subject = name + self._subject
         rest = np.empty_like(subject)
-        rest[:, 0] = batch.constant[:, 0] + self._given
+        rest[:, 0] = batch.constant[:, 0] + self._constant
         rest[:, 1 : n + 1] = name[:, :n] * self._operations.size + self._operations.codes(batch) + self._relation
-        rest[:, n + 1 :] = batch.distractor_constant + self._given
+        rest[:, n + 1 :] = batch.distractor_constant + self._constant
         sentences = subject.shape[1]
-        places = batch.sentence + (np.arange(len(subject)) * sentences)[:, None]
+        order = batch.sentence + (np.arange(len(subject)) * sentences)[:, None]
         codes = np.empty((len(subject), 2 * sentences + 1), dtype=np.int64)
-        codes[:, 0:-1:2] = subject.ravel().take(places)
-        codes[:, 1:-1:2] = rest.ravel().take(places)
+        codes[:, 0:-1:2] = subject.ravel().take(order)
+        codes[:, 1:-1:2] = rest.ravel().take(order)
         codes[:, -1] = name[:, n] + self._question
-        told = 2 * (n + 1 + batch.distractors)
-        said = np.arange(2 * sentences + 1) < told[:, None]
-        said[:, -1] = True
-        return Rows(self._bank, codes[said], np.cumsum(told + 1))
+        used = 2 * (n + 1 + batch.distractors)
+        kept = np.arange(2 * sentences + 1) < used[:, None]
+        kept[:, -1] = True
+        return Rows(self._bank, codes[kept], np.cumsum(used + 1))
 
 
 class _Completions:
-    """Completions in one format: the start, then a group of k operations after the other, then the answer."""
+    """Completions by one method: rows of as many fragments each. A subclass writes the steps."""
 
-    def __init__(self, config: SamplerConfig, fmt: Method, surface: str) -> None:
-        self.fmt = fmt
-        self._operations, self._times = _Operations(config), config.operators.find("*")
-        self._bank, self._aliased = Bank(), surface == "english" and fmt.NAME != "implicit"
-        add, m, names, aliases = self._bank.add, config.modulus, nouns(), alias_table()
-        size, piece, result = self._operations.size, self._operations.piece, self._operations.result
-        opening, closing, stop, answer = ("(", ")", ". ", "Answer: {}.")
-        if surface == "terse":
-            opening, closing, stop, answer = ("( ", " )", " . ", "answer {} .")
+    def __init__(self, config: SamplerConfig, method: Method, fragments: Fragments) -> None:
+        self.bank, self.fragments, self.modulus = Bank(), fragments, config.modulus
+        self._answer = self.bank.add(config.modulus, fragments.answer.format)
 
-        self._answer = add(m, answer.format)
-        self._result = add(m, lambda v: f" = {v}{stop}")
-        self._modulus = m
-        self._group = min(fmt.k, config.n_ops) if fmt.NAME in ("explicit", "composed") else 0
-        if not self._group:
-            self._name = add(len(names), names.__getitem__)
-            return
+    def steps(self, batch: ProblemBatch, values: np.ndarray) -> list[np.ndarray]:
+        """The fragments of the steps, each (B,). values: (n_ops + 1, B)."""
+        return []
 
-        refs = aliases if self._aliased else names
-        self._refs = len(refs)
-        self._name = add(len(names), lambda i: f"Define {names[i]} as " if self._aliased else names[i])
-        self._alias = add(len(aliases), lambda i: f"{aliases[i]}; so {aliases[i]}")
-        self._given = add(config.number_range, lambda c: f" = {c}{stop}" if c < m else f" = {c} = {c % m}{stop}")
-        # A group of one operation takes fewer fragments, for speed alone.
-        self._symbols = self._values = 0
-        if self._group == 1 or config.n_ops % self._group == 1:
-            self._symbols = add(len(refs) * size, lambda i: f" = {refs[i // size]}{piece(i % size)}")
-            self._values = add(
-                m * size, lambda i: f" = {i // size}{piece(i % size)} = {result(i // size, i % size)}{stop}"
-            )
-        # Parentheses open before the first operand: at most one for two operations.
-        most = self._group // 2 + 1
-        if self._group > 1:
-            self._open_ref = add(most * len(refs), lambda i: f" = {opening * (i // len(refs))}{refs[i % len(refs)]}")
-            self._open_value = add(most * m, lambda i: f" = {opening * (i // m)}{i % m}")
-            self._piece = add(2 * size, lambda i: f"{closing * (i // size)}{piece(i % size)}")
-
-    def rows(self, batch: Batch, values: np.ndarray) -> Rows:
-        """values: (n_ops + 1, B)."""
-        n = batch.config.n_ops
-        name, columns = batch.name.T, []
-        if self.fmt.NAME == "implicit":
-            for end in (*range(0, n, self.fmt.k), n):
-                columns += [name[end] + self._name, values[end] + self._result]
-        elif self._group:
-            columns = self._stepwise(batch, values)
-        columns.append(values[n] + self._answer)
+    def rows(self, batch: ProblemBatch, values: np.ndarray) -> Rows:
+        columns = [*self.steps(batch, values), values[-1] + self._answer]
         width = len(columns)
         ends = np.arange(width, width * (len(batch.index) + 1), width)
-        return Rows(self._bank, np.stack(columns, axis=1).ravel(), ends)
+        return Rows(self.bank, np.stack(columns, axis=1).ravel(), ends)
 
-    def _stepwise(self, batch: Batch, values: np.ndarray) -> list[np.ndarray]:
-        """The fragments of explicit and composed steps, each (B,)."""
-        n, k, size = batch.config.n_ops, self._group, self._operations.size
+
+class _Results(_Completions):
+    """Steps that show results alone."""
+
+    def __init__(self, config: SamplerConfig, method: Method, fragments: Fragments) -> None:
+        super().__init__(config, method, fragments)
+        self._k = method.k
+        self._name = self.bank.add(len(nouns()), nouns().__getitem__)
+        self._result = self.bank.add(config.modulus, lambda v: f" = {v}{fragments.stop}")
+
+    def steps(self, batch: ProblemBatch, values: np.ndarray) -> list[np.ndarray]:
+        n, columns = batch.config.n_ops, []
+        for end in (*range(0, n, self._k), n):
+            columns += [batch.name[:, end] + self._name, values[end] + self._result]
+        return columns
+
+
+class _Expressions(_Completions):
+    """Steps that show an expression of k operations: with symbols, with values, the result."""
+
+    def __init__(self, config: SamplerConfig, method: Method, fragments: Fragments) -> None:
+        super().__init__(config, method, fragments)
+        self._operations, self._times = _Operations(config), config.operators.find("*")
+        self._k = min(method.k, config.n_ops)
+        add, m, names, aliases, stop = self.bank.add, config.modulus, nouns(), alias_table(), fragments.stop
+        size, text, result = self._operations.size, self._operations.text, self._operations.result
+        refs = aliases if fragments.aliases else names
+        self._refs = len(refs)
+        self._name = add(len(names), lambda i: f"Define {names[i]} as " if fragments.aliases else names[i])
+        self._alias = add(len(aliases), lambda i: f"{aliases[i]}; so {aliases[i]}")
+        self._start = add(config.number_range, lambda c: f" = {c}{stop}" if c < m else f" = {c} = {c % m}{stop}")
+        self._result = add(m, lambda v: f" = {v}{stop}")
+        self._symbols = self._values = 0
+        if self._k == 1 or config.n_ops % self._k == 1:  # A step of one operation takes fewer fragments.
+            self._symbols = add(len(refs) * size, lambda i: f" = {refs[i // size]}{text(i % size)}")
+            self._values = add(
+                m * size, lambda i: f" = {i // size}{text(i % size)} = {result(i // size, i % size)}{stop}"
+            )
+        most = self._k // 2 + 1  # Parentheses open before the first operand, at most one for two operations.
+        if self._k > 1:
+            opened = fragments.open
+            self._open_ref = add(most * len(refs), lambda i: f" = {opened * (i // len(refs))}{refs[i % len(refs)]}")
+            self._open_value = add(most * m, lambda i: f" = {opened * (i // m)}{i % m}")
+            self._piece = add(2 * size, lambda i: f"{fragments.close * (i // size)}{text(i % size)}")
+
+    def steps(self, batch: ProblemBatch, values: np.ndarray) -> list[np.ndarray]:
+        n, k, size = batch.config.n_ops, self._k, self._operations.size
         name, alias = batch.name.T, batch.alias.T
-        ref = alias if self._aliased else name
+        ref = alias if self.fragments.aliases else name
         operation, times = self._operations.codes(batch).T, batch.op.T[1:] == self._times
         columns = []
 
         def subject(end: int) -> None:
             columns.append(name[end] + self._name)
-            if self._aliased:
+            if self.fragments.aliases:
                 columns.append(alias[end] + self._alias)
 
         subject(0)
-        columns.append(batch.constant[:, 0] + self._given)
+        columns.append(batch.constant[:, 0] + self._start)
         for start in range(0, n, k):
             end = min(start + k, n)
             subject(end)
@@ -205,12 +261,21 @@ class _Completions:
                 columns.append(ref[start] * size + operation[start] + self._symbols)
                 columns.append(values[start] * size + operation[start] + self._values)
                 continue
-            # What is written so far is wrapped where a product takes a sum as its left operand.
+            # The expression so far is put in parentheses where a product takes a sum as its left operand.
             wraps = np.zeros((end - start, len(batch.index)), dtype=np.int64)
             wraps[1:] = times[start + 1 : end] & ~times[start : end - 1]
             opened = wraps.sum(axis=0)
             pieces = list(wraps * size + operation[start:end] + self._piece)
             columns += [opened * self._refs + ref[start] + self._open_ref, *pieces]
-            columns += [opened * self._modulus + values[start] + self._open_value, *pieces]
+            columns += [opened * self.modulus + values[start] + self._open_value, *pieces]
             columns.append(values[end] + self._result)
         return columns
+
+
+_COMPLETIONS: dict[type[Method], type[_Completions]] = {
+    Explicit: _Expressions,
+    Composed: _Expressions,
+    Implicit: _Results,
+    AnswerOnly: _Completions,
+}
+"""The methods that have a fast path, exactly these classes: a subclass may write other steps."""

@@ -1,8 +1,8 @@
-"""Lines of records, put together from fragments of text: each line is a frame around rows of fragments.
+"""Lines of records, joined from fragments of text: each line is a frame around rows of fragments.
 
-A fragment ("The number of kites equals ", "the number of oaks plus 4. ") is made once and kept in a bank, by number; a
-text is a row of such numbers. `make_record` says what a record is; `fastpath` which fragments make up its texts.
-
+A fragment ("The number of kites equals ", "the number of oaks plus 4. ") is written once and kept in a bank under a
+number. A text is a row of such numbers. `records.schema.make_record` defines what a record is; `fast` chooses the
+fragments.
 """
 
 from __future__ import annotations
@@ -17,50 +17,51 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.methods import Method
-from ..records.chat import system_message
-from ..tasks.sampling import Batch, SamplerConfig
+from ..surfaces import get_surface
+from ..tasks.sampling import ProblemBatch, SamplerConfig
 
 MAX_TABLE = 1 << 17
-"""Fragments that a bank keeps, some 10 MB of text; a larger bank makes those of each batch anew."""
+"""Fragments that a bank keeps, about 10 MB of text; a larger bank writes those of each batch anew."""
 BLOCK = 64
-"""Records whose texts exist at a time: as many as stay in the processor's cache."""
+"""Records whose texts exist at a time: they fit in the processor's cache."""
+_ID_DIGITS = 16
 
 
 class Bank:
-    """Fragments of text, numbered. Tables are added first; then `table` may be called."""
+    """Fragments of text, numbered. All tables are added before `table` is called."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._makers: list[Callable[[int], str]] = []
+        self._writers: list[Callable[[int], str]] = []
         self.size = 0
 
-    def add(self, size: int, make: Callable[[int], str]) -> int:
-        """Add fragments ``make(0), ..., make(size - 1)``; returns the number of the first."""
+    def add(self, size: int, write: Callable[[int], str]) -> int:
+        """Add the fragments ``write(0), ..., write(size - 1)``; returns the number of the first."""
         start = self.size
         self._starts.append(start)
-        self._makers.append(make)
+        self._writers.append(write)
         self.size += size
         return start
 
-    def _make(self, codes: np.ndarray) -> np.ndarray:
+    def _write(self, codes: np.ndarray) -> np.ndarray:
         tables = np.searchsorted(self._starts, codes, side="right") - 1
         texts = np.empty(len(codes), dtype=object)
         texts[:] = [
-            self._makers[table](code - self._starts[table])
+            self._writers[table](code - self._starts[table])
             for table, code in zip(tables.tolist(), codes.tolist(), strict=True)
         ]
         return texts
 
     def table(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fragments as an array of texts, and the places in it of these codes."""
+        """An array of texts, and the index in it of each of these codes."""
         if self.size <= MAX_TABLE:
             return self._all, codes
-        distinct, places = np.unique(codes, return_inverse=True)
-        return self._make(distinct), places
+        distinct, indices = np.unique(codes, return_inverse=True)
+        return self._write(distinct), indices
 
     @cached_property
     def _all(self) -> np.ndarray:
-        return self._make(np.arange(self.size))
+        return self._write(np.arange(self.size))
 
 
 class Rows(NamedTuple):
@@ -70,13 +71,13 @@ class Rows(NamedTuple):
     codes: np.ndarray
     """The fragments of all texts, one after the other."""
     ends: np.ndarray
-    """(B,) where each text's fragments end."""
+    """(B,) where the fragments of each text end."""
 
 
 class Frame(NamedTuple):
-    """What the lines of one format share: the text before each of the parts that differ, keys in alphabetical order.
+    """What the lines of one format share: the text before each part that differs, keys in alphabetical order.
 
-    Names, numbers and the words of both surfaces need no escaping, so that the parts are their own JSON.
+    The parts are names, numbers and words that need no escaping in JSON.
     """
 
     before_answer: str
@@ -90,16 +91,16 @@ class Frame(NamedTuple):
     end: str
 
 
-def frame_of(config: SamplerConfig, fmt: Method, surface: str, split: str) -> Frame:
+def frame_of(config: SamplerConfig, method: Method, surface: str, split: str) -> Frame:
     """The frame of records in forward order."""
     m, n = config.modulus, config.n_ops
-    system = json.dumps(system_message(m, surface))
+    system = json.dumps(get_surface(surface).system_message(m))
     return Frame(
         before_answer='{"answer":"',
         before_completion='","completion":"',
-        before_id=f'","format":"{fmt.NAME}",',
+        before_id=f'","format":"{method.NAME}",',
         before_index='"index":',
-        before_user=f',"k":{fmt.granularity(n)},"messages":[{{"content":{system},"role":"system"}},{{"content":"',
+        before_user=f',"k":{method.granularity(n)},"messages":[{{"content":{system},"role":"system"}},{{"content":"',
         before_assistant='","role":"user"},{"content":"',
         before_prompt=f'","role":"assistant"}}],"modulus":{m},"n_ops":{n},"order":"forward","prompt":"',
         before_structure=f'","split":"{split}","structure":"',
@@ -107,13 +108,10 @@ def frame_of(config: SamplerConfig, fmt: Method, surface: str, split: str) -> Fr
     )
 
 
-ID_BEFORE, ID_DIGITS, ID_AFTER = '"id":"', 16, '",'
-
-
-def plain_lines(
-    frames: Sequence[Frame], batch: Batch, answers: np.ndarray, prompts: Rows, completions: Sequence[Rows]
+def record_lines(
+    frames: Sequence[Frame], batch: ProblemBatch, answers: np.ndarray, prompts: Rows, completions: Sequence[Rows]
 ) -> Iterator[list[bytes]]:
-    """The lines of a batch, some rows after the other: for each frame and its completions, a block.
+    """The lines of a batch, `BLOCK` rows at a time: a block of lines for each frame and its completions.
 
     answers: (B,) residues.
     """
@@ -126,17 +124,17 @@ def plain_lines(
 
 
 def _texts(rows: Rows) -> Callable[[slice], list[str]]:
-    """What gives some of the texts, few at a time, which stay in the processor's cache."""
+    """A function that joins the texts of a few rows."""
     table, codes = rows.bank.table(rows.codes)
-    places, join = [0, *rows.ends.tolist()], "".join
+    ends, join = [0, *rows.ends.tolist()], "".join
 
-    def some(part: slice) -> list[str]:
-        bounds = places[part.start : part.stop + 1]
+    def join_rows(part: slice) -> list[str]:
+        bounds = ends[part.start : part.stop + 1]
         first = bounds[0]
-        flat = table.take(codes[first : bounds[-1]]).tolist()
-        return [join(flat[low - first : high - first]) for low, high in pairwise(bounds)]
+        fragments = table.take(codes[first : bounds[-1]]).tolist()
+        return [join(fragments[low - first : high - first]) for low, high in pairwise(bounds)]
 
-    return some
+    return join_rows
 
 
 def _block(
@@ -160,5 +158,5 @@ def _block(
             f"{before_structure}{structure}{end}"
         )
         digest = sha256(f"{head}{tail}".encode()).hexdigest()
-        parts += (head, ID_BEFORE, digest[:ID_DIGITS], ID_AFTER, tail, "\n")
+        parts += (head, '"id":"', digest[:_ID_DIGITS], '",', tail, "\n")
     return "".join(parts).encode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ..tasks.sampling import nouns
+from ..tasks.names import nouns
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SYMBOLS = ("mod", "=", ".", "?", "+", "-", "*", "(", ")", "answer")

@@ -1,6 +1,6 @@
-"""The one builder of messages and prompts, for SFT, RLVR, evaluation and exports (FORMATS.md 6).
+"""The one builder of messages and prompts, for SFT, RLVR, evaluation and exports.
 
-A model with a chat template gets it; a model without one gets the **plain layout**:
+A model with a chat template gets it. A model without one gets the **plain layout**:
 
     <system>\n<prompt>\n<completion>
 
@@ -15,36 +15,26 @@ from typing import Any
 from ..core.compress import compress
 from ..core.orders import ORDERS
 from ..core.problem import Problem
-from ..surfaces import get_surface
+from ..surfaces import SURFACES, get_surface
 
 Message = dict[str, str]
 
 
-def system_message(modulus: int, surface: str) -> str:
-    """What a model is told before a problem: the modulus, and in `english` what to write."""
-    if surface == "terse":
-        return f"mod {modulus} ."
-    return (
-        f"All quantities are integers modulo {modulus}: the result of every operation is reduced to 0..{modulus - 1}. "
-        "Reason step by step and end with 'Answer: <value>.'"
-    )
-
-
 def prompt_messages(prompt: str, modulus: int, surface: str) -> list[Message]:
-    """The system and user turns."""
+    """The system and user turns. Raises `ValueError` for an unknown surface."""
     return [
-        {"role": "system", "content": system_message(modulus, surface)},
+        {"role": "system", "content": get_surface(surface).system_message(modulus)},
         {"role": "user", "content": prompt},
     ]
 
 
 def messages(prompt: str, completion: str, modulus: int, surface: str) -> list[Message]:
-    """All three turns."""
+    """The system, user and assistant turns."""
     return [*prompt_messages(prompt, modulus, surface), {"role": "assistant", "content": completion}]
 
 
 def prompt_ids(tokenizer: Any, turns: list[Message]) -> list[int]:
-    """Token ids of the turns up to where the assistant begins. Raises `ValueError` as `require_known` does."""
+    """Token ids of the turns, up to where the assistant's begins. Raises `ValueError` as `require_known` does."""
     if tokenizer.chat_template:
         ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
     else:
@@ -56,7 +46,7 @@ def prompt_ids(tokenizer: Any, turns: list[Message]) -> list[int]:
 
 
 def completion_ids(tokenizer: Any, completion: str) -> list[int]:
-    """Token ids of the assistant's turn, the end-of-sequence token last, so that stopping is learnt.
+    """Token ids of the assistant's turn, with the end-of-sequence token last, so that a model learns to stop.
 
     Raises `ValueError` for a tokenizer without an end-of-sequence token.
     """
@@ -66,7 +56,7 @@ def completion_ids(tokenizer: Any, completion: str) -> list[int]:
 
 
 def require_known(tokenizer: Any, ids: list[int]) -> None:
-    """Raises `ValueError` where text became unknown tokens, of which nothing is learnt and nothing is said."""
+    """Raises `ValueError` where text became unknown tokens: a model can learn nothing from them."""
     if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
         raise ValueError(
             "the tokenizer does not know this text; the bundled models speak --surface terse with a modulus up to 100"
@@ -74,18 +64,21 @@ def require_known(tokenizer: Any, ids: list[int]) -> None:
 
 
 def surface_of(tokenizer: Any) -> str:
-    """The surface that a tokenizer is made for: `terse` where it has no token for what `english` writes."""
-    ids = tokenizer("Define kites as QB; so QB = 3.", add_special_tokens=False).input_ids
-    return "terse" if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids else "english"
+    """The first surface that a tokenizer can write without unknown tokens; `english` where there is none."""
+    for name, surface in SURFACES.items():
+        ids = tokenizer(surface.VOCABULARY_SAMPLE, add_special_tokens=False).input_ids
+        if tokenizer.unk_token_id is None or tokenizer.unk_token_id not in ids:
+            return name
+    return "english"
 
 
 def token_budget(tokenizer: Any, problems: Iterable[tuple[Problem, str]], orders: Sequence[str] = ()) -> int:
-    """1.25 x the longest explicit gold completion of these (problem, surface), in tokens, + 16."""
+    """The token limit of a completion: 1.25 x the longest explicit gold completion of these (problem, surface) in
+    tokens, + 16. `orders` are those in which gold completions are written; none named: all that a problem has."""
     longest = 0
     for problem, surface in problems:
         render = get_surface(surface).render
         for order in orders or ORDERS:
-            if ORDERS[order].chains_only and not problem.is_chain:
-                continue
-            longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", order)))))
+            if problem.is_chain or not ORDERS[order].chains_only:
+                longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", order)))))
     return longest * 5 // 4 + 16

@@ -74,8 +74,9 @@ class _SFTExperiment:
     def _check_structures(self, spec: StudySpec, most: int) -> None:
         """Raises `ValueError` where a length has fewer structures than `most` examples take."""
         for n in self.n_ops:
-            structures = SamplerConfig(n_ops=n, modulus=spec.modulus, number_range=spec.number_range).chain_structures
-            if most // len(self.n_ops) > structures:
+            config = SamplerConfig(n_ops=n, modulus=spec.modulus, number_range=spec.number_range)
+            structures = config.space.count_structures(config)
+            if structures is not None and most // len(self.n_ops) > structures:
                 raise ValueError(f"{most} examples of n_ops {self.n_ops}: n_ops={n} has {structures} structures in all")
 
     def _shared(self, spec: StudySpec, most: int, model: str = "") -> dict[str, Any]:

@@ -26,7 +26,8 @@ from ..evaluation.evaluate import (
 from ..evaluation.memorization import old_answers
 from ..models.loading import load
 from ..records.schema import Record, make_record
-from ..tasks.sampling import SamplerConfig, nouns
+from ..tasks.names import nouns
+from ..tasks.sampling import SamplerConfig
 from ..train.config import OptimizerConfig, SFTConfig
 from ..train.sft import SFTResult, fine_tune
 from .cells import Cell, SFTCell

@@ -1,10 +1,10 @@
-"""Surface `english`: sentences that another program reads and writes too (FORMATS.md 3), exact to the space.
+"""Surface `english`: sentences, exact to the space, since other programs read and write them too (docs/formats.md).
 
     The number of kites equals 3. The number of drums equals the number of kites plus 4. What is the number of drums?
     Define kites as QB; so QB = 3. Define drums as MX; so MX = QB + 4 = 3 + 4 = 7. Answer: 7.
 
-A trace in which every step shows the result alone is written with names (``kites = 3. drums = 7. Answer: 7.``); any
-other one defines a two-letter alias for each quantity where it first needs one, in backward traces after its first use.
+A trace whose steps all show one side is written with names (``kites = 3. drums = 7. Answer: 7.``). Any other trace
+defines a two-letter alias for each quantity. A backward trace uses an alias before the sentence that defines it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from ..core.trace import Step, Trace
 from .expressions import NUMBERS, explicit_step, read_sides, write
 
 NAME = "english"
+VOCABULARY_SAMPLE = "Define kites as QB; so QB = 3."
 
 _WORDS = {"+": "plus", "-": "minus", "*": "times"}
 _SYMBOLS = {word: op for op, word in _WORDS.items()}
 _NUMBER = r"(0|[1-9][0-9]{0,17})"
 _NAME = r"[^\W\d_](?:[^.;=?]*[^\W\d_])?"
-# Each name ends at the first word that can end it (an atomic group goes no further), so that reading stays linear.
+# A name ends at the first word that can end it. The atomic groups never look further, so reading is linear.
 _SENTENCE = re.compile(
     rf"The number of (?>([^.;=?]+?) equals )(?:{_NUMBER}|"
     rf"the number of (?>([^.;=?]+?) (plus|minus|times) )(?:{_NUMBER}|the number of ([^.;=?]+)))\. "
@@ -39,7 +40,7 @@ _TOKEN = re.compile(r"[0-9]+|[A-Za-z]+|[-+*=()]")
 
 
 def _equation(subject: str, word: str) -> re.Pattern[str]:
-    """``subject = side = side ...``, where a reference is a `word`. Possessive, so that no text makes it go back."""
+    """``subject = side = side ...``, where a reference is a `word`. Possessive quantifiers rule out backtracking."""
     chunk = rf"(?:[0-9]*+\()*+(?:[0-9]++(?:{word})?+|{word})\)*+"
     return re.compile(rf"({subject}) = ({chunk}(?: [-+*=] {chunk})*+)")
 
@@ -50,13 +51,21 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CLAIM = re.compile(r"Answer:[^\S\n]*([^\s.]*)")
 
 
+def system_message(modulus: int) -> str:
+    """The modulus, and how to end."""
+    return (
+        f"All quantities are integers modulo {modulus}: the result of every operation is reduced to 0..{modulus - 1}. "
+        "Reason step by step and end with 'Answer: <value>.'"
+    )
+
+
 def looks_like(text: str) -> bool:
-    """Whether a solution text is meant to be in this surface."""
+    """Whether a solution text has an answer line or a definition of this surface."""
     return "Answer:" in text or text.startswith("Define ")
 
 
 def render_problem(problem: Problem) -> str:
-    """The prompt text: the sentences, then the question."""
+    """The sentences, then the question."""
     parts = []
     for name, definition in problem.definitions.items():
         if isinstance(definition, BinOp):
@@ -69,24 +78,24 @@ def render_problem(problem: Problem) -> str:
 
 
 def parse_problem(text: str, modulus: int) -> Problem:
-    """The problem that a prompt text states. Raises `ValueError` naming the part that cannot be read."""
+    """The problem that a prompt states. Raises `ValueError` naming the part that cannot be read."""
     text = text.strip()
     definitions: dict[str, Expr] = {}
-    place = 0
-    while match := _SENTENCE.match(text, place):
+    position = 0
+    while match := _SENTENCE.match(text, position):
         name, constant, left, word, number, right = match.groups()
         if name in definitions:
-            raise ValueError(f"the number of {name} is given twice")
+            raise ValueError(f"the number of {name} is defined twice")
         definitions[name] = int(constant) if constant else BinOp(_SYMBOLS[word], left, int(number) if number else right)
-        place = match.end()
-    question = _QUESTION.fullmatch(text, place)
+        position = match.end()
+    question = _QUESTION.fullmatch(text, position)
     if not question:
-        raise ValueError(f"cannot read the problem at {text[place : place + 60]!r}")
+        raise ValueError(f"cannot read the problem at {text[position : position + 60]!r}")
     return Problem(modulus, definitions, question[1])
 
 
 def make_aliases(trace: Trace) -> dict[str, str]:
-    """Distinct aliases for the quantities of a trace, drawn by a hash of the trace itself.
+    """Distinct aliases for the quantities of a trace, drawn from a hash of its steps.
 
     Raises `ValueError` for a trace of more quantities than there are pairs of letters.
     """
@@ -108,7 +117,7 @@ def _write(expression: Expr, reference: Callable[[str], str]) -> str:
 
 
 def render(trace: Trace, aliases: Mapping[str, str] | None = None) -> str:
-    """The solution text. `aliases` (name -> two upper-case letters) are drawn from the trace where none are given."""
+    """The solution text. Without `aliases` (name -> two upper-case letters), `make_aliases` draws them."""
     parts = []
     if all(len(step.sides) == 1 for step in trace.steps):
         parts = [f"{step.name} = {_write(step.sides[0], str)}" for step in trace.steps]
@@ -124,9 +133,9 @@ def render(trace: Trace, aliases: Mapping[str, str] | None = None) -> str:
 
 
 def parse(text: str) -> Trace:
-    """What a solution text says; never raises. A sentence that cannot be read is a step with a fault.
+    """What a solution text claims. Raises nothing: a sentence that cannot be read is a step with a fault.
 
-    The final answer counts where it is a sentence of its own and the last one; any other claim must agree with it.
+    The final answer must be the last sentence, on its own; any other answer in the text must agree with it.
     """
     sentences, final, fault = _split(text)
     return Trace(_parse_steps(sentences), final, fault)
@@ -138,7 +147,7 @@ def sentences(text: str) -> list[str]:
 
 
 def _split(text: str) -> tuple[list[str], str | None, str | None]:
-    """The sentences that are steps, the final answer and what is wrong with it."""
+    """The sentences that are steps, the final answer, and its fault as a piece of text."""
     text = text.strip()
     body, claim, final = text.rpartition("Answer: ")
     if not claim:
@@ -155,7 +164,7 @@ def _split(text: str) -> tuple[list[str], str | None, str | None]:
 
 
 class _Aliases:
-    """Which quantity an alias stands for, at the place in the text that has been reached."""
+    """Which quantity an alias stands for, at the sentence that is being read."""
 
     __slots__ = ("_later", "_sentences", "defined", "names")
 
@@ -166,7 +175,7 @@ class _Aliases:
         self._later: dict[str, str] | None = None  # alias -> name, first definition anywhere in the text
 
     def resolve(self, token: str) -> str:
-        """The name behind an alias, which a later sentence may define; one that none defines stands for itself."""
+        """The name behind an alias. A later sentence may define it; an alias that none defines stands for itself."""
         if token in self.names:
             return self.names[token]
         if self._later is None:
@@ -194,7 +203,7 @@ def _parse_steps(sentences: list[str]) -> tuple[Step, ...]:
                     defined.add(name)
                     continue
                 except KeyError:
-                    pass  # The general way to read it follows.
+                    pass  # Read by `_parse_step` below.
         append(_parse_step(sentence, aliases))
     return tuple(steps)
 

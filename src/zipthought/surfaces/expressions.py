@@ -1,8 +1,8 @@
 """Expressions as tokens: the part that `english` and `terse` share.
 
-Parentheses are minimal and left-associative. A coefficient stands directly before what it scales: ``2 x``, ``2 ( x + 4
-)``; the coefficient 1 is not written, so that a parenthesised group which opens a side and is not multiplied reads as
-scaled by 1 (FORMATS.md 3, "backward": ``(3) + 8``).
+Parentheses are minimal and left-associative. A coefficient stands directly before the term that it scales: ``2 x``,
+``2 ( x + 4 )``. The coefficient 1 is not written. A group in parentheses that opens a side and is not multiplied is
+therefore read as scaled by 1, as backward traces write it: ``(3) + 8``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..core.arithmetic import SCALE, BinOp, Expr
 from ..core.trace import Step
 
 NUMBERS = {str(number): number for number in range(1000)}
-"""The numbers that nearly every text consists of, ready."""
+"""Small numbers, which nearly all texts consist of, by their text."""
 
 _PRECEDENCE = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, SCALE: 3}
 _MAX_DIGITS = 18
@@ -21,8 +21,7 @@ _new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the t
 
 
 def is_number(token: str) -> bool:
-    """Whether a token is a whole number in ASCII digits without leading zeros, of a length that arithmetic here has a
-    use for."""
+    """Whether a token is a whole number in ASCII digits, without leading zeros, of at most `_MAX_DIGITS` digits."""
     if token in NUMBERS:
         return True
     return token.isascii() and token.isdigit() and len(token) <= _MAX_DIGITS and token[0] != "0"
@@ -31,7 +30,7 @@ def is_number(token: str) -> bool:
 def write(expression: Expr, reference: Callable[[str], str]) -> list[str]:
     """The tokens of an expression; `reference` gives the token of a name."""
     tokens: list[str] = []
-    stack: list[tuple[bool, Expr]] = [(False, expression)]  # (is a finished token, what)
+    stack: list[tuple[bool, Expr]] = [(False, expression)]  # (whether it is a finished token, the node or token)
     while stack:
         finished, node = stack.pop()
         if finished:
@@ -55,7 +54,7 @@ def write(expression: Expr, reference: Callable[[str], str]) -> list[str]:
 
 
 def read(tokens: Sequence[str], reference: Callable[[str], str]) -> Expr | None:
-    """The expression that the tokens write, or None where they write none. Linear in the tokens; runs nothing."""
+    """The expression that the tokens write, or None where they write none. Linear in the tokens; nothing is run."""
     operands: list[Expr] = []
     operators: list[str] = []
     depth = 0
@@ -105,14 +104,14 @@ def read(tokens: Sequence[str], reference: Callable[[str], str]) -> Expr | None:
 
 
 def _reduce(operands: list[Expr], operators: list[str], precedence: int) -> None:
-    """Apply the operators that bind at least so tightly, back to the last open parenthesis."""
+    """Apply the operators of at least this precedence, back to the last open parenthesis."""
     while operators and _PRECEDENCE[operators[-1]] >= precedence:
         right = operands.pop()
         operands.append(BinOp(operators.pop(), operands.pop(), right))
 
 
 def read_sides(tokens: Sequence[str], reference: Callable[[str], str]) -> tuple[Expr, ...] | None:
-    """The expressions that the tokens write with ``=`` between them, or None where one of them cannot be read."""
+    """The expressions between the ``=`` tokens, or None where one of them cannot be read."""
     sides = []
     start = 0
     for stop, token in enumerate([*tokens, "="]):
@@ -126,9 +125,9 @@ def read_sides(tokens: Sequence[str], reference: Callable[[str], str]) -> tuple[
 
 
 def explicit_step(name: str, ref: str, op: str, constant: str, value: str, result: str) -> Step:
-    """The step ``name = ref op constant = value op constant = result``, by far the commonest.
+    """The step ``name = ref op constant = value op constant = result``, by far the most frequent one.
 
-    Raises `KeyError` for what is not one of `NUMBERS`; `read_sides` then does the same, slower, for any number.
+    Raises `KeyError` for a number that is not in `NUMBERS`; `read_sides` reads any number, more slowly.
     """
     number = NUMBERS[constant]
     symbols, numbers = _new(BinOp, (op, ref, number)), _new(BinOp, (op, NUMBERS[value], number))

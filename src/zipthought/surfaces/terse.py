@@ -1,9 +1,9 @@
-"""Surface `terse`: one token a symbol, separated by single spaces (FORMATS.md 4). Made for small models.
+"""Surface `terse`: one token per symbol, separated by single spaces. Made for small models.
 
     kites = 3 . drums = kites + 4 . oaks = 2 . lamps = drums * 2 . ? lamps
     kites = 3 . drums = kites + 4 = 3 + 4 = 7 . lamps = drums * 2 = 7 * 2 = 14 . answer 14 .
 
-Numbers and names are whole tokens, so that a word-level tokenizer maps one symbol to one id.
+Numbers and names are whole tokens, so a word-level tokenizer maps each symbol to one id.
 """
 
 from __future__ import annotations
@@ -17,25 +17,31 @@ from ..core.trace import Step, Trace
 from .expressions import explicit_step, read, read_sides, write
 
 NAME = "terse"
+VOCABULARY_SAMPLE = "mod 23 . kites = 3 + 4 * 2 - 1 . ? kites answer 1 ."
 
 _WORD = re.compile(r"[^\W\d_]+")
 _EXPLICIT = re.compile(r"([a-z]+) = ([a-z]+) ([-+*]) ([0-9]{1,3}) = ([0-9]{1,3}) \3 \4 = ([0-9]{1,3})")
 _FINAL_WORD = "answer"
 
 
+def system_message(modulus: int) -> str:
+    """The modulus."""
+    return f"mod {modulus} ."
+
+
 def looks_like(text: str) -> bool:
-    """Whether a solution text is meant to be in this surface."""
+    """Whether a solution text has an answer or a full stop as this surface writes them."""
     return bool(re.search(r"(?:^| )answer | \.(?: |$)", text))
 
 
 def render_problem(problem: Problem) -> str:
-    """The prompt text."""
+    """The sentences, then the question."""
     sentences = [f"{name} = {' '.join(write(d, str))} ." for name, d in problem.definitions.items()]
     return " ".join([*sentences, f"? {problem.target}"])
 
 
 def parse_problem(text: str, modulus: int) -> Problem:
-    """The problem that a prompt text states. Raises `ValueError` naming the sentence that cannot be read."""
+    """The problem that a prompt states. Raises `ValueError` naming the sentence that cannot be read."""
     body, question, target = text.strip().rpartition("? ")
     if not question or not _WORD.fullmatch(target):
         raise ValueError(f"a terse prompt ends with '? <name>', got {text[-40:]!r}")
@@ -58,7 +64,7 @@ def parse_problem(text: str, modulus: int) -> Problem:
 
 
 def render(trace: Trace, aliases: Mapping[str, str] | None = None) -> str:
-    """The solution text. `aliases` belong to other surfaces and are not used."""
+    """The solution text. `aliases` are not used: this surface writes names."""
     parts = [
         " = ".join([step.name, *(" ".join(write(side, str)) for side in step.sides)]) + " ." for step in trace.steps
     ]
@@ -66,7 +72,7 @@ def render(trace: Trace, aliases: Mapping[str, str] | None = None) -> str:
 
 
 def parse(text: str) -> Trace:
-    """What a solution text says; never raises. A sentence that cannot be read is a step with a fault."""
+    """What a solution text claims. Raises nothing: a sentence that cannot be read is a step with a fault."""
     sentences, final, fault = _split(text)
     return Trace(tuple([_parse_step(sentence) for sentence in sentences]), final, fault)
 
@@ -77,7 +83,7 @@ def sentences(text: str) -> list[str]:
 
 
 def _split(text: str) -> tuple[list[str], str | None, str | None]:
-    """The sentences that are steps, the final answer and what is wrong with it."""
+    """The sentences that are steps, the final answer, and its fault as a piece of text."""
     text = text.strip()
     sentences = text.removesuffix(" .").split(" . ") if text else []
     claims = [sentence[len(_FINAL_WORD) + 1 :] for sentence in sentences if sentence.split(" ", 1)[0] == _FINAL_WORD]
@@ -99,7 +105,7 @@ def _parse_step(sentence: str) -> Step:
         try:
             return explicit_step(*match.groups())
         except KeyError:
-            pass  # A longer way to read it follows.
+            pass  # Read below, number by number.
     name, _, shown = sentence.partition(" = ")
     if _WORD.fullmatch(name):
         sides = read_sides(shown.split(" "), str)

@@ -1,7 +1,7 @@
 """Splits: train, validation or test is a pure function of a problem's structure.
 
 No seed, size or number of operations can leak a held-out structure into training: the same structure has the same
-split wherever it is drawn (FORMATS.md 7).
+split wherever it is drawn.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def split_of(structure: str) -> str:
 
 
 _OF_PERCENT = np.array([split_of(f"{-(-(percent << 32) // 100):08x}") for percent in range(100)])
-"""`split_of` by the hundredth of all digests in which a digest lies."""
+"""`split_of` for each hundredth of the range of digests."""
 
 
 def in_split(digests: np.ndarray, split: str) -> np.ndarray:
-    """(B,) bool: which of these structure digests (B, 32) `split_of` puts into `split`."""
+    """(B, 32) structure digests -> (B,) bool: whether `split_of` puts each into `split`."""
     last = np.ascontiguousarray(digests[:, -4:]).view(">u4")[:, 0].astype(np.uint64)
     return np.equal(_OF_PERCENT, split)[last * np.uint64(100) >> np.uint64(32)]

@@ -30,7 +30,8 @@ from ..models.tokenizer import MAX_NUMBER, build_tokenizer
 from ..records.chat import completion_ids, prompt_ids, prompt_messages
 from ..surfaces import terse
 from ..surfaces.expressions import write
-from ..tasks.sampling import SamplerConfig, nouns, sample_batch
+from ..tasks.names import nouns
+from ..tasks.sampling import SamplerConfig, sample_batch
 from ..tasks.splits import split_of
 from .batches import Batch, Example, collate
 from .config import PretrainConfig

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from ..core.verify import Verdict
-from ..records.schema import verdict_of
+from ..records.reading import verdict_of
 
 Reward = Callable[[str, Mapping[str, Any], int], float | None]
 """``f(completion, record, tokens) -> float | None``: the text, the record that asked for it, its length in tokens."""

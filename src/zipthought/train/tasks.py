@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..core.problem import Problem
 from ..records.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
-from ..records.schema import BadLine, read_records
+from ..records.reading import BadLine, read_records
 from ..surfaces import get_surface
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .config import RLVRConfig

@@ -19,7 +19,8 @@ from typing import IO, Any
 from ...files.atomic import atomic_open, refuse_directories, write_text
 from ...files.parquet import import_parquet
 from ...tasks.splits import SPLITS
-from ..schema import Record, format_of, read_whole
+from ..reading import read_whole
+from ..schema import Record, format_of
 from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verifiers, verl
 
 TARGETS: dict[str, ModuleType] = {

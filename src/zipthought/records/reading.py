@@ -1,0 +1,139 @@
+"""Reading records: files of them, of this program and of others, and the problem that a record states.
+
+A line that holds no record comes as a `BadLine` with its reason, and reading goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..core.problem import Problem
+from ..core.verify import Verdict
+from ..files.parquet import import_parquet
+from ..solutions import FAMILIES
+from ..surfaces import english, get_surface, verify
+from .schema import Record
+
+
+class BadLine(NamedTuple):
+    """A line of a data file that holds no record."""
+
+    number: int
+    """The number of the line, from 1; in Parquet, of the row."""
+    reason: str
+    """What is wrong with it."""
+
+
+def read_records(path: Path | str) -> Iterator[Record | BadLine]:
+    """The records of a JSON Lines file, or of a Parquet file (by its suffix), one after the other.
+
+    Raises `OSError` for a file that cannot be opened, and `ValueError` for a `.parquet` file that is not one, or where
+    pyarrow is needed and missing.
+    """
+    path = Path(path)
+    return _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+
+
+def read_whole(path: Path) -> Iterator[Record]:
+    """The records of a file in which every line must hold one. Raises `ValueError` naming the first line that does
+    not, and otherwise as `read_records`."""
+    for record in read_records(path):
+        if isinstance(record, BadLine):
+            raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or remove the line")
+        yield record
+
+
+def _read_jsonl(path: Path) -> Iterator[Record | BadLine]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                yield BadLine(number, "empty line")
+                continue
+            try:
+                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                yield BadLine(number, f"not UTF-8 (byte {error.start + 1} of the line)")
+            except json.JSONDecodeError as error:
+                yield BadLine(number, f"torn JSON: {error.msg} at character {error.pos + 1}")
+            except RecursionError:
+                yield BadLine(number, "torn JSON: nested too deeply")
+            except ValueError as error:  # An integer of more digits than Python converts.
+                yield BadLine(number, f"torn JSON: {error}")
+            else:
+                if isinstance(record, dict):
+                    yield record
+                else:
+                    yield BadLine(number, f"not an object, but a JSON {_json_type(record)}")
+
+
+def _json_type(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "literal"
+    return "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
+
+
+def _read_parquet(path: Path) -> Iterator[Record | BadLine]:
+    parquet = import_parquet()
+    with path.open("rb") as file:
+        try:
+            table = parquet.ParquetFile(file)
+        except ValueError as error:  # pyarrow.ArrowInvalid is one.
+            raise ValueError(f"{path} is not a Parquet file: {error}") from error
+        for batch in table.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
+
+
+def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem:
+    """The problem that a record states: one of ours (`prompt`, `surface`), or one of another program (`problem`,
+    `question`, in `english`).
+
+    `modulus` is for records without one. Raises `ValueError` naming a field that is missing or cannot be read, or both
+    moduli where they differ.
+    """
+    stated = record.get("modulus")
+    if stated is not None and (type(stated) is not int or stated < 2):
+        raise ValueError(f"the record's modulus must be a whole number of at least 2, got {stated!r}")
+    if stated is not None and modulus is not None and stated != modulus:
+        raise ValueError(f"the record's modulus is {stated}, but {modulus} was given; leave the latter out")
+    m = modulus if stated is None else stated
+    if m is None:
+        raise ValueError("the record has no modulus; give one")
+    if record.get("prompt") is not None:
+        return get_surface(surface_name(record) or english.NAME).parse_problem(_text(record, "prompt"), m)
+    if record.get("problem") is None:
+        raise ValueError("the record has neither 'prompt' nor 'problem'")
+    return english.parse_problem(f"{_text(record, 'problem').strip()} {_text(record, 'question').strip()}", m)
+
+
+def solution_of(record: Mapping[str, Any]) -> str:
+    """The solution text of a record: `completion`, or in records of other programs `solution`. Raises `ValueError`
+    where there is none."""
+    return _text(record, "completion" if record.get("completion") is not None else "solution")
+
+
+def verdict_of(record: Mapping[str, Any], solution: str, modulus: int | None = None) -> Verdict:
+    """The verdict on a solution of the problem that a record states, which may be a real one.
+
+    Raises `ValueError` for a record whose problem or right answer cannot be read, as `problem_of` does.
+    """
+    name = record.get("surface")
+    if isinstance(name, str) and name in FAMILIES:
+        return FAMILIES[name].judge(_text(record, "prompt"), solution, _text(record, "answer"))
+    return verify(solution, problem_of(record, modulus), surface_name(record))
+
+
+def surface_name(record: Mapping[str, Any]) -> str | None:
+    """The surface that a record names; None where it names none. Raises `ValueError` for one that does not exist."""
+    return None if record.get("surface") is None else get_surface(_text(record, "surface")).NAME
+
+
+def _text(record: Mapping[str, Any], field: str) -> str:
+    value = record.get(field)
+    if value is None:
+        raise ValueError(f"the record has no {field!r}")
+    if not isinstance(value, str):
+        raise ValueError(f"the record's {field!r} must be text, got {type(value).__name__}")
+    return value
