@@ -9,7 +9,7 @@ import pytest
 
 from zipthought.cli import main
 from zipthought.generation.generate import GenerateConfig, generate
-from zipthought.records.export import TARGETS, export_records
+from zipthought.records.export import EXPORTS, export_records
 from zipthought.records.reading import read_records
 from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.train.interfaces import compute_score, process_results, record_of, trl_reward
@@ -60,12 +60,12 @@ def rows_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", sorted(EXPORTS))
 def test_every_record_with_its_system_message_in_its_split(records, target, tmp_path):
     summary = export_records([records], target, tmp_path)
     expected = list(read_records(records))
     assert summary["records"] == len(expected)
-    module = TARGETS[target]
+    module = EXPORTS[target]
     for split, count in summary["splits"].items():
         rows = rows_of(tmp_path / module.path_of(split))
         given = [record for record in expected if record["split"] == split]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Record
-from .common import template
+from .base import template
 
 NAME = "hf"
 FILE_TYPE = "parquet"

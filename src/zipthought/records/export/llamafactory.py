@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Record
-from .common import jsonl as path_of
+from .base import jsonl as path_of
 
 NAME = "llamafactory"
 FILE_TYPE = "jsonl"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Record
-from .common import held_out, reward_columns, template
-from .common import jsonl as path_of
+from .base import first_split, reward_columns, template
+from .base import jsonl as path_of
 
 NAME = "lm-eval"
 FILE_TYPE = "jsonl"
@@ -23,7 +23,7 @@ def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str,
     files = "\n".join(f"    {split}: {(directory / path_of(split)).resolve()}" for split in counts)
     return {
         "zipthought.yaml": template(
-            "lm_eval/zipthought.yaml", files=files, held_out=held_out(counts, "test", "validation")
+            "lm_eval/zipthought.yaml", files=files, held_out=first_split(counts, "test", "validation")
         ),
         "utils.py": template("lm_eval/utils.py"),
     }

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Record
-from .common import jsonl as path_of
-from .common import reward_columns, template, turns
+from .base import jsonl as path_of
+from .base import reward_columns, template, turns
 
 NAME = "trl-grpo"
 FILE_TYPE = "jsonl"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Record
-from .common import held_out, reward_columns, template, turns
+from .base import first_split, reward_columns, template, turns
 
 NAME = "verifiers"
 FILE_TYPE = "jsonl"
@@ -25,6 +25,6 @@ def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str,
     return {
         "pyproject.toml": template("verifiers/pyproject.toml"),
         "zipthought_env/__init__.py": template(
-            "verifiers/zipthought_env.py", held_out=held_out(counts, "validation", "test")
+            "verifiers/zipthought_env.py", held_out=first_split(counts, "validation", "test")
         ),
     }

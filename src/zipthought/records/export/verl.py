@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Record
-from .common import held_out, reward_columns, template, turns
+from .base import first_split, reward_columns, template, turns
 
 NAME = "verl"
 FILE_TYPE = "parquet"
@@ -36,5 +36,5 @@ def row(record: Record) -> dict[str, Any]:
 def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {
         "reward.py": template("verl/reward.py"),
-        "run_grpo.sh": template("verl/run_grpo.sh", held_out=path_of(held_out(counts, "validation", "test"))),
+        "run_grpo.sh": template("verl/run_grpo.sh", held_out=path_of(first_split(counts, "validation", "test"))),
     }

@@ -1,0 +1,62 @@
+"""The contract of an export target, and what several targets share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..schema import Record
+
+TEMPLATES = Path(__file__).parent / "templates"
+REWARD_COLUMNS = ("surface", "modulus", "answer")
+"""The columns that `zipthought.train.interfaces` reads from a row, beside the `question`."""
+
+
+class Export(Protocol):
+    """A target: a module with these members."""
+
+    NAME: str
+    """As in ``zipthought export --to NAME``."""
+    FILE_TYPE: str
+    """`jsonl` or `parquet`."""
+
+    def path_of(self, split: str) -> str:
+        """The data file of a split, relative to the output directory."""
+
+    def row(self, record: Record) -> dict[str, Any]:
+        """The row of a record. Raises `KeyError` or `ValueError` for a field that is missing or cannot be used."""
+
+    def register(self, directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> Mapping[str, str]:
+        """The files beside the data: relative path -> text. `counts` are rows by split; `kinds` has, for the surface,
+        format, k, n_ops and modulus, how often each value occurs. Raises `ValueError` for files of the directory that
+        it must read and cannot."""
+
+
+def turns(record: Record) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """The turns before the assistant's, and the assistant's."""
+    messages = record["messages"]
+    return messages[:-1], messages[-1:]
+
+
+def reward_columns(record: Record) -> dict[str, Any]:
+    """The columns by which a reward reads the problem."""
+    return {"question": record["prompt"], **{name: record[name] for name in REWARD_COLUMNS}}
+
+
+def first_split(counts: dict[str, int], *preferred: str) -> str:
+    """The first of the preferred splits that has rows, else `train`."""
+    return next((split for split in preferred if split in counts), "train")
+
+
+def template(name: str, **values: str) -> str:
+    """A file of `templates`, with ``@NAME@`` replaced by each value."""
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace(f"@{key.upper()}@", value)
+    return text
+
+
+def jsonl(split: str) -> str:
+    """The usual data file of a split."""
+    return f"{split}.jsonl"
