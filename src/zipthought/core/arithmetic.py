@@ -6,10 +6,10 @@ An expression (`Expr`) is one of three things:
 - a `str`: a reference to a quantity by its name,
 - a `BinOp`: an operator applied to two expressions.
 
-The operators are ``+ - * /`` and ``·``. The last is a coefficient written next to what it scales, as in ``2(x + 4)``:
-the value is the same as that of ``*``, but the text differs, and linear forms need it.
+The operators are ``+ - * /`` and ``·``. The last is a coefficient directly before the term that it scales, as in
+``2(x + 4)``. Its value is that of ``*``; its text differs, and linear forms need it.
 
-Everything here is iterative, since a text under verification may nest as deeply as it likes.
+Everything here is iterative, because a text under verification may nest to any depth.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 OPERATORS = ("+", "-", "*")
 SCALE = "·"
-_new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the time.
+_new = tuple.__new__  # A NamedTuple's own constructor calls this, and takes twice the time.
 
 
 class BinOp(NamedTuple):
-    """``left op right``. Comparing, hashing and printing it do not recurse, so that no depth is too much."""
+    """``left op right``. Comparing, hashing and printing do not recurse, so any depth is safe."""
 
     op: str
     left: Expr
@@ -41,7 +41,7 @@ class BinOp(NamedTuple):
 
     def __repr__(self) -> str:
         parts: list[str] = []
-        stack: list[tuple[bool, Expr]] = [(False, self)]  # (is finished text, what)
+        stack: list[tuple[bool, Expr]] = [(False, self)]  # (whether it is finished text, the node or text)
         while stack:
             finished, node = stack.pop()
             if finished:
@@ -55,14 +55,14 @@ class BinOp(NamedTuple):
 
 
 Expr = Any
-"""``int | Fraction | str | BinOp``; a type checker cannot follow that union through loops over a stack."""
+"""``int | Fraction | str | BinOp``. Type checkers cannot follow that union through loops over a stack."""
 
 
 def apply(op: str, left: Any, right: Any, modulus: int | None) -> Any:
     """The value of ``left op right``, reduced to ``0..modulus-1`` unless `modulus` is None.
 
-    Raises `ZeroDivisionError` on a division by zero and `ValueError` on an operator that the arithmetic does not have
-    (``/`` has no meaning here modulo m).
+    Raises `ZeroDivisionError` on a division by zero, and `ValueError` on an operator that the arithmetic does not have
+    (``/`` is not defined modulo m).
     """
     if op == "+":
         value = left + right
@@ -91,14 +91,14 @@ def walk(expr: Expr) -> list[Expr]:
 
 
 def references(expr: Expr) -> list[str]:
-    """The names that `expr` refers to, left to right, each once."""
+    """The names in `expr`, left to right, each once."""
     if not isinstance(expr, BinOp):
         return [expr] if isinstance(expr, str) else []
     return list(dict.fromkeys(node for node in walk(expr) if isinstance(node, str)))
 
 
 def count_operations(expr: Expr) -> int:
-    """How many operators `expr` applies."""
+    """The number of operators in `expr`."""
     return sum(isinstance(node, BinOp) for node in walk(expr))
 
 
@@ -119,7 +119,7 @@ def evaluate(expr: Expr, values: Mapping[str, Any], modulus: int | None) -> Any:
 
 
 def substitute(expr: Expr, replacements: Mapping[str, Expr]) -> Expr:
-    """`expr` with each reference that `replacements` has replaced by what stands there."""
+    """`expr` with its references replaced where `replacements` has them."""
     done: list[Expr] = []
     for node in reversed(walk(expr)):
         if isinstance(node, BinOp):
@@ -133,7 +133,7 @@ def substitute(expr: Expr, replacements: Mapping[str, Expr]) -> Expr:
 
 
 def same(a: Expr, b: Expr) -> bool:
-    """Whether two expressions are the same tree and of the same types."""
+    """Whether two expressions are the same tree, with leaves of the same types."""
     stack = [(a, b)]
     while stack:
         x, y = stack.pop()
@@ -185,11 +185,10 @@ def linear(expr: Expr, modulus: int) -> Linear | None:
 
 
 def linear_expression(form: Linear, modulus: int, inner: Expr | None = None) -> Expr:
-    """The reduced way to write a linear form: ``2x + 8``, ``x - 3``, ``0x + 5``.
+    """The reduced expression of a linear form: ``2x + 8``, ``x - 3``, ``0x + 5``.
 
-    A coefficient of 1 and an offset of 0 are not written; the offset is the representative nearest zero, negative ones
-    as a subtraction (FORMATS.md 3, "backward"). With `inner`, it stands in the place of the reference, in parentheses:
-    ``2(x + 4) + 8``, ``(3) - 1``.
+    A coefficient of 1 and an offset of 0 are not written. The offset is the representative nearest zero; a negative one
+    is subtracted. `inner` replaces the reference, in parentheses: ``2(x + 4) + 8``, ``(3) - 1``.
     """
     if inner is not None:
         scaled: Expr = BinOp(SCALE, form.a, inner)

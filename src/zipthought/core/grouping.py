@@ -17,10 +17,10 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 def group(operands: Mapping[Name, Sequence[Name]], k: int, shown: Container[Name]) -> set[Name]:
-    """Which of some steps a trace of granularity k shows, where each of the others stands nested in the step after it.
+    """The steps that a trace of granularity k shows; each other step is nested in the step that uses it.
 
-    operands: each step's name, in order, with the earlier names that it uses, repeats included. `shown` are shown in
-    any case. No group covers more than k steps: where two nested operands would exceed it, the larger is shown.
+    operands: name of each step, in order -> the earlier names that it uses, repeats included. The steps in `shown` are
+    always shown. No group covers more than k steps: where two nested operands would exceed k, the larger is shown.
     """
     pending: dict[Name, int] = {}
     ends: set[Name] = set()
@@ -39,16 +39,16 @@ def group(operands: Mapping[Name, Sequence[Name]], k: int, shown: Container[Name
 
 
 def group_ends(problem: Problem, k: int) -> list[str]:
-    """The quantities that a trace of granularity k settles by an operation, in order; the target is the last."""
-    # With repeats: what stands twice in a definition stands twice in the nested expression.
+    """The quantities that a trace of granularity k derives, in order; the target is the last."""
+    # With repeats: an operand that occurs twice in a definition is nested twice.
     ends = group({name: problem.definitions[name][1:] for name in problem.operations}, k, (problem.target,))
     return sorted(ends, key=problem.position.__getitem__)
 
 
 def nested(problem: Problem, name: str, settled: set[str]) -> BinOp:
-    """The definition of `name`, with every quantity that is not in `settled` replaced by its own definition."""
+    """The definition of `name`, with every quantity outside `settled` replaced by its own definition."""
     needed = [name]
-    for one in needed:  # Grows while it is read: each name comes before those that its definition unfolds.
+    for one in needed:  # The list grows while it is read: a name comes before the names in its definition.
         needed += [ref for ref in references(problem.definitions[one]) if ref not in settled]
     unfolded: dict[str, Expr] = {}
     for one in reversed(needed):

@@ -1,10 +1,10 @@
-"""Pieces: words and punctuation marks of a text, a count of its length that needs no tokenizer."""
+"""Pieces: words and punctuation marks, a measure of length that needs no tokenizer."""
 
 from __future__ import annotations
 
 import re
 
-# The same for ASCII text, several times as fast: runs of word characters, and characters that are punctuation.
+# A faster count for ASCII text: runs of word characters, and punctuation characters.
 _ASCII = [chr(code) for code in range(128)]
 _BLANK = "_ \t\n\r\f\v\x1c\x1d\x1e\x1f"
 _WORDS_ONLY = bytes(code if (code < 128 and _ASCII[code].isalnum()) or code == ord("_") else 32 for code in range(256))

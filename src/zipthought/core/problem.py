@@ -17,9 +17,9 @@ from .arithmetic import BinOp, Expr, apply, references
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem, with its sentences in the order in which they are told.
+    """One problem, with its sentences in order.
 
-    Raises `ValueError` for a modulus below 2, and for a target that rests on a name without a sentence or on itself.
+    Raises `ValueError` for a modulus below 2, and for a target that depends on an undefined name or on itself.
     """
 
     modulus: int
@@ -27,14 +27,14 @@ class Problem:
     definitions: dict[str, Expr]
     """Name of each quantity -> an `int`, or a `BinOp` of one operation. The order is that of the sentences."""
     target: str
-    """The name that the question asks for."""
+    """The quantity in question."""
 
     def __post_init__(self) -> None:
         if self.modulus < 2:
             raise ValueError(f"modulus must be at least 2, got {self.modulus}")
         if self.target not in self.definitions:
             raise ValueError(f"the question asks for {self.target!r}, which no sentence defines")
-        _ = self.order  # It raises for what cannot be resolved; all that is asked of a problem needs it.
+        _ = self.order  # Raises for a problem that cannot be solved.
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class Problem:
 
     @cached_property
     def position(self) -> dict[str, int]:
-        """Name -> place in `order` (in a chain, 0 is the start and n_ops the target)."""
+        """Name -> index in `order` (in a chain, 0 is the start and n_ops the target)."""
         return {name: i for i, name in enumerate(self.order)}
 
     @cached_property
@@ -101,7 +101,7 @@ class Problem:
 
     @property
     def answer(self) -> int:
-        """The residue asked for."""
+        """The value of the target."""
         return self.values[self.target]
 
     @cached_property
@@ -115,18 +115,18 @@ class Problem:
 
     @property
     def width(self) -> int:
-        """How many constants the target is built from by name; in a chain, 1."""
+        """How many named constants the target depends on; in a chain, 1."""
         return len(self.order) - self.n_ops
 
     @cached_property
     def structure(self) -> str:
-        """sha256 of what is asked, without names, sentence order or distractors (64 hex digits)."""
+        """sha256 of the operations and constants, without names, sentence order or distractors (64 hex digits)."""
         if self.is_chain:
             first, *rest = (self.definitions[name] for name in self.order)
             return structure_digest(self.modulus, first, [d.op for d in rest], [d.right for d in rest])
-        place = self.position
+        position = self.position
         rows = [
-            [d.op, *(f"q{place[x]}" if isinstance(x, str) else x for x in (d.left, d.right))]
+            [d.op, *(f"q{position[x]}" if isinstance(x, str) else x for x in (d.left, d.right))]
             if isinstance(d := self.definitions[name], BinOp)
             else [d]
             for name in self.order
@@ -135,7 +135,7 @@ class Problem:
 
 
 def structure_digest(modulus: int, start: int, ops: list[str], constants: list[int]) -> str:
-    """The `structure` of a chain problem (FORMATS.md 7)."""
+    """The `structure` of a chain problem."""
     listed = ",".join(map(str, constants))
     text = f'{{"constants":[{listed}],"modulus":{modulus},"ops":"{"".join(ops)}","start":{start}}}'
     return hashlib.sha256(text.encode()).hexdigest()

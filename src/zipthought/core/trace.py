@@ -1,7 +1,7 @@
 """Traces: reasoning as a list of steps, independent of the text it is written in.
 
 A step is an equality chain: a name, then expressions that are all equal to it. The formats of the taxonomy differ only
-in which sides a step shows (`AE` settles two operations after `QB`):
+in the sides that a step shows (`AE` is two operations after `QB`):
 
     explicit     AE = MX * 2 = 7 * 2 = 14          the operation, the same with values, the result
     composed 2   AE = (QB + 4) * 2 = (3 + 4) * 2 = 14
@@ -21,28 +21,28 @@ class Step(NamedTuple):
     """One step: ``name = sides[0] = sides[1] = ...``."""
 
     name: str
-    """The quantity that the step is about; the text itself where it could not be read."""
+    """The quantity; for a step that could not be read, its text."""
     sides: tuple[Expr, ...]
     """At least one, unless `fault` is set."""
     fault: str | None = None
-    """`unparseable` or `redefined` (an alias given twice): what the reader already found wrong."""
+    """`unparseable` or `redefined` (an alias defined twice), as the parser of the surface found it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Steps and the claims of a final answer, as a text makes them."""
+    """Steps and a final answer, as a text states them."""
 
     steps: tuple[Step, ...]
     final: str | None
-    """The final answer as it is written; None where there is none."""
+    """The final answer as written; None where there is none."""
     fault: str | None = None
-    """`conflicting` or `malformed`: what is wrong with the final answer as a piece of text."""
+    """`conflicting` or `malformed`: the fault of the final answer as a piece of text."""
     problem: Problem | None = field(default=None, compare=False, repr=False)
-    """The problem that the trace was made for; None for a trace that was read from text."""
+    """The problem of the trace; None for a trace that was read from text."""
 
 
 def solve(problem: Problem) -> Trace:
-    """The explicit trace: the constants that the target needs and one step an operation, in the problem's order."""
+    """The explicit trace: the constants that the target needs and one step per operation, in the problem's order."""
     values = problem.values
     steps = []
     for name in problem.order:
@@ -55,7 +55,7 @@ def solve(problem: Problem) -> Trace:
 
 
 def given(constant: int, residue: int) -> tuple[Expr, ...]:
-    """The sides of a step that states a constant; the residue follows where the constant is not one."""
+    """The sides of a step that states a constant, followed by its residue where that differs."""
     return (constant,) if constant == residue else (constant, residue)
 
 

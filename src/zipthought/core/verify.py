@@ -1,11 +1,11 @@
-"""The verifier: what a trace claims, held against the problem. Reward, evaluation, exports and reports all ask it.
+"""The verifier: the claims of a trace, checked against the problem. Rewards, evaluation, exports and reports use it.
 
-It follows the claims in order. A step must state a relation of the problem (its operations nested as the problem
-nests them), put in the values that earlier steps gave, and compute exactly.
-A wrong value is charged to the step that states it: later steps are judged by what stands in the text. Linear forms,
-which the orders other than forward use, are judged by their coefficients modulo m.
+It follows the claims in order. A step must state a relation of the problem (its operations nested as the problem nests
+them), substitute the values of earlier steps, and compute exactly. A wrong value is charged to the step that states
+it: later steps are checked against the values in the text. Linear forms, which the orders other than forward use, are
+checked by their coefficients modulo m.
 
-The work is linear in the text for a given problem; nothing is evaluated but integers modulo m.
+The work is linear in the text for a given problem. Nothing is evaluated but integers modulo m.
 """
 
 from __future__ import annotations
@@ -35,41 +35,41 @@ _new = tuple.__new__  # What a NamedTuple's own constructor calls, at half the t
 
 
 class StepVerdict(NamedTuple):
-    """What became of one step."""
+    """The verdict on one step."""
 
     name: str
-    """The quantity; the text of a step that could not be read."""
+    """The quantity; for a step that could not be read, its text."""
     verdict: str
     """One of `STEP_VERDICTS`."""
     granularity: int
-    """Operations of the problem that the step covers and no earlier valid step did, also where only its arithmetic is
-    wrong; 0 for a constant and for what states no relation of the problem."""
+    """Operations of the problem that the step covers and no earlier valid step covered, also where only its arithmetic
+    is wrong; 0 for a constant, and for a step that states no relation of the problem."""
     form: str
-    """`given` (a constant), `explicit`, `composed`, `implicit`, or `unknown` for a step that is not valid."""
+    """`given` (a constant), `explicit`, `composed` or `implicit`; `unknown` for a step that is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verifier's word on one text."""
+    """The verdict on one text."""
 
     answer: str
     """One of `ANSWERS`."""
     steps: tuple[StepVerdict, ...]
     complete: bool
-    """Whether valid steps lead from the constants to the target; an answer alone omits them all, and is complete."""
+    """Whether valid steps lead from the constants to the target. An answer alone omits all steps, and is complete."""
     granularity: tuple[int, ...]
-    """Operations of each valid step that covers any; the answer alone is one step of n_ops."""
+    """Operations of each valid step that covers any. An answer alone counts as one step of n_ops."""
     text: str = field(default="", compare=False, repr=False)
-    """What was judged; empty for a trace that was not read from text."""
+    """The text; empty for a trace that was not read from text."""
 
     @property
     def n_steps(self) -> int:
-        """How many steps the text has, valid or not."""
+        """The number of steps, valid or not."""
         return len(self.steps)
 
     @property
     def tokens(self) -> int:
-        """Words and punctuation marks of the text (`core.pieces`); no tokenizer is asked."""
+        """Words and punctuation marks of the text (`core.pieces`); no tokenizer is used."""
         return count_pieces(self.text)
 
     @property
@@ -79,7 +79,7 @@ class Verdict:
 
     @property
     def shown(self) -> tuple[int, ...]:
-        """`granularity`, but nothing for a text without steps and without the right answer: it compressed nothing."""
+        """`granularity`, but empty for a text without steps whose answer is wrong, which has compressed nothing."""
         return self.granularity if self.steps or self.answer == "correct" else ()
 
     @property
@@ -89,22 +89,22 @@ class Verdict:
 
 
 def check(trace: Trace, problem: Problem, text: str = "") -> Verdict:
-    """The verdict on a trace of `problem`, read from `text`. Raises nothing, whatever the text said."""
+    """The verdict on a trace of `problem` that was read from `text`. Raises nothing, whatever the text says."""
     checker = _Checker(problem)
     judged = tuple([checker.step(step) for step in trace.steps])
     if trace.steps:
         complete = problem.target in checker.grounded
         granularity = tuple([step[2] for step in judged if step[2] and step[1] == "valid"])
-        # What valid steps lead to is the answer; the problem need not be solved once more.
+        # Valid steps lead to the answer, so the problem need not be solved once more.
         gold = checker.values[problem.target] if complete else problem.answer
     else:
         complete = trace.final is not None
         granularity = (problem.n_ops,) if complete else ()
         gold = problem.answer
-    return Verdict(_judge_answer(trace, gold), judged, complete, granularity, text)
+    return Verdict(_answer_verdict(trace, gold), judged, complete, granularity, text)
 
 
-def _judge_answer(trace: Trace, gold: int) -> str:
+def _answer_verdict(trace: Trace, gold: int) -> str:
     if trace.fault:
         return trace.fault
     if trace.final is None:
@@ -116,26 +116,26 @@ def _judge_answer(trace: Trace, gold: int) -> str:
 
 
 def relation(written: Expr, problem: Problem, name: str) -> list[str] | None:
-    """The operations that `written` nests, where it is the definition of `name`, unfolded down to the references that
-    it leaves standing; None where it is anything else."""
+    """The operations that `written` nests, where it is the definition of `name` with some references replaced by their
+    own definitions; None for any other expression."""
     operations: list[str] = []
     stack: list[tuple[Expr, Expr]] = [(written, name)]
     while stack:
-        said, meant = stack.pop()
-        if isinstance(said, BinOp):
-            if isinstance(meant, str):
-                operations.append(meant)
-                meant = problem.definitions.get(meant, 0)
-            if not isinstance(meant, BinOp) or said.op != meant.op:
+        stated, expected = stack.pop()
+        if isinstance(stated, BinOp):
+            if isinstance(expected, str):
+                operations.append(expected)
+                expected = problem.definitions.get(expected, 0)
+            if not isinstance(expected, BinOp) or stated.op != expected.op:
                 return None
-            stack += [(said.left, meant.left), (said.right, meant.right)]
-        elif type(said) is not type(meant) or said != meant:
+            stack += [(stated.left, expected.left), (stated.right, expected.right)]
+        elif type(stated) is not type(expected) or stated != expected:
             return None
     return operations or None
 
 
 def _plain(expression: Expr) -> Expr:
-    """The expression without the parentheses that a coefficient of 1 leaves round a value: ``(3) + 8`` as ``3 + 8``."""
+    """The expression without the parentheses of a coefficient of 1 around a value: ``(3) + 8`` as ``3 + 8``."""
     op, left, right = expression if isinstance(expression, BinOp) else ("", None, None)
     if op == SCALE and left == 1:
         return right
@@ -145,7 +145,7 @@ def _plain(expression: Expr) -> Expr:
 
 
 class _Checker:
-    """The state of one reading: which values the text has given and which operations it has covered so far."""
+    """The state of the check: the values that the text has stated and the operations that it has covered so far."""
 
     __slots__ = ("_covered", "_definitions", "_forms", "_modulus", "_problem", "grounded", "values")
 
@@ -157,7 +157,7 @@ class _Checker:
         self._covered: set[str] = set()
         self._forms: dict[tuple[str, str], tuple[int, int]] = {}
         self.grounded: set[str] = set()
-        """Quantities that valid steps settle, back to constants."""
+        """Quantities that valid steps derive from constants."""
 
     def step(self, step: Step) -> StepVerdict:
         """The verdict on the next step."""
@@ -170,8 +170,8 @@ class _Checker:
         if name in self.values and type(sides[-1]) is int:
             return StepVerdict(name, "redefined", 0, "unknown")
         if len(sides) == 3 and type(definition) is BinOp:
-            # An operation with a constant, stated, filled in and computed. The rest of this method says the same of it;
-            # it stands here since nearly all steps are such, and most of the verifier's time goes into them.
+            # An operation with a constant: stated, filled in and computed. The general code below gives the same verdict.
+            # Nearly all steps are of this kind, so a shorter path for them makes the verifier faster.
             op, ref, constant = definition
             symbols, numbers, result = sides
             value = self.values.get(ref)
@@ -220,7 +220,7 @@ class _Checker:
         return self._settle(name, numbers[-1], operations, all(ref in self.grounded for ref in needed), form)
 
     def _result(self, step: Step) -> StepVerdict:
-        """A step that shows no reference: a constant of the problem, or a result alone."""
+        """The verdict on a step without references: a constant of the problem, or a result alone."""
         name, sides, _ = step
         claimed, definition = sides[-1], self._definitions[name]
         if not isinstance(definition, BinOp):
@@ -228,8 +228,8 @@ class _Checker:
             if sides in ((residue,), given(definition, residue)):
                 return self._settle(name, residue, (), True, "given")
             return self._fail(step, "wrong_premise")
-        place = self._problem.position
-        if len(sides) > 1 or isinstance(claimed, BinOp) or name not in place:
+        position = self._problem.position
+        if len(sides) > 1 or isinstance(claimed, BinOp) or name not in position:
             return self._fail(step, "wrong_premise")
         grounded = True
         omitted, stack = {name}, [name]
@@ -243,7 +243,7 @@ class _Checker:
         operations = []
         values: dict[str, int] = {}
         known = ChainMap(values, self.values)
-        for each in sorted(omitted, key=place.__getitem__):
+        for each in sorted(omitted, key=position.__getitem__):
             values[each] = evaluate(self._definitions[each], known, self._modulus)
             if isinstance(self._definitions[each], BinOp):
                 operations.append(each)
@@ -254,38 +254,38 @@ class _Checker:
         return self._settle(name, claimed, operations, grounded, "implicit")
 
     def _computes(self, symbols: Expr, numbers: Sequence[Expr]) -> bool:
-        """Whether `numbers` are the value of `symbols`: expressions first, of which the one after the symbols puts the
-        values in and changes nothing else, and the residue last."""
-        put_in = _plain(substitute(symbols, self.values))
-        if isinstance(numbers[0], BinOp) and not same(_plain(numbers[0]), put_in):
+        """Whether `numbers` follow from `symbols`: the first is the same expression with values for its references, all
+        have the same value, and the last is that value as a residue."""
+        filled = _plain(substitute(symbols, self.values))
+        if isinstance(numbers[0], BinOp) and not same(_plain(numbers[0]), filled):
             return False
-        value = evaluate(put_in, {}, self._modulus)
+        value = evaluate(filled, {}, self._modulus)
         return numbers[-1] == value and all(evaluate(side, {}, self._modulus) == value for side in numbers)
 
     def _linear(self, name: str, forms: Sequence[Expr]) -> tuple[str, Sequence[str]]:
-        """The verdict on linear forms of a quantity of a chain, each held against the true form in its reference, and
+        """The verdict on linear forms of a quantity of a chain, each compared with the true form in its reference, and
         the operations from the last reference to the quantity."""
-        place = self._problem.position
-        if not self._problem.is_chain or name not in place:
+        position = self._problem.position
+        if not self._problem.is_chain or name not in position:
             return "wrong_premise", ()
         base = ""
         for side in forms:
             names = references(side)
-            if len(names) > 1 or place.get(names[0], place[name]) >= place[name]:
+            if len(names) > 1 or position.get(names[0], position[name]) >= position[name]:
                 return "wrong_premise", ()
             form = linear(side, self._modulus)
             if form is None or form[1:] != self._true_form(name, names[0]):
                 return "wrong_arithmetic" if form and names[0] == base else "wrong_premise", ()
             base = names[0]
-        return "valid", self._problem.order[place[base] + 1 : place[name] + 1]
+        return "valid", self._problem.order[position[base] + 1 : position[name] + 1]
 
     def _true_form(self, name: str, base: str) -> tuple[int, int]:
         """(a, b) of ``name = a * base + b``, by the problem's own definitions."""
         if (name, base) in self._forms:
             return self._forms[name, base]
-        place = self._problem.position
+        position = self._problem.position
         a, b = 1, 0
-        for operation in self._problem.order[place[base] + 1 : place[name] + 1]:
+        for operation in self._problem.order[position[base] + 1 : position[name] + 1]:
             op, _, constant = self._definitions[operation]
             if op == "*":
                 a, b = a * constant % self._modulus, b * constant % self._modulus
@@ -295,8 +295,8 @@ class _Checker:
         return self._forms[name, base]
 
     def _fail(self, step: Step, verdict: str, operations: Sequence[str] = ()) -> StepVerdict:
-        """A step that is not valid; the number that it claims is what later steps are judged by. `operations` are those
-        that it states and computes wrongly."""
+        """The verdict on a step that is not valid. Later steps are checked against the number that it claims.
+        `operations` are those that it states and computes wrongly."""
         name, claimed = step.name, step.sides[-1]
         if type(claimed) is int:
             self.values.setdefault(name, claimed)
@@ -305,7 +305,7 @@ class _Checker:
     def _settle(
         self, name: str, value: int | None, operations: Sequence[str], grounded: bool, form: str
     ) -> StepVerdict:
-        """A valid step, which gives the quantity a value unless it shows symbols only."""
+        """The verdict on a valid step, which gives the quantity a value unless it shows symbols only."""
         before = len(self._covered)
         self._covered.update(operations)
         fresh = len(self._covered) - before
