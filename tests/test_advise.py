@@ -156,7 +156,7 @@ def test_no_format_is_extrapolated_by_what_another_was_measured_to(reference):
     assert beyond["composed:2"].doubled is None
     assert beyond["explicit"].doubled is not None
     assert advise(Question(examples=2048, n_ops=4), value).outside == [
-        "examples: 2,048 asked, 64 to 256 measured of composed:2; accuracies are those at 256"
+        "examples: 2,048 requested, 64 to 256 measured of composed:2; accuracies are those at 256"
     ]
 
 

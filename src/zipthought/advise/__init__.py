@@ -1,4 +1,4 @@
-"""Advice: which compression for a budget, from measured curves, with its uncertainty and what lies outside them.
+"""Advice: which compression fits a budget, from measured curves, with its uncertainty.
 
 advice = advise(Question(examples=5000, n_ops=8), load(None))
 """

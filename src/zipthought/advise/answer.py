@@ -15,29 +15,29 @@ from .curves import DRAWS, Posterior, Prediction, fit
 from .reference import Branches, FormatRuns, Reference, Repetition
 
 LEVEL = 0.9
-"""Of the intervals."""
+"""The level of the intervals."""
 SAMPLED = 64
-"""Problems whose gold responses are counted."""
+"""Problems whose gold responses are counted for a length."""
 CLOSE = 0.02
-"""Accuracies nearer than this are a tie, which the shorter response wins."""
+"""Accuracies that differ by less are a tie, and the shorter response wins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is to be decided."""
+    """The budget that a compression is wanted for."""
 
     examples: int
-    """Distinct training examples that there are."""
+    """Distinct training examples."""
     n_ops: int
     """Operations (steps of reasoning) of the problems."""
     max_response_tokens: float = 0.0
-    """The most tokens that a response may have, in the study's unit; 0: no limit."""
+    """Token limit of a response, in the unit of the study; 0: no limit."""
     epochs: float = 0.0
-    """Passes over the examples; 0: as many as the measured runs made."""
+    """Passes over the examples; 0: those of the measured runs."""
     rlvr: bool = False
     """Whether RLVR follows."""
     tokens: dict[str, float] = field(default_factory=dict)
-    """Format -> tokens of a response, where they were counted on data of one's own; else they are worked out."""
+    """Format -> tokens of a response, counted on the user's data. Formats without an entry are estimated."""
 
     def __post_init__(self) -> None:
         if self.examples < 1 or self.n_ops < 1:
@@ -48,19 +48,19 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A format as an answer."""
+    """A format and what to expect of it."""
 
     format: str
     accuracy: Prediction
-    """Of a new run at the examples asked for, or at the nearest that were measured."""
+    """The accuracy of a new run with these examples, or with the nearest number that was measured."""
     best: float
-    """How often it has the highest accuracy among the formats that fit, over draws of the posterior."""
+    """The posterior probability that it has the highest accuracy among the formats that fit."""
     response_tokens: float
-    """Of a response for n_ops operations."""
+    """Mean tokens of a response to a problem of n_ops operations."""
     doubled: Prediction | None
-    """The same with twice the examples; None where that was not measured."""
+    """The accuracy with twice the examples; None where that was not measured."""
     fits: bool
-    """Whether its responses stay within the limit."""
+    """Whether its responses are within the token limit."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
@@ -83,13 +83,13 @@ class Advice:
     """None where no format fits the limit."""
     runner_up: Option | None
     options: list[Option]
-    """All that were measured, the best first."""
+    """All measured formats, the best first."""
     outside: list[str]
-    """In which ways the question lies outside what was measured; the numbers are then those of the nearest point."""
+    """How the question lies outside the measured range. The numbers are then those of the nearest measured point."""
     notes: list[str]
-    """What else the measurements say: repetition, memorization, RLVR."""
+    """Further measurements: repetition, memorization, RLVR."""
     basis: dict[str, Any]
-    """The study that it rests on."""
+    """The study behind the advice."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
@@ -105,18 +105,18 @@ class Advice:
 
 
 def advise(question: Question, reference: Reference) -> Advice:
-    """The format with the highest expected accuracy among those that fit; of formats as good, the shortest.
+    """The format with the highest expected accuracy among those that fit the limit; the shortest one in a tie.
 
-    Nothing is extrapolated: beyond the smallest and largest N measured of a format, the nearest of them stands in, and
-    `outside` says so, as it does for other lengths of problems and numbers of epochs.
+    Nothing is extrapolated. Outside the measured range of a format, the nearest measured N is used, and `outside` says
+    so. It also names lengths of problems and numbers of epochs that were not measured.
     """
-    ranges = {made.format: made.examples for made in reference.formats}
+    ranges = {runs.format: runs.examples for runs in reference.formats}
     at = {fmt: min(max(question.examples, low), high) for fmt, (low, high) in ranges.items()}
     chance = 1 / reference.modulus
-    fitted = {made.format: fit(made.runs, chance) for made in reference.formats}
+    fitted = {runs.format: fit(runs.runs, chance) for runs in reference.formats}
     tokens = {
-        made.format: question.tokens.get(made.format) or _tokens(reference, made, question.n_ops)
-        for made in reference.formats
+        runs.format: question.tokens.get(runs.format) or _tokens(reference, runs, question.n_ops)
+        for runs in reference.formats
     }
     limit = question.max_response_tokens or float("inf")
     within = [fmt for fmt in fitted if tokens[fmt] <= limit]
@@ -150,23 +150,23 @@ def advise(question: Question, reference: Reference) -> Advice:
             "model": reference.model,
             "n_ops": list(reference.n_ops),
             "examples": list(reference.examples),
-            "runs": sum(len(made.runs) for made in reference.formats),
+            "runs": sum(len(runs.runs) for runs in reference.formats),
             "interval": LEVEL,
         },
     )
 
 
 def _best(fitted: dict[str, Posterior], at: dict[str, int]) -> dict[str, float]:
-    """How often each format's mean accuracy is the highest."""
+    """The posterior probability that each format's mean accuracy is the highest."""
     if not fitted:
         return {}
-    draws = np.array([made.draws(at[fmt], seed=i, new_run=False) for i, (fmt, made) in enumerate(fitted.items())])
+    draws = np.array([curve.draws(at[fmt], seed=i, new_run=False) for i, (fmt, curve) in enumerate(fitted.items())])
     wins = np.bincount(draws.argmax(axis=0), minlength=len(fitted)) / DRAWS
     return dict(zip(fitted, wins.tolist(), strict=True))
 
 
 def _shorter_first(options: list[Option]) -> list[Option]:
-    """Of the options as good as the first, the shortest goes to the front."""
+    """Moves the shortest of the options that tie with the first to the front."""
     tied = [o for o in options if o.fits and options[0].accuracy.mean - o.accuracy.mean < CLOSE]
     if len(tied) < 2:
         return options
@@ -174,11 +174,11 @@ def _shorter_first(options: list[Option]) -> list[Option]:
     return [first, *(o for o in options if o is not first)]
 
 
-def _tokens(reference: Reference, made: FormatRuns, n_ops: int) -> float:
-    """Of a response for problems of n_ops operations: the measured mean, scaled by the lengths of right responses,
-    which are known for any n_ops."""
-    measured = np.mean([_gold_tokens(reference, made.format, n) for n in reference.n_ops])
-    return made.response_tokens * _gold_tokens(reference, made.format, n_ops) / float(measured)
+def _tokens(reference: Reference, runs: FormatRuns, n_ops: int) -> float:
+    """Mean tokens of a response to problems of n_ops operations: the measured mean, scaled by the lengths of gold
+    responses, which are known for any n_ops."""
+    measured = np.mean([_gold_tokens(reference, runs.format, n) for n in reference.n_ops])
+    return runs.response_tokens * _gold_tokens(reference, runs.format, n_ops) / float(measured)
 
 
 def _gold_tokens(reference: Reference, fmt: str, n_ops: int) -> float:
@@ -192,49 +192,49 @@ def _gold_tokens(reference: Reference, fmt: str, n_ops: int) -> float:
 def _outside(question: Question, reference: Reference) -> list[str]:
     found = []
     ranges: dict[tuple[int, int], list[str]] = {}
-    for made in reference.formats:
-        ranges.setdefault(made.examples, []).append(made.format)
+    for runs in reference.formats:
+        ranges.setdefault(runs.examples, []).append(runs.format)
     for (low, high), formats in ranges.items():
         if not low <= question.examples <= high:
             nearest = low if question.examples < low else high
             of = f" of {', '.join(formats)}" if len(ranges) > 1 else ""
             found.append(
-                f"examples: {question.examples:,} asked, {low:,} to {high:,} measured{of}; accuracies are those at "
+                f"examples: {question.examples:,} requested, {low:,} to {high:,} measured{of}; accuracies are those at "
                 f"{nearest:,}"
             )
     if question.n_ops not in reference.n_ops:
         lengths = ", ".join(map(str, reference.n_ops))
         found.append(
-            f"n_ops: {question.n_ops} asked, {lengths} measured; accuracies are those of {lengths}, and longer "
+            f"n_ops: {question.n_ops} requested, {lengths} measured; accuracies are those of {lengths}, and longer "
             "problems have lower ones"
         )
     if question.epochs:
-        measured = {n: e for made in reference.formats for n, e in made.epochs.items()}
+        measured = {n: e for runs in reference.formats for n, e in runs.epochs.items()}
         nearest = min(measured, key=lambda n: abs(np.log(n / question.examples)))
         if not 0.5 <= question.epochs / measured[nearest] <= 2:
             found.append(
-                f"epochs: {question.epochs:g} asked; the runs with {nearest:,} examples made {measured[nearest]:.3g} "
-                "passes over them"
+                f"epochs: {question.epochs:g} requested; the runs with {nearest:,} examples made "
+                f"{measured[nearest]:.3g} passes over them"
             )
     return found
 
 
-def _where(made: Repetition | Branches) -> str:
-    """What a note was measured on, which may be other than what is asked about."""
-    return f"measured from {made.model} on {' and '.join(map(str, made.n_ops))} operations"
+def _measured_with(runs: Repetition | Branches) -> str:
+    """The base and the lengths that a note was measured with; they may differ from the question."""
+    return f"measured from {runs.model} on {' and '.join(map(str, runs.n_ops))} operations"
 
 
 def _notes(question: Question, reference: Reference, chosen: Option | None) -> list[str]:
     notes = []
-    for made in reference.repetition:
-        passes = sorted(made.accuracy)
+    for runs in reference.repetition:
+        passes = sorted(runs.accuracy)
         if question.epochs and len(passes) > 1:
             upper = min((e for e in passes if e >= question.epochs), default=passes[-1])
-            first, last = (float(np.mean(made.accuracy[e])) for e in (passes[0], upper))
-            memorized = float(np.mean(made.memorized[upper]))
+            first, last = (float(np.mean(runs.accuracy[e])) for e in (passes[0], upper))
+            memorized = float(np.mean(runs.memorized[upper]))
             notes.append(
-                f"{made.format} ({_where(made)}): from {passes[0]} to {upper} epochs over {made.examples:,} examples "
-                f"held-out accuracy went from {first:.2f} to {last:.2f}; old answers came back {memorized:+.2f} "
+                f"{runs.format} ({_measured_with(runs)}): from {passes[0]} to {upper} epochs over {runs.examples:,} "
+                f"examples, held-out accuracy went from {first:.2f} to {last:.2f}; old answers came back {memorized:+.2f} "
                 "beyond the control"
             )
     if question.rlvr:
@@ -242,7 +242,7 @@ def _notes(question: Question, reference: Reference, chosen: Option | None) -> l
             before, after = branch.states["sft"], branch.states["rlvr"]
             more = branch.states["sft-updates"]
             notes.append(
-                f"RLVR after {branch.sft_steps} updates of SFT on {branch.format} ({_where(branch)}): accuracy "
+                f"RLVR after {branch.sft_steps} updates of SFT on {branch.format} ({_measured_with(branch)}): accuracy "
                 f"{before['accuracy']:.2f} to {after['accuracy']:.2f} (more SFT: {more['accuracy']:.2f}), operations a "
                 f"step {before['operations a step']:.2f} to {after['operations a step']:.2f}, response tokens "
                 f"{before['response tokens']:.0f} to {after['response tokens']:.0f}"

@@ -1,9 +1,9 @@
-"""What accuracy to expect of a new run: a Bayesian curve for each format, and its predictive distribution.
+"""The accuracy to expect of a new run: a Bayesian curve for each format, and its predictive distribution.
 
-Accuracy at N distinct examples is ``c + (a - c) / (1 + exp(-s (ln N - t)))``: from chance c to a ceiling a. A run's
-solved problems are beta-binomial around it, since seeds differ by more than the problems drawn. The posterior is on a
-grid, under a prior that is flat in a, ln s, t and the logarithm of the precision. With few runs it is wide, which is
-what makes its intervals honest (`tests/test_advise.py` leaves cells out and counts).
+Accuracy at N distinct examples is ``c + (a - c) / (1 + exp(-s (ln N - t)))``, from chance c to a ceiling a. The number
+of problems that a run solves is beta-binomial around it, because seeds differ by more than the sampled problems do. The
+posterior is computed on a grid, with a prior that is flat in a, ln s, t and the logarithm of the precision. With few
+runs it is wide; `tests/test_advise.py` measures the coverage of its intervals by leaving cells out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CEILINGS = np.linspace(0.04, 1.0, 25)
 SLOPES = np.geomspace(0.2, 4.0, 12)
 PRECISIONS = np.geomspace(6.0, 600.0, 7)
 MIDDLES = 36
-"""Places of the curve's middle, from a factor of 50 below the smallest N to one of 200 above the largest."""
+"""Grid points for t, from a factor of 50 below the smallest N to a factor of 200 above the largest."""
 DRAWS = 4000
 
 
@@ -29,13 +29,13 @@ class Run(NamedTuple):
     examples: int
     """Distinct training examples."""
     solved: int
-    """Held-out problems that it solved."""
+    """Held-out problems solved."""
     n: int
-    """Held-out problems that it was asked."""
+    """Held-out problems measured."""
 
 
 class Prediction(NamedTuple):
-    """Of the accuracy of a new run."""
+    """The accuracy of a new run: its mean and an interval."""
 
     mean: float
     low: float
@@ -48,7 +48,7 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """The weights of the grid points that the runs leave."""
+    """The posterior weights of the grid points."""
 
     chance: float
     a: np.ndarray
@@ -58,7 +58,7 @@ class Posterior:
     weight: np.ndarray
 
     def draws(self, examples: float, seed: int = 0, new_run: bool = True) -> np.ndarray:
-        """(DRAWS,) accuracies at N, of new runs or of the mean of many."""
+        """(DRAWS,) accuracies at N: of new runs, or of the mean over many runs."""
         rng = np.random.default_rng(seed)
         chosen = rng.choice(len(self.weight), size=DRAWS, p=self.weight)
         middle = _curve(self.chance, self.a[chosen], self.s[chosen], self.t[chosen], examples)
@@ -68,7 +68,7 @@ class Posterior:
         return rng.beta(np.maximum(middle * phi, 1e-3), np.maximum((1 - middle) * phi, 1e-3))
 
     def predict(self, examples: float, level: float = 0.9) -> Prediction:
-        """The accuracy to expect of a new run at N, with the interval that should hold it that often."""
+        """The accuracy of a new run at N, with the interval that contains it with probability `level`."""
         draws = self.draws(examples)
         low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
         return Prediction(float(draws.mean()), float(low), float(high))
@@ -79,7 +79,7 @@ def _curve(chance: float, a: np.ndarray, s: np.ndarray, t: np.ndarray, examples:
 
 
 def fit(runs: Sequence[Run], chance: float) -> Posterior:
-    """The posterior of some runs of one format. Raises `ValueError` for none."""
+    """The posterior given the runs of one format. Raises `ValueError` where there are none."""
     if not runs:
         raise ValueError("a curve needs at least one run")
     sizes = np.log([run.examples for run in runs])

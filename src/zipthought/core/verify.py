@@ -170,7 +170,7 @@ class _Checker:
         if name in self.values and type(sides[-1]) is int:
             return StepVerdict(name, "redefined", 0, "unknown")
         if len(sides) == 3 and type(definition) is BinOp:
-            # An operation with a constant: stated, filled in and computed. The general code below gives the same verdict.
+            # An operation with a constant: stated, filled in, computed. The general code below gives the same verdict.
             # Nearly all steps are of this kind, so a shorter path for them makes the verifier faster.
             op, ref, constant = definition
             symbols, numbers, result = sides
