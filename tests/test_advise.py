@@ -188,7 +188,7 @@ def test_the_command(tmp_path, capsys):
     assert made["recommended"]["format"] in {o["format"] for o in made["options"]}
     assert made["outside"] == []
     assert main(["advise", "--examples", "5000", "--n-ops", "8", "--max-response-tokens", "120", "--epochs", "3"]) == 0
-    assert "OUTSIDE WHAT WAS MEASURED: n_ops: 8 asked" in capsys.readouterr().out
+    assert "OUTSIDE WHAT WAS MEASURED: n_ops: 8 requested" in capsys.readouterr().out
     assert main(["advise"]) == 2
     assert main(["advise", "--examples", "5", "--n-ops", "3", "--study", str(tmp_path)]) == 2
     assert "holds no study" in capsys.readouterr().err

@@ -234,8 +234,8 @@ def _notes(question: Question, reference: Reference, chosen: Option | None) -> l
             memorized = float(np.mean(runs.memorized[upper]))
             notes.append(
                 f"{runs.format} ({_measured_with(runs)}): from {passes[0]} to {upper} epochs over {runs.examples:,} "
-                f"examples, held-out accuracy went from {first:.2f} to {last:.2f}; old answers came back {memorized:+.2f} "
-                "beyond the control"
+                f"examples, held-out accuracy went from {first:.2f} to {last:.2f}; old answers came back "
+                f"{memorized:+.2f} beyond the control"
             )
     if question.rlvr:
         for branch in reference.branches:
