@@ -1,6 +1,7 @@
 """F3: the measure by hand, the verdict on planted data, and a whole study on an untrained model."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,9 +35,11 @@ def test_the_excess_of_a_trace_by_hand(stated, k, n_ops, counts):
 
 
 def test_the_excess_of_several_completions():
-    rows = [{"stated": [2, 1], "n_ops": 3}, {"stated": [1, 1, 1], "n_ops": 3}]
-    assert excess_share(rows, 2) == pytest.approx(2 / 3)
-    assert excess_share([{"stated": [], "n_ops": 3}], 2) is None
+    def stating(*stated):
+        return SimpleNamespace(stated=stated, n_ops=3)
+
+    assert excess_share([stating(2, 1), stating(1, 1, 1)], 2) == pytest.approx(2 / 3)
+    assert excess_share([stating()], 2) is None
 
 
 def test_the_bootstrap_of_a_ratio_covers_it():

@@ -12,8 +12,16 @@ import torch
 import zipthought as zt
 from zipthought.core.arithmetic import BinOp
 from zipthought.core.problem import Problem
-from zipthought.evaluation.evaluate import DecodingConfig, EvaluateConfig, distinct_problems, evaluate, evaluate_records
-from zipthought.evaluation.metrics import judge, summarize
+from zipthought.evaluation.completions import read_completions
+from zipthought.evaluation.evaluate import (
+    DecodingConfig,
+    EvaluateConfig,
+    distinct_problems,
+    evaluate,
+    evaluate_items,
+    evaluate_records,
+)
+from zipthought.evaluation.metrics import Item, Summary, judge_completion, summarize
 from zipthought.evaluation.passk import ks_for, pass_at_k
 from zipthought.models.generation import generate
 from zipthought.models.tiny import build_tiny, tiny_config
@@ -80,70 +88,83 @@ MALFORMED = "kites = 3 . drums kites 4 . answer 14 14 ."
 CUT = "kites = 3 . drums = kites + 4 = 3 + 4 = 7 . lamps = drums"
 
 
-def row(text: str, *, truncated: bool = False, index: int = 0, sample: int = 0) -> dict:
-    verdict = judge(
-        PROBLEM, text, surface="terse", truncated=truncated, response_tokens=len(text.split()) + (not truncated)
-    )
-    return {"n_ops": 2, "index": index, "sample": sample, **verdict}
+def judged(text: str, *, truncated: bool = False, index: int = 0, sample: int = 0):
+    tokens = len(text.split()) + (not truncated)
+    item = Item.of(PROBLEM, "terse", index)
+    return judge_completion(item, text, response_tokens=tokens, truncated=truncated, sample=sample)
 
 
 def test_judge_on_completions_made_by_hand():
-    gold, slip, malformed, cut = row(GOLD), row(SLIP), row(MALFORMED), row(CUT, truncated=True)
-    assert (gold["answer"], gold["correct"], gold["faithful"], gold["granularity"]) == ("correct", True, True, [1, 1])
-    assert gold["steps"] == ["valid"] * 3
-    assert (slip["answer"], slip["correct"], slip["steps"]) == ("wrong", False, ["valid", "wrong_arithmetic", "valid"])
-    assert (malformed["answer"], malformed["steps"]) == ("malformed", ["valid", "unparseable"])
-    assert (cut["answer"], cut["truncated"]) == ("missing", True)
-    assert cut["steps"][:2] == ["valid", "valid"]
-    assert row(COMPOSED)["granularity"] == row(COMPOSED)["stated"] == [2]
-    wrong = row(COMPOSED.replace("14", "15"))
-    assert (wrong["granularity"], wrong["stated"], wrong["steps"][1]) == ([], [2], "wrong_arithmetic")
-    assert (slip["granularity"], slip["stated"]) == ([1], [1, 1])
-    assert row("kites = 3 . lamps = 15 . answer 15 .")["stated"] == [2], "implicit, and wrong"
-    assert row("kites = 3 . lamps = kites + 4 = 3 + 4 = 7 .")["stated"] == [], "not the problem's relation"
-    lucky = row(LUCKY)
-    assert lucky["correct"], "the answer is right"
-    assert not lucky["faithful"], "but a step is not"
+    gold, slip, malformed, cut = judged(GOLD), judged(SLIP), judged(MALFORMED), judged(CUT, truncated=True)
+    assert (gold.answer, gold.correct, gold.faithful, gold.granularity) == ("correct", True, True, (1, 1))
+    assert gold.steps == ("valid",) * 3
+    assert (slip.answer, slip.correct, slip.steps) == ("wrong", False, ("valid", "wrong_arithmetic", "valid"))
+    assert (malformed.answer, malformed.steps) == ("malformed", ("valid", "unparseable"))
+    assert (cut.answer, cut.truncated) == ("missing", True)
+    assert cut.steps[:2] == ("valid", "valid")
+    assert judged(COMPOSED).granularity == judged(COMPOSED).stated == (2,)
+    wrong = judged(COMPOSED.replace("14", "15"))
+    assert (wrong.granularity, wrong.stated, wrong.steps[1]) == ((), (2,), "wrong_arithmetic")
+    assert (slip.granularity, slip.stated) == ((1,), (1, 1))
+    assert judged("kites = 3 . lamps = 15 . answer 15 .").stated == (2,), "implicit, and wrong"
+    assert judged("kites = 3 . lamps = kites + 4 = 3 + 4 = 7 .").stated == (), "not the problem's relation"
+    lucky = judged(LUCKY)
+    assert lucky.correct, "the answer is right"
+    assert not lucky.faithful, "but a step is not"
 
 
 def test_a_completion_without_steps_is_one_step_only_where_it_answers():
-    assert row("answer 14 .")["granularity"] == [2]
-    assert row("answer 13 .")["granularity"] == []
-    assert row("")["granularity"] == [], "an empty text has compressed nothing"
+    assert judged("answer 14 .").granularity == (2,)
+    assert judged("answer 13 .").granularity == ()
+    assert judged("").granularity == (), "an empty text has compressed nothing"
 
 
 def test_summary_of_completions_made_by_hand():
     texts = [GOLD, SLIP, MALFORMED, CUT, COMPOSED]
-    rows = [row(text, truncated=text is CUT, index=i) for i, text in enumerate(texts)]
+    rows = [judged(text, truncated=text is CUT, index=i) for i, text in enumerate(texts)]
     summary = summarize(rows)
-    assert (summary["n"], summary["completions"]) == (5, 5)
-    assert summary["accuracy"] == summary["faithful"] == 2 / 5
-    assert summary["truncated"] == 1 / 5
+    assert (summary.n, summary.completions, summary.correct) == (5, 5, 2)
+    assert summary.accuracy == summary.faithful == 2 / 5
+    assert summary.truncated == 1 / 5
     tokens = [len(text.split()) + 1 for text in texts]
-    assert summary["response_tokens"] == (sum(tokens) - 1) / 5, "the one that was cut has no end of sequence"
-    assert summary["answers"] == {"correct": 2, "wrong": 1, "missing": 1, "conflicting": 0, "malformed": 1}
+    assert summary.response_tokens == (sum(tokens) - 1) / 5, "the one that was cut has no end of sequence"
+    assert summary.answers == {"correct": 2, "wrong": 1, "missing": 1, "conflicting": 0, "malformed": 1}
     # Valid steps that cover operations: 1, 1 (gold), 1 (after the slip), 1 (before the cut), 2 (composed).
-    assert summary["ops_per_step"] == 6 / 5
-    assert summary["single_op_share"] == 4 / 5
-    assert summary["steps"]["wrong_arithmetic"] == 1
-    assert summary["first_wrong_step"] == (2 + 2 + 3) / 3, "slip, malformed, cut"
-    assert summary["pass_at"] == {}
-    assert json.loads(json.dumps(summary)) == summary
+    assert summary.ops_per_step == 6 / 5
+    assert summary.single_op_share == 4 / 5
+    assert summary.steps["wrong_arithmetic"] == 1
+    assert summary.first_wrong_step == (2 + 2 + 3) / 3, "slip, malformed, cut"
+    assert summary.pass_at == {}
+    plain = json.loads(json.dumps(summary.plain()))
+    assert Summary.from_plain(plain) == summary
+    assert plain["by_n_ops"]["2"] == {name: value for name, value in plain.items() if name != "by_n_ops"}
+    del plain["correct"]
+    del plain["by_n_ops"]["2"]["correct"]
+    assert Summary.from_plain(plain) == summary, "version 0.1 wrote no count"
 
 
 def test_summary_of_several_samples_and_of_nothing():
     marks = {0: [GOLD, SLIP, SLIP, SLIP], 1: [SLIP] * 4}
-    summary = summarize([row(text, index=i, sample=s) for i, texts in marks.items() for s, text in enumerate(texts)])
-    assert (summary["n"], summary["completions"], summary["accuracy"]) == (2, 8, 1 / 8)
-    assert summary["pass_at"] == {"1": 1 / 8, "2": (1 / 2) / 2, "4": 1 / 2}
-    assert summary["faithful_at"] == summary["pass_at"]
-    guessed = summarize([row(text, sample=s) for s, text in enumerate([SLIP, LUCKY])])
-    assert (guessed["pass_at"]["2"], guessed["faithful_at"]["2"]) == (1.0, 0.0), "right, by steps that are not"
+    summary = summarize([judged(text, index=i, sample=s) for i, texts in marks.items() for s, text in enumerate(texts)])
+    assert (summary.n, summary.completions, summary.accuracy) == (2, 8, 1 / 8)
+    assert summary.pass_at == {1: 1 / 8, 2: (1 / 2) / 2, 4: 1 / 2}
+    assert summary.faithful_at == summary.pass_at
+    guessed = summarize([judged(text, sample=s) for s, text in enumerate([SLIP, LUCKY])])
+    assert (guessed.pass_at[2], guessed.faithful_at[2]) == (1.0, 0.0), "right, by steps that are not"
     nothing = summarize([])
-    assert (nothing["n"], nothing["accuracy"], nothing["ops_per_step"]) == (0, None, None)
+    assert (nothing.n, nothing.accuracy, nothing.ops_per_step) == (0, None, None)
 
 
 # evaluate
+
+
+def test_items_and_their_records_are_evaluated_alike(model):
+    problems = [zt.sample(n_ops=2, seed=5, index=i) for i in range(3)]
+    records = [make_record(problem, "explicit", surface="terse") for problem in problems]
+    items = [Item.of(problem, "terse", i) for i, problem in enumerate(problems)]
+    decoding = DecodingConfig(max_new_tokens=4)
+    expected = evaluate_records(model, TOKENIZER, records, decoding)
+    assert evaluate_items(model, TOKENIZER, items, decoding).completions == expected.completions
 
 
 def test_rows_hold_what_generate_wrote_and_verify_said(model, tmp_path):
@@ -151,37 +172,42 @@ def test_rows_hold_what_generate_wrote_and_verify_said(model, tmp_path):
     told = []
     evaluation = evaluate(model, TOKENIZER, config, on_progress=lambda *x: told.append(x))
     assert told[-1] == (8, 8)
-    assert [r["n_ops"] for r in evaluation.rows] == [2] * 4 + [3] * 4
-    for r in evaluation.rows:
-        problem = zt.sample(n_ops=r["n_ops"], seed=3, split="validation", index=r["index"])
-        assert (r["prompt"], r["structure"]) == (zt.render_problem(problem, "terse"), problem.structure)
-        assert r["gold"] == problem.answer
-        assert split_of(r["structure"]) == "validation"
-        ids = prompt_ids(TOKENIZER, prompt_messages(r["prompt"], 23, "terse"))
+    assert [r.n_ops for r in evaluation.completions] == [2] * 4 + [3] * 4
+    for r in evaluation.completions:
+        problem = zt.sample(n_ops=r.n_ops, seed=3, split="validation", index=r.index)
+        assert (r.prompt, r.structure) == (zt.render_problem(problem, "terse"), problem.structure)
+        assert r.gold == problem.answer
+        assert split_of(r.structure) == "validation"
+        ids = prompt_ids(TOKENIZER, prompt_messages(r.prompt, 23, "terse"))
         (completion,) = generate(model, TOKENIZER, [ids], max_new_tokens=6)[0]
-        assert (r["completion"], r["truncated"], r["response_tokens"]) == (
+        assert (r.completion, r.truncated, r.response_tokens) == (
             completion.text,
             completion.truncated,
             completion.n_tokens,
         )
-        verdict = zt.verify(r["completion"], problem, "terse")
-        assert (r["answer"], r["faithful"]) == (verdict.answer, verdict.faithful)
+        verdict = zt.verify(r.completion, problem, "terse")
+        assert (r.answer, r.faithful) == (verdict.answer, verdict.faithful)
     summary = evaluation.summary()
-    assert (summary["n"], list(summary["by_n_ops"])) == (8, ["2", "3"])
-    assert summary["by_n_ops"]["3"]["n"] == 4
+    assert (summary.n, list(summary.by_n_ops)) == (8, [2, 3])
+    assert summary.by_n_ops[3].n == 4
     evaluation.write_completions(tmp_path / "runs" / "completions.parquet")
-    assert pq.read_table(tmp_path / "runs" / "completions.parquet").to_pylist() == evaluation.rows
+    path = tmp_path / "runs" / "completions.parquet"
+    assert pq.read_table(path).to_pylist() == [c.plain() for c in evaluation.completions]
+    assert read_completions(path) == evaluation.completions
+    pq.write_table(pq.read_table(path).drop_columns(["stated"]), path)
+    with pytest.raises(ValueError, match="lacks stated"):
+        read_completions(path)
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["completions.parquet"]
 
 
 def test_samples_are_summarized_by_problem_and_repeat_exactly(model):
     config = EvaluateConfig(n_ops=(3,), count=3, samples=4, temperature=1.0, max_new_tokens=5)
     first, again = evaluate(model, TOKENIZER, config), evaluate(model, TOKENIZER, config)
-    assert first.rows == again.rows
-    assert [r["sample"] for r in first.rows] == [0, 1, 2, 3] * 3
-    assert len({r["completion"] for r in first.rows}) > 3
+    assert first.completions == again.completions
+    assert [r.sample for r in first.completions] == [0, 1, 2, 3] * 3
+    assert len({r.completion for r in first.completions}) > 3
     summary = first.summary()
-    assert (summary["n"], summary["completions"], list(summary["pass_at"])) == (3, 12, ["1", "2", "4"])
+    assert (summary.n, summary.completions, list(summary.pass_at)) == (3, 12, [1, 2, 4])
 
 
 def test_a_model_that_learnt_one_problem_is_correct_on_it():
@@ -198,12 +224,12 @@ def test_a_model_that_learnt_one_problem_is_correct_on_it():
         optimizer.step()
         optimizer.zero_grad()
     evaluation = evaluate_records(network, TOKENIZER, [record, record])
-    assert [r["completion"] for r in evaluation.rows] == [record["completion"]] * 2
-    assert [r["index"] for r in evaluation.rows] == [0, 1]
+    assert [r.completion for r in evaluation.completions] == [record["completion"]] * 2
+    assert [r.index for r in evaluation.completions] == [0, 1]
     summary = evaluation.summary()
-    assert (summary["n"], summary["accuracy"], summary["faithful"], summary["truncated"]) == (2, 1.0, 1.0, 0.0)
-    assert (summary["ops_per_step"], summary["single_op_share"]) == (2.0, 0.0)
-    assert summary["response_tokens"] == len(record["completion"].split()) + 1
+    assert (summary.n, summary.accuracy, summary.faithful, summary.truncated) == (2, 1.0, 1.0, 0.0)
+    assert (summary.ops_per_step, summary.single_op_share) == (2.0, 0.0)
+    assert summary.response_tokens == len(record["completion"].split()) + 1
 
 
 def test_records_that_are_refused(model):
@@ -240,7 +266,7 @@ def test_the_token_budget_fits_every_gold_completion():
             for problem in problems:
                 assert len(zt.render(zt.compress(problem, "explicit", order), "terse").split()) < whole
     tree = zt.sample(n_ops=4, task="tree")
-    assert token_budget(TOKENIZER, [(tree, "terse")], ("backward",)) > 16, "trees have the order forward only"
+    assert token_budget(TOKENIZER, [(tree, "terse")]) > 16, "the orders that a tree has"
 
 
 def test_the_surface_follows_from_the_tokenizer():
@@ -260,7 +286,7 @@ def test_the_surface_follows_from_the_tokenizer():
         ({"temperature": -1.0}, "negative"),
         ({"seed": -1}, "negative"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
-        ({"orders": ("sideways",)}, "orders must be some of"),
+        ({"orders": ("sideways",)}, "unknown order 'sideways'"),
     ],
 )
 def test_configs_that_are_refused(settings, words):

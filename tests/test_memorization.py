@@ -6,7 +6,9 @@ import torch
 
 import zipthought as zt
 from zipthought.core.arithmetic import BinOp
-from zipthought.evaluation.memorization import edit_constant, old_answers
+from zipthought.evaluation.evaluate import Evaluation
+from zipthought.evaluation.memorization import edit_constant, edited_answers
+from zipthought.evaluation.metrics import judge_completion
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.schema import make_record
@@ -42,24 +44,24 @@ def test_an_edit_that_cannot_change_the_answer_is_none():
 def test_a_model_that_recalls_brings_back_the_old_answers(monkeypatch):
     from zipthought.evaluation import memorization
 
-    records = [make_record(zt.sample(n_ops=2, seed=0, index=i), "answer-only", surface="terse") for i in range(6)]
-    asked = []
+    problems = [zt.sample(n_ops=2, seed=0, index=i) for i in range(6)]
+    seen = []
 
-    def answers(model, tokenizer, edited, decoding):
-        asked.extend(edited)
-        rows = [
-            {"index": i, "completion": f"answer {(records if i < 4 else asked)[i]['answer']} .", "surface": "terse"}
-            for i in range(len(edited))
+    def answers(model, tokenizer, items, decoding):
+        """The old answer to the first four, the new one to the rest; in another order than the items'."""
+        seen.extend(items)
+        texts = [f"answer {(problems[i] if i < 4 else item.problem).answer} ." for i, item in enumerate(items)]
+        judged = [
+            judge_completion(item, text, response_tokens=3, truncated=False)
+            for item, text in zip(items, texts, strict=True)
         ]
-        for row, record in zip(rows, edited, strict=True):
-            row["correct"] = row["completion"] == f"answer {record['answer']} ."
-        return type("E", (), {"rows": rows[::-1]})()
+        return Evaluation(judged[::-1])
 
-    monkeypatch.setattr(memorization, "evaluate_records", answers)
-    found = old_answers(None, None, records, 5)
-    assert [row["old"] for row in found] == [True] * 4 + [False] * 2
-    assert [row["right"] for row in found] == [False] * 4 + [True] * 2
-    assert all(a["prompt"] != r["prompt"] for a, r in zip(asked, records, strict=True))
+    monkeypatch.setattr(memorization, "evaluate_items", answers)
+    found = edited_answers(None, None, problems, "terse", 5)
+    assert [answer.old for answer in found] == [True] * 4 + [False] * 2
+    assert [answer.right for answer in found] == [False] * 4 + [True] * 2
+    assert all(item.prompt != zt.render_problem(p, "terse") for item, p in zip(seen, problems, strict=True))
 
 
 def test_more_sentences_leave_the_structure_as_it_is():

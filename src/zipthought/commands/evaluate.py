@@ -19,15 +19,15 @@ def evaluate(
     """Measure a model.
 
     Args:
-        config: Which problems, and how completions are made.
+        config: Which problems are evaluated, and how completions are generated.
         model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id.
-        output: A Parquet file (.parquet) for the completions and their verdicts.
+        output: Parquet file (.parquet) for the completions and their verdicts.
         device: auto, cpu or cuda.
-        threads: Of the CPU; 0 leaves it to torch.
+        threads: CPU threads; 0 is the default of torch.
         json: Print {"n", "accuracy", "by_n_ops": {"3": {...}}, ...} on standard output.
     """
     if output and output.suffix != ".parquet":
-        raise ValueError(f"the completions go to a Parquet file; name one that ends in .parquet, not {output.name}")
+        raise ValueError(f"completions are written as Parquet; choose a name that ends in .parquet, not {output.name}")
     import torch
 
     from ..evaluation.evaluate import evaluate as run
@@ -48,9 +48,9 @@ def evaluate(
         evaluation.write_completions(output)
     summary = evaluation.summary()
     if json:
-        print_json(summary)
+        print_json(summary.plain())
         return 0
     columns = ("n", "accuracy", "faithful", "response_tokens", "truncated", "ops_per_step")
-    rows = [{"n_ops": n, **{c: row[c] for c in columns}} for n, row in summary["by_n_ops"].items()]
-    print_table(f"{model}, split {config.split}: accuracy {summary['accuracy']:.3f} of {summary['n']}", rows)
+    rows = [{"n_ops": n, **{c: getattr(part, c) for c in columns}} for n, part in summary.by_n_ops.items()]
+    print_table(f"{model}, split {config.split}: accuracy {summary.accuracy:.3f} of {summary.n}", rows)
     return 0

@@ -1,30 +1,42 @@
-"""Counterfactual memorization: does the old answer come back when one constant of a known problem is changed?
+"""Counterfactual memorization: does a model repeat the old answer after one constant of a known problem changed?
 
-A model that solves follows the change; one that recalls answers what it was trained on. By chance, or since the edit
-leaves most of the work the same, the old answer also comes back for problems that were never trained on: the rate on
-those is the control.
+A model that solves the problem follows the change. A model that recalls repeats the trained answer. The old answer also
+returns for problems outside the training data, by chance or because the edit leaves most of the work unchanged. So the
+rate on such problems is the control.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.arithmetic import BinOp
 from ..core.problem import Problem
-from ..records.reading import problem_of
-from ..records.schema import make_record
 from ..surfaces import verify
 from .config import DecodingConfig
-from .evaluate import evaluate_records
+from .evaluate import evaluate_items
+from .metrics import Item
+
+
+@dataclass(frozen=True, slots=True)
+class EditedAnswer:
+    """The model's answer to an edited problem."""
+
+    old: bool
+    """It is the answer of the problem before the edit."""
+    right: bool
+    """It is the answer of the edited problem."""
 
 
 def edit_constant(problem: Problem, number_range: int, seed: int) -> Problem | None:
-    """The problem with one constant of its operations changed, names and sentences as they were, so that its answer
-    is another one; None where no such change exists. Which constant and to what follows from `seed`."""
+    """The problem with one constant of its operations replaced, so that the answer changes.
+
+    Names and the order of sentences stay. `seed` decides which constant changes, and to which value. Returns None if no
+    such edit exists.
+    """
     choices = [
         (name, constant)
         for name in problem.operations
@@ -32,36 +44,38 @@ def edit_constant(problem: Problem, number_range: int, seed: int) -> Problem | N
         for constant in range(1 + (definition.op == "*"), number_range)
         if constant != definition.right
     ]
-    for place in np.random.default_rng(seed).permutation(len(choices)):
-        name, constant = choices[place]
+    for choice in np.random.default_rng(seed).permutation(len(choices)):
+        name, constant = choices[choice]
         definition = problem.definitions[name]
         assert isinstance(definition, BinOp)
-        edited = {**problem.definitions, name: BinOp(definition.op, definition.left, constant)}
-        changed = Problem(problem.modulus, edited, problem.target)
-        if changed.answer != problem.answer:
-            return changed
+        definitions = {**problem.definitions, name: BinOp(definition.op, definition.left, constant)}
+        edited = Problem(problem.modulus, definitions, problem.target)
+        if edited.answer != problem.answer:
+            return edited
     return None
 
 
-def old_answers(
+def edited_answers(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    records: Iterable[Mapping[str, Any]],
+    problems: Iterable[Problem],
+    surface: str,
     number_range: int,
     decoding: DecodingConfig | None = None,
-) -> list[dict[str, bool]]:
-    """For each record whose problem can be edited: whether the model's answer to the edited problem is the `old` one,
-    and whether it is `right`."""
-    before, asked = [], []
-    for place, record in enumerate(records):
-        problem = problem_of(record)
-        edited = edit_constant(problem, number_range, place)
+) -> list[EditedAnswer]:
+    """Evaluate the model on an edit of each problem, written in `surface`. Problems without an edit are dropped."""
+    originals: list[Problem] = []
+    edits: list[Item] = []
+    for seed, problem in enumerate(problems):
+        edited = edit_constant(problem, number_range, seed)
         if edited:
-            before.append(problem)
-            asked.append(make_record(edited, "answer-only", surface=record["surface"]))
-    rows = evaluate_records(model, tokenizer, asked, decoding).rows
-    rows.sort(key=lambda row: row["index"])
+            edits.append(Item.of(edited, surface, len(originals)))
+            originals.append(problem)
+    judged = sorted(evaluate_items(model, tokenizer, edits, decoding).completions, key=lambda c: c.index)
     return [
-        {"old": verify(row["completion"], problem, row["surface"]).answer == "correct", "right": row["correct"]}
-        for row, problem in zip(rows, before, strict=True)
+        EditedAnswer(old=verify(c.completion, problem, c.surface).answer == "correct", right=c.correct)
+        for c, problem in zip(judged, originals, strict=True)
     ]
+
+
+__all__ = ["EditedAnswer", "edit_constant", "edited_answers"]

@@ -1,96 +1,220 @@
-"""What completions are worth: each one judged by the verifier, and a summary over many.
+"""Metrics: the verdict on each completion, and summaries over many completions.
 
-Wrong answers and answers that could not be read are counted apart, and the truncation rate stands beside the accuracy
-(ECOSYSTEM.md, 1 and 8). Nothing here looks at text other than through `surfaces.verify`.
+A wrong answer and an unreadable answer are counted apart, and the share of truncated completions stands beside the
+accuracy. All verdicts come from `surfaces.verify`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..core.problem import Problem
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..surfaces import verify
+from ..surfaces import get_surface, verify
 from .passk import ks_for, pass_at_k
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A problem to evaluate."""
+
+    problem: Problem
+    prompt: str
+    surface: str
+    index: int
+    """The index of the problem in its split, or of its record in a file."""
+
+    @classmethod
+    def of(cls, problem: Problem, surface: str, index: int) -> Item:
+        """The item of a problem, with the prompt that `surface` renders."""
+        return cls(problem, get_surface(surface).render_problem(problem), surface, index)
 
 
-def judge(problem: Problem, text: str, *, surface: str, truncated: bool, response_tokens: int) -> Row:
-    """The verdict on one completion, as plain values.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedCompletion:
+    """A completion and its verdict. The fields are the columns of the Parquet files of completions, in this order."""
 
-    `stated` has the operations of each step that states some of the problem, whether or not it computes them right.
-    `granularity` has the operations of each valid step that covers any. A completion without steps counts as one step
-    of n_ops operations where its answer is correct, and as none where it is not: an empty text has compressed nothing.
-    """
-    verdict = verify(text, problem, surface)
-    return {
-        "answer": verdict.answer,
-        "correct": verdict.answer == "correct",
-        "faithful": verdict.faithful,
-        "response_tokens": response_tokens,
-        "truncated": truncated,
-        "granularity": list(verdict.shown),
-        "stated": [step.granularity for step in verdict.steps if step.granularity],
-        "steps": [step.verdict for step in verdict.steps],
-    }
+    n_ops: int
+    index: int
+    """`Item.index`. Several samples of a problem share it."""
+    sample: int
+    """The number of the sample, from 0."""
+    structure: str
+    surface: str
+    prompt: str
+    completion: str
+    gold: int
+    """The correct answer."""
+    answer: str
+    """The verdict on the answer, one of `core.verify.ANSWERS`."""
+    correct: bool
+    faithful: bool
+    """A correct answer, every step valid, and the chain complete."""
+    response_tokens: int
+    """Generated tokens, the end of sequence included."""
+    truncated: bool
+    """Whether the completion reached the limit of tokens before an end of sequence."""
+    granularity: tuple[int, ...]
+    """Operations of each valid step that covers at least one. A completion without steps counts as one step of n_ops
+    operations if its answer is correct. Otherwise it has no step, because an empty text compresses nothing."""
+    stated: tuple[int, ...]
+    """Operations of each step that states at least one, also where the arithmetic is wrong."""
+    steps: tuple[str, ...]
+    """The verdict on each step, each one of `core.verify.STEP_VERDICTS`."""
+
+    def plain(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> JudgedCompletion:
+        """The inverse of `plain`. Raises `ValueError` naming the missing fields."""
+        if missing := [name for name in COLUMNS if name not in values]:
+            raise ValueError(f"a completion lacks {', '.join(missing)}; evaluate the model again")
+        given: dict[str, Any] = {name: values[name] for name in COLUMNS}
+        given |= {name: tuple(given[name]) for name in ("granularity", "stated", "steps")}
+        return cls(**given)
 
 
-def summarize(rows: Sequence[Row]) -> dict[str, Any]:
-    """The summary of judged completions; a mean over nothing is None.
+COLUMNS = tuple(f.name for f in fields(JudgedCompletion))
 
-    n                 problems (by `n_ops` and `index`, which rows need only where problems have several samples)
-    completions       rows
-    accuracy          share of correct answers; with several samples, their mean
-    faithful          share of completions with a correct answer, every step valid and a complete chain
-    response_tokens   mean, the end of sequence included
-    truncated         share that ended for want of tokens
-    ops_per_step      mean operations over the valid steps that cover any, all completions pooled
-    single_op_share   share of those steps that cover one
-    answers           completions by the verifier's word on the answer; `wrong` is read, the others could not be
-    steps             steps by the verifier's word
-    first_wrong_step  mean place (from 1) of the first step that is not valid, over completions that have one
-    pass_at           "k" -> pass@k, for problems with more than one sample each; else empty
-    faithful_at       the same for faithful completions, which no guess at the answer reaches
-    """
-    n = len(rows)
-    granularity = [size for row in rows for size in row["granularity"]]
-    answers = Counter(row["answer"] for row in rows)
-    steps = Counter(step for row in rows for step in row["steps"])
-    first_wrong = [
-        place for row in rows if (place := next((i for i, s in enumerate(row["steps"], 1) if s != "valid"), None))
-    ]
-    problems: dict[Any, list[Row]] = {}
-    for i, row in enumerate(rows):
-        problems.setdefault((row["n_ops"], row["index"]) if "index" in row else i, []).append(row)
+
+def judge_completion(
+    item: Item, completion: str, *, response_tokens: int, truncated: bool, sample: int = 0
+) -> JudgedCompletion:
+    """Verify a completion of an item."""
+    problem = item.problem
+    verdict = verify(completion, problem, item.surface)
+    return JudgedCompletion(
+        n_ops=problem.n_ops,
+        index=item.index,
+        sample=sample,
+        structure=problem.structure,
+        surface=item.surface,
+        prompt=item.prompt,
+        completion=completion,
+        gold=problem.answer,
+        answer=verdict.answer,
+        correct=verdict.answer == "correct",
+        faithful=verdict.faithful,
+        response_tokens=response_tokens,
+        truncated=truncated,
+        granularity=verdict.shown,
+        stated=tuple(step.granularity for step in verdict.steps if step.granularity),
+        steps=tuple(step.verdict for step in verdict.steps),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Metrics of many completions. A mean over nothing is None."""
+
+    n: int
+    """Problems: distinct pairs of n_ops and index."""
+    completions: int
+    correct: int
+    """Completions with a correct answer."""
+    accuracy: float | None
+    """`correct` over `completions`."""
+    faithful: float | None
+    """The share of completions with a correct answer, only valid steps and a complete chain."""
+    response_tokens: float | None
+    """The mean, the end of sequence included."""
+    truncated: float | None
+    """The share of completions that reached the limit of tokens."""
+    ops_per_step: float | None
+    """The mean over all `granularity` values of all completions."""
+    single_op_share: float | None
+    """The share of those values that are 1."""
+    answers: dict[str, int]
+    """Completions by verdict on the answer. `wrong` answers were read; `missing`, `conflicting` and `malformed` ones
+    were not."""
+    steps: dict[str, int]
+    """Steps by verdict."""
+    first_wrong_step: float | None
+    """The mean position (from 1) of the first invalid step, over completions that have one."""
+    pass_at: dict[int, float] = field(default_factory=dict)
+    """k -> pass@k; empty unless every problem has several samples."""
+    faithful_at: dict[int, float] = field(default_factory=dict)
+    """The same for faithful completions. Guessing the answer does not raise it."""
+    by_n_ops: dict[int, Summary] = field(default_factory=dict)
+    """n_ops -> its summary, whose own `by_n_ops` is empty."""
+
+    def plain(self) -> dict[str, Any]:
+        """The summary as JSON values, as `zipthought evaluate --json` prints it."""
+        return {**self._values(), "by_n_ops": {str(n): part._values() for n, part in self.by_n_ops.items()}}
+
+    def _values(self) -> dict[str, Any]:
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "by_n_ops"}
+        for name in ("pass_at", "faithful_at"):
+            values[name] = {str(k): value for k, value in values[name].items()}
+        return values
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Summary:
+        """The inverse of `plain`. It also reads the summaries of version 0.1, which have no `correct`: their
+        `answers` hold the same count."""
+        given = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        given.setdefault("correct", values["answers"]["correct"])
+        for name in ("pass_at", "faithful_at"):
+            given[name] = {int(k): value for k, value in values[name].items()}
+        given["by_n_ops"] = {int(n): cls.from_plain(part) for n, part in values.get("by_n_ops", {}).items()}
+        return cls(**given)
+
+
+def summarize(completions: Sequence[JudgedCompletion]) -> Summary:
+    """The summary of all completions, and of those of each n_ops."""
+    sizes = sorted({c.n_ops for c in completions})
+    return _summarize(completions, {n: _summarize([c for c in completions if c.n_ops == n], {}) for n in sizes})
+
+
+def _summarize(completions: Sequence[JudgedCompletion], by_n_ops: dict[int, Summary]) -> Summary:
+    granularity = [size for c in completions for size in c.granularity]
+    answers = Counter(c.answer for c in completions)
+    steps = Counter(step for c in completions for step in c.steps)
+    problems: dict[tuple[int, int], list[JudgedCompletion]] = {}
+    for c in completions:
+        problems.setdefault((c.n_ops, c.index), []).append(c)
     samples = min(map(len, problems.values()), default=1)
     ks = ks_for(samples) if samples > 1 else []
-    return {
-        "n": len(problems),
-        "completions": n,
-        "accuracy": _mean([row["correct"] for row in rows]),
-        "faithful": _mean([row["faithful"] for row in rows]),
-        "response_tokens": _mean([row["response_tokens"] for row in rows]),
-        "truncated": _mean([row["truncated"] for row in rows]),
-        "ops_per_step": _mean(granularity),
-        "single_op_share": _mean([size == 1 for size in granularity]),
-        "answers": {verdict: answers[verdict] for verdict in ANSWERS},
-        "steps": {verdict: steps[verdict] for verdict in STEP_VERDICTS},
-        "first_wrong_step": _mean(first_wrong),
-        "pass_at": {str(k): _pass_at(problems.values(), "correct", k) for k in ks},
-        "faithful_at": {str(k): _pass_at(problems.values(), "faithful", k) for k in ks},
-    }
+    return Summary(
+        n=len(problems),
+        completions=len(completions),
+        correct=sum(c.correct for c in completions),
+        accuracy=_mean([c.correct for c in completions]),
+        faithful=_mean([c.faithful for c in completions]),
+        response_tokens=_mean([c.response_tokens for c in completions]),
+        truncated=_mean([c.truncated for c in completions]),
+        ops_per_step=_mean(granularity),
+        single_op_share=_mean([size == 1 for size in granularity]),
+        answers={verdict: answers[verdict] for verdict in ANSWERS},
+        steps={verdict: steps[verdict] for verdict in STEP_VERDICTS},
+        first_wrong_step=_mean([position for c in completions if (position := _first_wrong_step(c))]),
+        pass_at={k: _pass_at(problems.values(), lambda c: c.correct, k) for k in ks},
+        faithful_at={k: _pass_at(problems.values(), lambda c: c.faithful, k) for k in ks},
+        by_n_ops=by_n_ops,
+    )
 
 
-def _pass_at(problems: Iterable[Sequence[Row]], mark: str, k: int) -> float | None:
-    """The mean pass@k over the completions of each problem."""
-    return _mean([pass_at_k(len(rows), sum(row[mark] for row in rows), k) for rows in problems])
+def _first_wrong_step(completion: JudgedCompletion) -> int | None:
+    """The position (from 1) of the first invalid step."""
+    return next((i for i, verdict in enumerate(completion.steps, 1) if verdict != "valid"), None)
+
+
+def _pass_at(
+    problems: Iterable[Sequence[JudgedCompletion]], passes: Callable[[JudgedCompletion], bool], k: int
+) -> float:
+    """The mean of pass@k over problems, of which there is at least one."""
+    values = [pass_at_k(len(samples), sum(map(passes, samples)), k) for samples in problems]
+    return sum(values) / len(values)
 
 
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-__all__ = ["Row", "judge", "summarize"]
+__all__ = ["COLUMNS", "Item", "JudgedCompletion", "Summary", "judge_completion", "summarize"]

@@ -38,18 +38,22 @@ def make_base(
     """
     torch.set_num_threads(threads)
     model, tokenizer, result = pretrain(config, directory=directory, resume=resume, on_step=on_step)
-    measured = evaluate(
-        model,
-        tokenizer,
-        EvaluateConfig(
-            split="test",
-            n_ops=MEASURED_N_OPS,
-            count=MEASURED_COUNT,
-            surface="terse",
-            modulus=config.modulus,
-            number_range=config.number_range,
-        ),
-    ).summary()["by_n_ops"]
+    measured = (
+        evaluate(
+            model,
+            tokenizer,
+            EvaluateConfig(
+                split="test",
+                n_ops=MEASURED_N_OPS,
+                count=MEASURED_COUNT,
+                surface="terse",
+                modulus=config.modulus,
+                number_range=config.number_range,
+            ),
+        )
+        .summary()
+        .plain()["by_n_ops"]
+    )
     save(model, tokenizer, directory)
     earlier = Path(config.init) / "card.json" if config.init else None
     init = json.loads(earlier.read_text()) if earlier and earlier.exists() else None

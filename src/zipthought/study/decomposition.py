@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.methods import parse_method
 from ..evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
-from ..evaluation.metrics import Row
+from ..evaluation.metrics import JudgedCompletion
 from ..models.loading import load, save
 from ..train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from ..train.grpo import grpo
@@ -48,9 +48,9 @@ def excess_counts(stated: Sequence[int], k: int, n_ops: int) -> tuple[int, int]:
     return max(0, list(stated).count(1) - left), max(0, len(stated) - left)
 
 
-def excess_share(rows: Iterable[Row], k: int) -> float | None:
+def excess_share(rows: Iterable[JudgedCompletion], k: int) -> float | None:
     """`excess` over completions: their single steps over all their steps, both without those left over."""
-    counts = [excess_counts(row["stated"], k, row["n_ops"]) for row in rows]
+    counts = [excess_counts(row.stated, k, row.n_ops) for row in rows]
     total = sum(steps for _, steps in counts)
     return sum(single for single, _ in counts) / total if total else None
 
@@ -190,7 +190,7 @@ def _measure(
     if path:
         measured.write_completions(path)
     k = parse_method(cell.format).k
-    by_n_ops = measured.summary()["by_n_ops"]
+    by_n_ops = measured.summary().plain()["by_n_ops"]
     names = ("n", "accuracy", "faithful", "response_tokens", "truncated", "ops_per_step", "single_op_share")
     return {
         "step": step,
@@ -198,7 +198,7 @@ def _measure(
         "by_n_ops": {
             n: {
                 **{name: row[name] for name in names},
-                "excess": excess_share((r for r in measured.rows if r["n_ops"] == int(n)), k),
+                "excess": excess_share((c for c in measured.completions if c.n_ops == int(n)), k),
             }
             for n, row in by_n_ops.items()
         },
@@ -211,7 +211,7 @@ def _pass_at(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: D
     s = cell.settings
     if s.samples == 1:
         return {}
-    summary = _evaluate(model, tokenizer, cell, s.sampled, s.samples).summary()
+    summary = _evaluate(model, tokenizer, cell, s.sampled, s.samples).summary().plain()
     return {n: {"correct": row["pass_at"], "faithful": row["faithful_at"]} for n, row in summary["by_n_ops"].items()}
 
 

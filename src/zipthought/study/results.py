@@ -12,7 +12,7 @@ import numpy as np
 from ..core.compress import compress
 from ..core.methods import is_baseline
 from ..core.problem import Problem
-from ..evaluation.metrics import Row
+from ..evaluation.metrics import JudgedCompletion
 from ..report.data import (
     CellRow,
     CurvePoint,
@@ -161,8 +161,8 @@ def _decomposed_problems(store: Store, spec: StudySpec) -> list[ExplorerProblem]
     lengths = settings.n_ops + settings.longer_n_ops
     problems = []
     for n_ops in lengths:
-        rows = [row for row in written[runs[0][BEFORE].digest] if row["n_ops"] == n_ops]
-        for index in [row["index"] for row in rows[: max(1, EXPLORED // len(lengths))]]:
+        rows = [row for row in written[runs[0][BEFORE].digest] if row.n_ops == n_ops]
+        for index in [row.index for row in rows[: max(1, EXPLORED // len(lengths))]]:
             formats = ["explicit", *dict.fromkeys(parts[BEFORE].format for parts in runs)]
             problem, gold = _gold(spec, n_ops, index, formats)
             generated = [
@@ -170,7 +170,7 @@ def _decomposed_problems(store: Store, spec: StudySpec) -> list[ExplorerProblem]
                 for parts in runs
                 for state in (BEFORE, *BRANCHES)
                 for row in written[parts[state].digest]
-                if (row["n_ops"], row["index"]) == (n_ops, index)
+                if (row.n_ops, row.index) == (n_ops, index)
             ]
             problems.append(_explored(spec, "decomposition", problem, index, gold, generated))
     return problems
@@ -265,7 +265,7 @@ def _problems(store: Store, spec: StudySpec, runs: Sequence[tuple[str, StoredCel
         written = {c.digest: store.completions(c.digest) for c in shown}
         if not written:
             continue
-        keys = sorted({(row["n_ops"], row["index"]) for row in next(iter(written.values()))})
+        keys = sorted({(row.n_ops, row.index) for row in next(iter(written.values()))})
         lengths = sorted({n_ops for n_ops, _ in keys})
         formats = list(dict.fromkeys(c.config.format for c in shown))
         for n_ops in lengths:
@@ -275,7 +275,7 @@ def _problems(store: Store, spec: StudySpec, runs: Sequence[tuple[str, StoredCel
                     _judged(spec, problem, row, c.config.format, _size(c)[0], _label(name, c))
                     for c in shown
                     for row in written[c.digest]
-                    if (row["n_ops"], row["index"]) == (n_ops, index)
+                    if (row.n_ops, row.index) == (n_ops, index)
                 ]
                 problems.append(_explored(spec, name, problem, index, gold, generated))
     return problems
@@ -308,15 +308,15 @@ def _gold(
 
 
 def _judged(
-    spec: StudySpec, problem: Problem, row: Row, fmt: str, examples: int, label: str = ""
+    spec: StudySpec, problem: Problem, row: JudgedCompletion, fmt: str, examples: int, label: str = ""
 ) -> ExplorerCompletion:
     """What a model wrote, step by step."""
-    verdict = verify(row["completion"], problem, spec.surface)
-    texts = get_surface(spec.surface).sentences(row["completion"])
+    verdict = verify(row.completion, problem, spec.surface)
+    texts = get_surface(spec.surface).sentences(row.completion)
     return ExplorerCompletion(
         format=fmt,
         examples=examples,
-        text=row["completion"],
+        text=row.completion,
         answer_verdict=verdict.answer,
         faithful=verdict.faithful,
         steps=[

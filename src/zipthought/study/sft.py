@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,9 +22,10 @@ from ..evaluation.evaluate import (
     Evaluation,
     distinct_problems,
     evaluate,
-    evaluate_records,
+    evaluate_items,
 )
-from ..evaluation.memorization import old_answers
+from ..evaluation.memorization import edited_answers
+from ..evaluation.metrics import Item
 from ..models.loading import load
 from ..records.schema import Record, make_record
 from ..tasks.names import nouns
@@ -55,7 +57,15 @@ def training_records(
 
     Raises `ValueError` where a length has too few structures.
     """
-    records = []
+    return [
+        make_record(problem, cell.format, order, cell.surface, "train", index)
+        for index, problem in training_problems(cell, examples, n_ops, sentences)
+    ]
+
+
+def training_problems(cell: Cell, examples: int, n_ops: Sequence[int], sentences: int = 0) -> list[tuple[int, Problem]]:
+    """(index, problem) of each of the `training_records`."""
+    chosen = []
     base, extra = divmod(examples, len(n_ops))
     for place, n in enumerate(n_ops):
         config = SamplerConfig(n_ops=n, seed=cell.seed, modulus=cell.modulus, number_range=cell.number_range)
@@ -67,8 +77,8 @@ def training_records(
             if sentences:
                 rng = np.random.default_rng([abs(cell.seed), n, index])
                 problem = with_more_sentences(problem, sentences, cell.number_range, rng)
-            records.append(make_record(problem, cell.format, order, cell.surface, "train", index))
-    return records
+            chosen.append((index, problem))
+    return chosen
 
 
 def with_more_sentences(problem: Problem, most: int, number_range: int, rng: np.random.Generator) -> Problem:
@@ -97,7 +107,8 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
     rate = _learning_rate(cell, workspace)
     model, tokenizer = load(cell.model, training=True)
     parameters = sum(p.numel() for p in model.parameters())
-    records = training_records(cell, cell.examples, cell.n_ops, cell.order, cell.sentences)
+    problems = training_problems(cell, cell.examples, cell.n_ops, cell.sentences)
+    records = [make_record(problem, cell.format, cell.order, cell.surface, "train", i) for i, problem in problems]
     every = cell.steps / cell.points
     measured_at = {round(every * place) for place in range(1, cell.points + 1)}
     losses: list[tuple[int, float]] = []
@@ -109,12 +120,12 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         losses.append((int(row["step"]), row["loss"]))
         if row["step"] in measured_at:
             evaluation = _held_out(model, tokenizer, cell)
-            trained = [r for r in evaluation.rows if r["n_ops"] in cell.n_ops]
+            trained = [c for c in evaluation.completions if c.n_ops in cell.n_ops]
             point = {
                 "step": int(row["step"]),
                 "tokens": row["tokens"],
                 "flops": 6 * parameters * row["tokens"],
-                "accuracy": sum(r["correct"] for r in trained) / len(trained),
+                "accuracy": sum(c.correct for c in trained) / len(trained),
                 "correct": _bits(evaluation, cell.n_ops),
                 "validation": _validation(model, tokenizer, cell) if cell.points > 1 else None,
             }
@@ -139,15 +150,15 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         model.load_state_dict(best.weights)
     best.evaluation.write_completions(workspace.completions(cell.digest, "test"))
     decoding = DecodingConfig(orders=(cell.order,))
-    seen = _first(records, cell.n_ops, cell.train_count)
-    on_training = evaluate_records(model, tokenizer, seen, decoding)
+    seen = [Item.of(p, cell.surface, i) for i, p in enumerate(_first(problems, cell.n_ops, cell.train_count))]
+    on_training = evaluate_items(model, tokenizer, seen, decoding)
     on_training.write_completions(workspace.completions(cell.digest, "train"))
     return {
         "learning_rate": rate,
         "points": points,
         **{name: best.point[name] for name in ("step", "tokens", "flops")},
-        "splits": {"test": best.evaluation.summary(), "train": on_training.summary()},
-        "memorized": _memorized(model, tokenizer, cell, records, decoding) if cell.edited_count else None,
+        "splits": {"test": best.evaluation.summary().plain(), "train": on_training.summary().plain()},
+        "memorized": _memorized(model, tokenizer, cell, problems, decoding) if cell.edited_count else None,
         "parameters": parameters,
         "distinct_tokens": trained.distinct_tokens,
         "train_seconds": trained.loop.seconds,
@@ -179,7 +190,9 @@ def _validation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell
     # Not the first items of the split, which a study with split = "validation" measures.
     count = -(-cell.validation_count // len(cell.n_ops))
     config = _problems(cell, "validation", count, cell.n_ops, offset=1_000_000)
-    return float(evaluate(model, tokenizer, config).summary()["accuracy"])
+    accuracy = evaluate(model, tokenizer, config).summary().accuracy
+    assert accuracy is not None
+    return accuracy
 
 
 def _problems(cell: SFTCell, split: str, count: int, n_ops: tuple[int, ...], offset: int = 0) -> EvaluateConfig:
@@ -197,18 +210,18 @@ def _problems(cell: SFTCell, split: str, count: int, n_ops: tuple[int, ...], off
 
 def _bits(evaluation: Evaluation, n_ops: Sequence[int]) -> str:
     """A 0 or 1 for each problem of n_ops, in order of n_ops and index."""
-    rows = sorted((r["n_ops"], r["index"], r["correct"]) for r in evaluation.rows if r["n_ops"] in n_ops)
+    rows = sorted((c.n_ops, c.index, c.correct) for c in evaluation.completions if c.n_ops in n_ops)
     return "".join(str(int(correct)) for _, _, correct in rows)
 
 
-def _first(records: Sequence[Record], n_ops: Sequence[int], count: int) -> list[Record]:
-    """The first `count` records of each of n_ops."""
+def _first(problems: Sequence[tuple[int, Problem]], n_ops: Sequence[int], count: int) -> list[Problem]:
+    """The first `count` problems of each of n_ops."""
     left = dict.fromkeys(n_ops, count)
     kept = []
-    for record in records:
-        if left[record["n_ops"]]:
-            left[record["n_ops"]] -= 1
-            kept.append(record)
+    for _, problem in problems:
+        if left[problem.n_ops]:
+            left[problem.n_ops] -= 1
+            kept.append(problem)
     return kept
 
 
@@ -216,17 +229,21 @@ def _memorized(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     cell: SFTCell,
-    records: Sequence[Record],
+    problems: Sequence[tuple[int, Problem]],
     decoding: DecodingConfig,
 ) -> dict[str, list[dict[str, bool]]]:
-    """`evaluation.memorization.old_answers` on training problems, and on held-out ones as the control."""
+    """`evaluation.memorization.edited_answers` on training problems, and on held-out ones as the control."""
     count = -(-cell.edited_count // len(cell.n_ops))
     control = [
-        make_record(problem, cell.format, cell.order, cell.surface, cell.split, index)
+        problem
         for n in cell.n_ops
-        for index, problem in distinct_problems(_problems(cell, cell.split, count, (n,)).sampler(n), cell.split, count)
+        for _, problem in distinct_problems(_problems(cell, cell.split, count, (n,)).sampler(n), cell.split, count)
     ]
+    parts = {"train": _first(problems, cell.n_ops, count), "held_out": control}
     return {
-        "train": old_answers(model, tokenizer, _first(records, cell.n_ops, count), cell.number_range, decoding),
-        "held_out": old_answers(model, tokenizer, control, cell.number_range, decoding),
+        name: [
+            asdict(answer)
+            for answer in edited_answers(model, tokenizer, part, cell.surface, cell.number_range, decoding)
+        ]
+        for name, part in parts.items()
     }

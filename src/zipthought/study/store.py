@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.metrics import Row
+from ..evaluation.metrics import JudgedCompletion
 from .cells import Cell, make_cell, plain
 from .spec import StudySpec, make_spec
 from .workspace import Workspace
@@ -165,12 +165,12 @@ class Store:
         """Digest -> result of the cells that are done."""
         return {cell.digest: cell.result for cell in self.cells() if cell.result}
 
-    def completions(self, digest: str, name: str = "test") -> list[Row]:
+    def completions(self, digest: str, name: str = "test") -> list[JudgedCompletion]:
         """The completions that a cell left under a name, in order of n_ops and index."""
-        from ..evaluation.evaluate import read_completions  # imports transformers, which `study status` need not
+        from ..evaluation.completions import read_completions
 
         rows = read_completions(Workspace(self.directory).completions(digest, name))
-        return sorted(rows, key=lambda row: (row["n_ops"], row["index"]))
+        return sorted(rows, key=lambda row: (row.n_ops, row.index))
 
     def workspace(self, cell: Cell | None = None) -> Workspace:
         """Where the files of cells are; with the results that `cell` needs."""

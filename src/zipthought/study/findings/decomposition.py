@@ -72,9 +72,9 @@ def collect(store: Store, decomposition: Decomposition) -> list[Decomposed]:
         for state in (BEFORE, *BRANCHES):
             for parts in runs:
                 rows = store.completions(parts[state].digest, state)
-                excess[state].append([excess_counts(row["stated"], k, row["n_ops"]) for row in rows])
-                correct[state].append([row["correct"] for row in rows])
-                trained = np.array([row["n_ops"] in lengths for row in rows])
+                excess[state].append([excess_counts(row.stated, k, row.n_ops) for row in rows])
+                correct[state].append([row.correct for row in rows])
+                trained = np.array([row.n_ops in lengths for row in rows])
         found.append(
             Decomposed(
                 format=fmt,

@@ -54,18 +54,18 @@ def collect(store: Store, orders: Orders) -> dict[tuple[str, str], Ordered]:
     for pair in pairs if complete else ():
         cells = [found[*pair, seed] for seed in complete]
         runs = [store.completions(cell.digest) for cell in cells]
-        n_ops = np.array([row["n_ops"] for row in runs[0]])
+        n_ops = np.array([row.n_ops for row in runs[0]])
         longer = n_ops > max(orders.n_ops)
-        beyond = [row for run in runs for row in run if row["n_ops"] > max(orders.n_ops)]
+        beyond = [row for run in runs for row in run if row.n_ops > max(orders.n_ops)]
         trained = [results[cell.digest]["splits"]["train"]["accuracy"] for cell in cells]
         made[pair] = Ordered(
             n_ops=n_ops,
             longer=longer,
-            correct=np.array([[row["correct"] for row in run] for run in runs], dtype=bool),
-            first_wrong=np.array([[_first_wrong(row["steps"]) for row in run] for run in runs]),
+            correct=np.array([[row.correct for row in run] for run in runs], dtype=bool),
+            first_wrong=np.array([[_first_wrong(row.steps) for row in run] for run in runs]),
             training_accuracy=float(np.mean(trained)),
-            response_tokens=float(np.mean([row["response_tokens"] for row in beyond])),
-            truncated=float(np.mean([row["truncated"] for row in beyond])),
+            response_tokens=float(np.mean([row.response_tokens for row in beyond])),
+            truncated=float(np.mean([row.truncated for row in beyond])),
         )
     return made
 

@@ -89,7 +89,7 @@ def collect(store: Store, scaling: Scaling) -> list[Scaled]:
 
 def correct_rows(store: Store, digest: str, name: str = "test") -> list[bool]:
     """Whether each held-out problem was solved, in order of n_ops and index."""
-    return [row["correct"] for row in store.completions(digest, name)]
+    return [row.correct for row in store.completions(digest, name)]
 
 
 def _coarse(fits: dict[str, Fit]) -> list[str]:
