@@ -10,7 +10,8 @@ import random
 from pathlib import Path
 
 from zipthought.solutions import gsm8k
-from zipthought.solutions.text import Solution, UnreadableError, parse_text_format
+from zipthought.solutions.methods import compress_solution
+from zipthought.solutions.solution import Solution, UnreadableError
 
 SEED, COUNT = 0, 20
 FORMATS = ("composed:2", "composed:4", "implicit:2")
@@ -35,7 +36,7 @@ def page() -> str:
     for row, solution in sorted(random.Random(SEED).sample(read, COUNT), key=lambda pair: pair[0]["id"]):
         parts.append(f"## {row['id']}\n\n{row['question']}")
         parts.append(f"As it was:\n\n```\n{row['answer']}\n```")
-        parts += [f"`{f}`:\n\n```\n{solution.compress(parse_text_format(f))}\n```" for f in FORMATS]
+        parts += [f"`{f}`:\n\n```\n{compress_solution(solution, f)}\n```" for f in FORMATS]
     return "\n\n".join(parts) + "\n"
 
 

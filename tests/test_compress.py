@@ -1,4 +1,4 @@
-"""`zipthought compress`, from files to files: nothing is lost, nothing is mended, and every reject says why."""
+"""`zipthought compress` on files: no record is lost or changed, and every reject has its reason."""
 
 import json
 import random
@@ -77,7 +77,7 @@ def test_input_is_output_and_rejects(tmp_path):
             assert row["reason"] == "not_utf8"
 
 
-def test_half_a_surrogate_pair_is_kept_aside_and_a_whole_one_is_read(tmp_path, tiny_base):
+def test_half_a_surrogate_pair_is_rejected_and_a_whole_one_is_read(tmp_path, tiny_base):
     half = json.dumps({**GOOD, "question": "How many \ud83d?"})
     whole = json.dumps({**GOOD, "question": "How many \U0001f600?"})
     for tokenizer in ("", str(tiny_base)):
@@ -127,7 +127,7 @@ def test_fields_by_flag(tmp_path):
     assert rows(tmp_path / "out.jsonl")[0]["source_id"] == "7"
 
 
-def test_json_parquet_and_dataset_directories_say_the_same(tmp_path):
+def test_json_parquet_and_dataset_directories_give_the_same_records(tmp_path):
     import pyarrow
     import pyarrow.parquet
 
@@ -169,17 +169,17 @@ def test_json_arrays_are_read_element_by_element(tmp_path, monkeypatch):
     assert [json.loads(item.text) for item in sources.read_source(tmp_path / "c.json")] == [GOOD]
 
 
-def test_what_follows_an_array_is_kept_aside(tmp_path):
+def test_text_after_an_array_is_rejected(tmp_path):
     summary, out, rejects = run(tmp_path, f"{json.dumps([GOOD])}\n{json.dumps([GOOD])}", "in.json")
     assert (summary["input"], len(out)) == (2, 1)
     assert [row["reason"] for row in rejects] == ["broken_json"]
     assert json.dumps(GOOD) in rejects[0]["original"]
 
 
-def test_processes_change_nothing(tmp_path, monkeypatch):
-    from zipthought.solutions import compress
+def test_the_number_of_processes_changes_nothing(tmp_path, monkeypatch):
+    from zipthought.solutions.compress import work
 
-    monkeypatch.setattr(compress, "BATCH_RECORDS", 7)
+    monkeypatch.setattr(work, "BATCH_RECORDS", 7)
     rng = random.Random(0)
     lines = [rng.choice([json.dumps(GOOD), "{", json.dumps({**GOOD, "id": i})]) for i in range(60)]
     one = run(tmp_path, "\n".join(lines), formats=FORMATS, workers=1)
@@ -224,7 +224,7 @@ def test_tokens_of_a_tokenizer(tmp_path, tiny_base):
         (["--workers", "-1"], "at least 0"),
     ],
 )
-def test_one_line_for_what_cannot_be_done(tmp_path, monkeypatch, capsys, flags, message):
+def test_a_bad_option_is_one_line_of_error(tmp_path, monkeypatch, capsys, flags, message):
     monkeypatch.chdir(tmp_path)
     Path("in.jsonl").write_text(json.dumps(GOOD))
     defaults = [] if "--output" in flags else ["--output", "out.jsonl"]
@@ -235,7 +235,7 @@ def test_one_line_for_what_cannot_be_done(tmp_path, monkeypatch, capsys, flags, 
 
 
 @pytest.mark.parametrize("taken", ["out.jsonl", "out.jsonl.rejects.jsonl", "out/composed-2.jsonl", "out.rejects.jsonl"])
-def test_a_directory_in_the_place_of_a_file(tmp_path, monkeypatch, capsys, taken):
+def test_a_directory_with_the_name_of_an_output_file(tmp_path, monkeypatch, capsys, taken):
     monkeypatch.chdir(tmp_path)
     Path("in.jsonl").write_text(json.dumps(GOOD))
     Path(taken).mkdir(parents=True)
@@ -246,7 +246,7 @@ def test_a_directory_in_the_place_of_a_file(tmp_path, monkeypatch, capsys, taken
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "in.txt", "empty"])
-def test_inputs_that_are_none(tmp_path, monkeypatch, capsys, name):
+def test_unreadable_inputs(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     Path("in.txt").write_text("a")
     Path("empty").mkdir()

@@ -1,4 +1,4 @@
-"""Arithmetic in prose: what is read, what is refused, and that no text makes it fail."""
+"""Arithmetic in prose: what is read, what is refused, and that no text raises an error."""
 
 import json
 from fractions import Fraction
@@ -9,26 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipthought.core.arithmetic import evaluate
-from zipthought.solutions import prose
-from zipthought.solutions.prose import Equation, find_equations
+from zipthought.solutions.equations import Equation, FalseEquation, UnreadEquals
+from zipthought.solutions.prose import find_equations, read_line
+from zipthought.solutions.simple_lines import read_simple_line
 from zipthought.solutions.tokens import numbers, tokenize
 
 GSM8K = Path(__file__).parents[2] / "shared" / "data" / "gsm8k" / "test.jsonl"
 
 
 def read(text):
-    """(value of the expression, result, fault) of each equation; `=` for what could not be read."""
-    found = []
-    for e in find_equations(text):
-        if not isinstance(e, Equation):
-            found.append("=")
-        elif e.fault:
-            found.append(e.fault)
+    """The result or the fault of each equation; `=` for an equation that could not be read."""
+    read = []
+    for found in find_equations(text):
+        if isinstance(found, UnreadEquals):
+            assert text[found.start :].startswith(("=", "equals"))
+            read.append("=")
+        elif isinstance(found, FalseEquation):
+            assert "=" in text[slice(*found.span)] or found.fault == "unreadable_annotation"
+            read.append(found.fault)
         else:
-            value = evaluate(e.tree, {str(i): v for i, v in enumerate(e.values)}, None)
-            assert value == e.result
-            found.append(e.result)
-    return found
+            value = evaluate(found.tree, {str(i): v for i, v in enumerate(found.values)}, None)
+            assert value == found.result
+            read.append(found.result)
+    return read
 
 
 @pytest.mark.parametrize(
@@ -70,12 +73,12 @@ def test_reads(text, results):
     [
         ("He has 2 + 2 = 5", ["wrong_arithmetic"], "plain and false"),
         ("He has 2+2=<<2+2=5>>5", ["wrong_arithmetic"], "an annotation must hold"),
-        ("He has 2+3=<<2+2=4>>4", ["wrong_arithmetic"], "the prose says another sum"),
+        ("He has 2+3=<<2+2=4>>4", ["wrong_arithmetic"], "the prose has another sum"),
         ("He has 2+2=<<2+2=4>>5", ["wrong_arithmetic"], "the number shown is another one"),
-        ("He has 2x4 + 3 = <<4+3=7>>7", ["wrong_arithmetic"], "the prose says another sum, x between digits"),
+        ("He has 2x4 + 3 = <<4+3=7>>7", ["wrong_arithmetic"], "the prose has another sum, x between digits"),
         ("He has 3 apples + 4 apples = 8 apples.", ["wrong_arithmetic"], "one unit throughout"),
-        ("Now 3 red hens + 1 red hen = 5 red hens in all", ["wrong_arithmetic"], "of up to three words"),
-        ("Now 7 - 2 feet = 6 feet", ["wrong_arithmetic"], "told of some numbers alone"),
+        ("Now 3 red hens + 1 red hen = 5 red hens in all", ["wrong_arithmetic"], "a unit of up to three words"),
+        ("Now 7 - 2 feet = 6 feet", ["wrong_arithmetic"], "the unit follows some of the numbers only"),
         ("2 weeks + 3 days = 17 days", ["="], "two units"),
         ("2 dozen + 3 dozen = 60 eggs", ["="], "two units"),
         ("2 dozen + 3 dozen = 60", ["="], "the result may have another unit"),
@@ -92,7 +95,7 @@ def test_reads(text, results):
         ("Let x = 5", ["="], "no operation"),
         ("15 gallons = 120 pints", [], "no operation"),
         ("We get 2x + 14 = 20", ["="], "letters: it does not hold as numbers"),
-        ("X*6 + 9 = 15", ["="], "an operator with a letter before it is left out of what was read"),
+        ("X*6 + 9 = 15", ["="], "the first operand is a letter, so only a part can be read"),
         ("10% of it in 3 days + 2 = 9", ["="], "words between, and false: another meaning"),
         ("33 / 100 = 33.333...%", ["="], "an ellipsis is no number"),
         (f"{'9' * 31} + 1 = 2", ["="], "too long to read"),
@@ -153,7 +156,7 @@ PIECES = st.sampled_from(
 @settings(max_examples=400)
 def test_no_text_raises(text):
     for equation in find_equations(text):
-        if isinstance(equation, Equation) and not equation.fault:
+        if isinstance(equation, Equation):
             assert evaluate(equation.tree, {str(i): v for i, v in enumerate(equation.values)}, None) == equation.result
     for token in tokenize(text):
         assert 0 <= token.start <= token.end <= len(text)
@@ -173,9 +176,9 @@ LINE = st.tuples(
 
 @given(LINE)
 @settings(max_examples=500)
-def test_the_short_way_through_a_simple_line_says_the_same(line):
+def test_the_fast_reader_of_simple_lines_agrees_with_the_general_one(line):
     lead, money, numbers_, op, trail, error = line
-    said = op.join(f"{money}{number}{unit}" for number, unit in numbers_)
+    prose = op.join(f"{money}{number}{unit}" for number, unit in numbers_)
     noted = op.strip().replace("x", "*").join(number.replace(",", "") for number, _ in numbers_)
     try:
         value = evaluate_plain(noted) + error
@@ -183,14 +186,14 @@ def test_the_short_way_through_a_simple_line_says_the_same(line):
         return
     if value.denominator != 1:
         return
-    text = f"{lead}{said} = {money}<<{noted}={value}>>{value}{trail}"
-    short = prose._simple_line(text, 0, len(text))
-    if short:
-        assert list(prose._line_equations(text, tokenize(text))) == [short]
+    text = f"{lead}{prose} = {money}<<{noted}={value}>>{value}{trail}"
+    simple = read_simple_line(text, 0, len(text))
+    if simple:
+        assert list(read_line(text, tokenize(text))) == [simple]
 
 
 def evaluate_plain(text):
-    """An expression of one kind of operator, by hand."""
+    """The value of an expression with one kind of operator, computed independently."""
     op = next(c for c in "+-*/" if c in text)
     first, *rest = map(Fraction, text.split(op))
     for number in rest:
@@ -200,20 +203,20 @@ def evaluate_plain(text):
     return first
 
 
-@pytest.mark.skipif(not GSM8K.exists(), reason="the real data are not here")
-def test_the_short_way_says_the_same_of_real_lines():
-    short = 0
+@pytest.mark.skipif(not GSM8K.exists(), reason="the real data set is not on this machine")
+def test_the_fast_reader_agrees_on_real_lines():
+    n_simple = 0
     for row in map(json.loads, GSM8K.open()):
         for line in row["answer"].split("\n"):
-            simple = prose._simple_line(line, 0, len(line))
+            simple = read_simple_line(line, 0, len(line))
             if simple:
-                short += 1
-                assert list(prose._line_equations(line, tokenize(line))) == [simple]
-    assert short > 3000
+                n_simple += 1
+                assert list(read_line(line, tokenize(line))) == [simple]
+    assert n_simple > 3000
 
 
 def test_long_texts_are_read():
-    """1 MB: what is not linear here takes minutes."""
+    """Texts of 1 MB, for which anything but linear time takes minutes."""
     times = 50_000
     assert list(find_equations("3 + ( 4 eggs - " * times + "= 5 x " * times)) == []
     assert [equation.result for equation in find_equations("3 + 4 = 7 eggs. " * times)] == [7] * times

@@ -468,4 +468,4 @@ def test_a_verdict_counts_the_steps_and_tokens_of_its_text():
     text = "drums = kites + 4 = 3 + 5 = 7 . answer 7 ."
     verdict = verify(text, DRUMS, "terse")
     assert (verdict.n_steps, verdict.tokens) == (1, 15)
-    assert gsm8k.judge("q", "2*7=14\n#### 14", "14").tokens == 10
+    assert gsm8k.verify("q", "2*7=14\n#### 14", "14").tokens == 10

@@ -30,19 +30,20 @@ def compress(
 
     Args:
         input: JSON Lines, JSON, Parquet, or a Hugging Face dataset directory.
-        output: A .jsonl file for the records of all formats, or a directory for a file per format; what does not
-            verify goes to OUTPUT.rejects.jsonl.
-        format: composed:k, implicit:k, answer-only, and the baselines random-steps:p (a share p of the text) and prose.
-        layout: question-answer, question-cot-answer, alpaca, sharegpt, messages; auto finds it for each record.
-        question_field: The field of the question, where no layout fits.
-        solution_field: The field of the solution, where no layout fits.
-        answer_field: The field of the final answer, where the solution does not state it.
+        output: A .jsonl file for the records of all formats, or a directory for one file per format. Records that do
+            not verify go to OUTPUT.rejects.jsonl.
+        format: composed:k, implicit:k, answer-only, and the baselines random-steps:p (about a share p of the text) and
+            prose (the original text).
+        layout: question-answer, question-cot-answer, alpaca, sharegpt, messages; auto detects it for each record.
+        question_field: The field of the question, if no layout fits.
+        solution_field: The field of the solution, if no layout fits.
+        answer_field: The field of the final answer, if the solution does not state it.
         id_field: The field of the source's id.
-        family: gsm8k (arithmetic in prose), countdown, or auto.
+        family: gsm8k (arithmetic in prose), countdown, or auto (by the question).
         tokenizer: A Hugging Face tokenizer to count with (a directory, or a tokenizer.json).
-        workers: Processes; 0 means one for a small input, else one a processor.
-        seed: Of random-steps.
-        json: Print what was done as one object on standard output.
+        workers: Processes; 0 means one for a small input, else one per processor.
+        seed: The seed of random-steps.
+        json: Print the summary as one JSON object on standard output.
     """
     config = CompressConfig(
         input=input,

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under a temporary name, flushed, renamed."""
+"""Atomic files: written under a temporary name, flushed to the disk, and renamed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import IO
 
 @contextmanager
 def atomic_open(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[IO]:
-    """A file object whose content becomes `path` when the block ends well; otherwise nothing is left.
+    """A file object for the content of `path`. `path` changes only when the block ends without an exception.
 
-    `durable` waits for the disk before the file gets its name, so that not even a power failure leaves it short.
-
-    Raises `OSError` as `open` does.
+    With `durable`, the content is on the disk before the file is renamed, so a power failure cannot truncate it. Raises
+    `OSError` as `open` does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -33,17 +32,17 @@ def atomic_open(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)  # Where it has become `path`, it is gone by now.
+        temporary.unlink(missing_ok=True)  # After the rename it does not exist.
 
 
 def refuse_directories(paths: Iterable[Path]) -> None:
-    """Raises `IsADirectoryError` for a directory that stands where a file is to be written."""
+    """Raises `IsADirectoryError` if one of the paths of output files is a directory."""
     for path in paths:
         if path.is_dir():
-            raise IsADirectoryError(f"{path} is a directory, where a file is to be written")
+            raise IsADirectoryError(f"{path} is a directory, but the output is a file; choose another name")
 
 
 def write_text(path: Path, text: str) -> None:
-    """`text` as the whole content of `path`, in UTF-8."""
+    """Write `text` to `path` in UTF-8, atomically."""
     with atomic_open(path) as file:
         file.write(text.encode())

@@ -1,4 +1,4 @@
-"""pyarrow, where it is installed."""
+"""The optional import of pyarrow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def import_parquet() -> Any:
-    """`pyarrow.parquet`. Raises `ValueError` that says what to install where it is missing."""
+    """The module `pyarrow.parquet`. Raises `ValueError` with what to install if it is missing."""
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:

@@ -1,56 +1,55 @@
-"""Files of solutions that others wrote: JSON Lines, JSON, Parquet and Hugging Face dataset directories, as a stream.
+"""Streams of records from JSON Lines, JSON, Parquet and Hugging Face dataset directories.
 
-Each item is a `SourceItem`: the place and the text of one record, not parsed yet, so that what cannot be parsed is
-still at hand. A JSON array is read element by element, and Parquet and Arrow batch by batch: memory stays flat.
+Each item is a `SourceItem`, the text of one record before parsing. The original text of a broken record is thus known.
+A JSON array is read element by element, Parquet and Arrow batch by batch, so memory does not grow with the file.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..files.parquet import import_parquet
+from .parquet import import_parquet
 
 CHUNK = 1 << 20
-"""Characters of a JSON array that are read at a time."""
+"""Characters of a JSON array to read at a time."""
 _BETWEEN = tuple(" \t\r\n,")
-FILE_TYPES = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
+_ARROW_TYPES = (".parquet", ".arrow")
+FILE_TYPES = (".jsonl", ".ndjson", ".json", *_ARROW_TYPES)
 
 
 class SourceItem(NamedTuple):
     """One record of a source file."""
 
-    place: int
-    """Of the line, the element or the row in its source, from 1."""
+    number: int
+    """The number of its line, element or row in the source, from 1."""
     text: bytes
-    """As it stands in the file; of Parquet and Arrow, as JSON."""
+    """The text in the file; for Parquet and Arrow, the row as JSON."""
 
 
 def read_source(path: Path) -> Iterator[SourceItem]:
     """The items of a file or of a dataset directory.
 
-    Raises `OSError` for what cannot be opened and `ValueError` for a suffix that is not known, a directory without data
-    files, a broken Parquet file, or pyarrow missing where it is needed.
+    Raises `OSError` for a file that cannot be opened, and `ValueError` for an unknown suffix, a directory without data
+    files, a broken Parquet or Arrow file, and a missing pyarrow.
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix in FILE_TYPES[-2:])
+        files = sorted(file for file in path.rglob("*") if file.suffix in _ARROW_TYPES)
         if not files:
             raise ValueError(f"{path} holds no .arrow and no .parquet files; give a data file or a dataset directory")
     else:
         files = [path]
-    place = 0
-    for file in files:
-        for text in _read_file(file):
-            place += 1
-            yield SourceItem(place, text)
+    texts = itertools.chain.from_iterable(map(_read_file, files))
+    yield from itertools.starmap(SourceItem, enumerate(texts, 1))
 
 
 def _read_file(path: Path) -> Iterator[bytes]:
     if path.suffix not in FILE_TYPES:
         raise ValueError(f"{path}: unknown file type; use {', '.join(FILE_TYPES)} or a dataset directory")
-    if path.suffix in (".parquet", ".arrow"):
+    if path.suffix in _ARROW_TYPES:
         yield from (json.dumps(row, default=str).encode() for row in _rows(path))
     elif path.suffix == ".json":
         yield from _elements(path)
@@ -68,7 +67,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         try:
             if path.suffix == ".parquet":
                 batches = parquet.ParquetFile(file).iter_batches(batch_size=1024)
-            else:  # Hugging Face datasets are saved in Arrow's streaming format.
+            else:  # Hugging Face saves datasets in Arrow's streaming format.
                 batches = pyarrow.ipc.open_stream(file)
         except ValueError as error:  # pyarrow.ArrowInvalid is one.
             raise ValueError(f"{path} is not {path.suffix[1:]}: {error}") from error
@@ -77,9 +76,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _elements(path: Path) -> Iterator[bytes]:
-    """The elements of a JSON array, each as it stands in the file; of another JSON value, that value.
+    """The text of each element of a JSON array, or of the whole file if it is not an array.
 
-    What follows a break in the array, or its end, comes as one element.
+    The rest of the file from a broken element on, or after the array, is one element.
     """
     decoder = json.JSONDecoder()
     with path.open("r", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -96,11 +95,11 @@ def _elements(path: Path) -> Iterator[bytes]:
             if buffer.startswith("]", start):
                 rest = buffer[start:] + file.read()
                 if rest[1:].strip():
-                    yield rest.encode(errors="surrogateescape")  # With the bracket, so that it is no JSON.
+                    yield rest.encode(errors="surrogateescape")  # The bracket makes it invalid JSON.
                 return
             try:
                 _, end = decoder.raw_decode(buffer, start)
-                whole = end < len(buffer)  # A number may go on in the next chunk.
+                whole = end < len(buffer)  # A number may continue in the next chunk.
             except (json.JSONDecodeError, RecursionError):
                 whole = False
             if whole:
@@ -108,7 +107,7 @@ def _elements(path: Path) -> Iterator[bytes]:
                 start, step = end, CHUNK
                 continue
             more = file.read(step)
-            step *= 2  # So that an element of any length is looked at a bounded number of times.
+            step *= 2  # Parsing a long element again after each chunk of one size would take quadratic time.
             if not more:
                 if buffer[start:].strip():
                     yield buffer[start:].encode(errors="surrogateescape")

@@ -121,7 +121,7 @@ def verdict_of(record: Mapping[str, Any], solution: str, modulus: int | None = N
     """
     name = record.get("surface")
     if isinstance(name, str) and name in FAMILIES:
-        return FAMILIES[name].judge(_text(record, "prompt"), solution, _text(record, "answer"))
+        return FAMILIES[name].verify(_text(record, "prompt"), solution, _text(record, "answer"))
     return verify(solution, problem_of(record, modulus), surface_name(record))
 
 

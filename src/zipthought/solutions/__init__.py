@@ -1,26 +1,24 @@
 """Real solutions: arithmetic in prose, the families of solutions, and the compression of files of them.
 
-A family, whose problem is known by its question alone, is a module with ``NAME, SYSTEM, looks_like, read, judge`` (see
-`text`); adding one is one file and its line in `FAMILIES`.
+`FAMILIES` has the families (`family.Family` is their contract) and `methods.WRITERS` the formats that they can be
+written in.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from . import countdown, gsm8k
+from .family import FAMILIES, Example, Family
 
-FAMILIES: dict[str, ModuleType] = {module.NAME: module for module in (countdown, gsm8k)}
-"""In the order in which they are asked whether a question is theirs."""
-
-
-def get_family(name: str) -> ModuleType:
-    """The family of solutions of that name. Raises `ValueError` naming those that exist."""
-    if name not in FAMILIES:
-        raise ValueError(f"unknown family {name!r}; use {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+for _family in (countdown, gsm8k):
+    FAMILIES.register(_family)
 
 
-def detect_family(question: str) -> ModuleType:
-    """The family that a question is of."""
-    return next(family for family in FAMILIES.values() if family.looks_like(question))
+def detect_family(question: str) -> Family:
+    """The family of a question: the first that recognizes it, or `gsm8k`, which reads any question, if none does."""
+    for family in FAMILIES.values():
+        if family is not gsm8k and family.looks_like(question):
+            return family
+    return gsm8k
+
+
+__all__ = ["FAMILIES", "Example", "Family", "detect_family"]

@@ -1,4 +1,4 @@
-"""Surface `countdown`: the numbers game, in the wording that RL recipes use (Pan et al. 2025, TinyZero).
+"""Family `countdown`: the numbers game, in the wording that RL recipes use (Pan et al. 2025, TinyZero).
 
     Using the numbers [19, 36, 55, 7], create an equation that equals 65.
 
@@ -7,8 +7,8 @@
     72 - 7 = 65
     #### 65
 
-Beyond exact arithmetic, each step may use only what is on the table: a given number or an earlier result, each as often
-as it is there. Anything else is a wrong premise, and so is a result other than the number asked for.
+Beyond exact arithmetic, each step may use only available numbers: the given ones and earlier results, each as often as
+it is available. Any other number is a wrong premise, and so is a result other than the target.
 """
 
 from __future__ import annotations
@@ -18,28 +18,37 @@ from collections import Counter
 
 from ..core.verify import StepVerdict, Verdict
 from . import gsm8k
-from .text import Solution, UnreadableError
-from .tokens import Number
+from .family import Example
+from .solution import Solution, UnreadableError
+from .tokens import Number, parse_number
 
 NAME = "countdown"
 SYSTEM = "Use each number at most once. Write one operation a line and end with a line '#### <result>'."
+EXAMPLE = Example(
+    "Using the numbers [19, 36, 55, 7], create an equation that equals 65.",
+    "55 + 36 = 91\n91 - 19 = 72\n72 - 7 = 65\n#### 65",
+    "65",
+)
 
 _QUESTION = re.compile(r"numbers?\s*\[([\d,\s]+)\][^\[\]]*?(?:equals?|make|reach|target(?: is| of)?)\s*(\d+)")
+_UNREADABLE = "the question gives no numbers in brackets and no target"
 
 
 def looks_like(question: str) -> bool:
-    """Whether a question is one of this game."""
+    """Whether a question gives numbers in brackets and a target."""
     return _QUESTION.search(question) is not None
 
 
-def judge(question: str, text: str, gold: str) -> Verdict:
-    """The verdict on a solution. The answer is told in the question, so that it is correct only with steps that make
-    it. Raises `ValueError` for a question that is not of this game."""
+def verify(question: str, text: str, gold: str) -> Verdict:
+    """The verdict on a solution. The question states the answer, so the answer is correct only if the steps reach it.
+
+    Raises `ValueError` for a question of another kind.
+    """
     if not looks_like(question):
-        raise ValueError("the question gives no numbers in brackets and a number to make")
-    verdict = gsm8k.judge(question, text, gold)
+        raise ValueError(_UNREADABLE)
+    verdict = gsm8k.verify(question, text, gold)
     try:
-        read(question, text, None)
+        read(question, text)
     except UnreadableError as error:
         steps = verdict.steps
         if error.reason == "wrong_premise":
@@ -50,18 +59,18 @@ def judge(question: str, text: str, gold: str) -> Verdict:
 
 
 def read(question: str, solution: str, answer: str | None = None) -> Solution:
-    """The steps of a solution. Raises `UnreadableError` as `gsm8k.read` does, and with wrong_premise."""
-    asked = _QUESTION.search(question)
-    if not asked:
-        raise UnreadableError("unreadable_question", "the question gives no numbers in brackets and a number to make")
-    found = gsm8k.read(question, solution, answer)
-    table: Counter[Number] = Counter(int(text) for text in re.findall(r"\d+", asked[1]))
-    for step in found.steps:
+    """The steps of a solution. Raises `UnreadableError` as `gsm8k.read` does, and with the reason wrong_premise."""
+    match = _QUESTION.search(question)
+    if not match:
+        raise UnreadableError("unreadable_question", _UNREADABLE)
+    result = gsm8k.read(question, solution, answer)
+    available: Counter[Number | None] = Counter(parse_number(text) for text in re.findall(r"\d+", match[1]))
+    for step in result.steps:
         for value in step.equation.values:
-            if not table[value]:
-                raise UnreadableError("wrong_premise", f"{gsm8k.shown(value)} is not on the table, or is used up")
-            table[value] -= 1
-        table[step.equation.result] += 1
-    if found.answer != asked[2]:
-        raise UnreadableError("wrong_premise", f"{asked[2]} is asked for, the solution makes {found.answer}")
-    return found
+            if not available[value]:
+                raise UnreadableError("wrong_premise", f"{gsm8k.write_number(value)} is not available, or is used up")
+            available[value] -= 1
+        available[step.equation.result] += 1
+    if result.answer != match[2]:
+        raise UnreadableError("wrong_premise", f"the target is {match[2]}, the solution reaches {result.answer}")
+    return result

@@ -1,8 +1,8 @@
-"""Tokens of arithmetic in prose: numbers, operators, brackets and what stands between them.
+"""Tokens of arithmetic in prose: numbers, operators, brackets and the words between them.
 
-Money, per cent, thousands separators, mixed numbers, ``x`` and ``×`` for times, ``of`` between numbers, operators in
-words, and the LaTeX of model outputs (``\\times``, ``\\frac{a}{b}``) are read; a slash before a letter (``miles/day``)
-belongs to a unit.
+The tokenizer reads money, percentages, thousands separators, mixed numbers, ``x`` and ``×`` for times, ``of`` between
+numbers, operators in words, and the LaTeX of model outputs (``\\times``, ``\\frac{a}{b}``). A slash before a letter
+(``miles/day``) belongs to a unit.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from fractions import Fraction
 from typing import NamedTuple
 
 MAX_DIGITS = 30
-"""Longer numbers are not read."""
+"""Numbers of more characters are not read."""
 
 Number = int | Fraction
 
 
 class Token(NamedTuple):
-    """A piece of text."""
+    """A token and its span in the text."""
 
     kind: str
-    """`n` number, `w` words, `.` a sentence's end, `a` annotation, `$` currency, or the operator, bracket or `=`."""
+    """`n` number, `w` words, `.` end of a sentence, `a` annotation, `$` currency; else the operator, bracket or `=`."""
     start: int
     end: int
     value: Number = 0
+    """The value of a number; 0 for every other kind."""
     percent: bool = False
+    """Whether a per cent sign follows the number. The span does not include the sign."""
 
 
 _DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0]\d{3})+(?![\d/,])|\d++)(?:\.\d++)?+|\.\d++)(?!\.\.|…)"
@@ -65,7 +67,10 @@ _KIND = {
 
 
 def parse_number(text: str) -> Number | None:
-    """The value of a number as it is written: ``1,200``, ``.5``, ``1 1/2``; None where it is too long to read."""
+    """The value of a written number: ``1,200``, ``.5``, ``1 1/2``.
+
+    None for a number of more than `MAX_DIGITS` characters and for a fraction with the denominator 0.
+    """
     if len(text) > MAX_DIGITS:
         return None
     if text.isdigit():
@@ -81,56 +86,56 @@ def parse_number(text: str) -> Number | None:
 
 
 def numbers(text: str) -> set[Number]:
-    """The numbers that a text holds in digits, per cent as shares too."""
-    found: set[Number] = set()
+    """The values of the numbers that a text writes in digits. A percentage counts twice: 20% as 20 and as 1/5."""
+    values: set[Number] = set()
     for written in _IN_TEXT.findall(text):
         if written.isdigit() and len(written) < MAX_DIGITS:
-            found.add(int(written))
+            values.add(int(written))
             continue
         value = parse_number(written.rstrip("%"))
         if value is not None:
-            found.add(value)
+            values.add(value)
             if written[-1] == "%":
-                found.add(Fraction(value) / 100)
-    return found
+                values.add(Fraction(value) / 100)
+    return values
 
 
 def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:
-    """The tokens of ``text[start:end]``, blanks left out, each run of words as one."""
-    found: list[Token] = []
-    braces: list[str] = []  # What is open: a numerator, a denominator, or anything else ("").
-    opened = -1
+    """The tokens of ``text[start:end]``, without blanks. Each run of words is one token."""
+    tokens: list[Token] = []
+    braces: list[str] = []  # The open braces: of a numerator, of a denominator, or of anything else ("").
+    denominator: int | None = None  # Offset of the brace that opens a denominator and has its tokens already.
     for match in _TOKEN.finditer(text, start, len(text) if end is None else end):
         kind = match.lastgroup
-        at, stop = match.span()
+        begin, stop = match.span()
         if kind == "skip":
             continue
         if kind == "n" or kind == "mixed":
             value = parse_number(match[0])
-            found.append(Token("w", at, stop) if value is None else Token("n", at, stop, value))
+            tokens.append(Token("w", begin, stop) if value is None else Token("n", begin, stop, value))
         elif kind == "op":
-            found.append(Token(match[0], at, stop))
-        elif kind == "percent" and found and found[-1].kind == "n":
-            found[-1] = found[-1]._replace(percent=True)
+            tokens.append(Token(match[0], begin, stop))
+        elif kind == "percent" and tokens and tokens[-1].kind == "n":
+            tokens[-1] = tokens[-1]._replace(percent=True)
         elif kind == "frac":
-            found += (Token("(", at, stop), Token("(", stop, stop))
+            tokens += (Token("(", begin, stop), Token("(", stop, stop))
             braces.append("numerator")
         elif kind == "brace":
-            if at == opened:
+            if begin == denominator:
                 continue
             if match[0] != "}":
                 braces.append("")
             elif part := braces.pop() if braces else "":
                 if part == "numerator" and text.startswith("{", stop):
-                    found += (Token(")", at, stop), Token("/", stop, stop), Token("(", stop, stop))
+                    tokens += (Token(")", begin, stop), Token("/", stop, stop), Token("(", stop, stop))
                     braces.append("denominator")
-                    opened = stop
+                    denominator = stop
                 else:
-                    found += (Token(")", at, stop), Token(")", stop, stop))
-        elif kind in _KIND and not (kind == "of" and (not found or found[-1].kind not in "n)")):
-            found.append(Token(_KIND[kind], at, stop))
-        elif found and found[-1].kind == "w":
-            found[-1] = Token("w", found[-1].start, stop)
+                    tokens += (Token(")", begin, stop), Token(")", stop, stop))
+        elif kind in _KIND and not (kind == "of" and (not tokens or tokens[-1].kind not in "n)")):
+            tokens.append(Token(_KIND[kind], begin, stop))
+        elif tokens and tokens[-1].kind == "w":
+            tokens[-1] = Token("w", tokens[-1].start, stop)
         else:
-            found.append(Token("w", at, stop))
-    return found
+            tokens.append(Token("w", begin, stop))
+    return tokens

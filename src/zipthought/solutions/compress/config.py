@@ -1,0 +1,122 @@
+"""The configuration of `compress_file`, and the tokenizer that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ...core.methods import Method
+from ...core.pieces import count_pieces
+from ..family import FAMILIES
+from ..methods import parse_solution_method
+from .layouts import LAYOUTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressConfig:
+    """Which solutions to compress, how, and where to write them."""
+
+    input: Path
+    """JSON Lines, JSON, Parquet, or a Hugging Face dataset directory."""
+    output: Path
+    """A `.jsonl` file for the records of all formats, or a directory for one file per format."""
+    format: tuple[str, ...] = ("composed:2",)
+    """`composed:k`, `implicit:k`, `answer-only`, and the baselines `random-steps:p` (about a share p of the text) and
+    `prose` (the original text)."""
+    layout: str = "auto"
+    """The layout of a record: `question-answer` (the answer is the whole solution), `question-cot-answer`, `alpaca`,
+    `sharegpt`, `messages`; `auto` detects it for each record by its fields."""
+    question_field: str = ""
+    """The field of the question, if no layout fits."""
+    solution_field: str = ""
+    """The field of the solution, if no layout fits."""
+    answer_field: str = ""
+    """The field of the final answer, if the solution does not state it."""
+    id_field: str = "id"
+    """The field of the source's id. A record without it gets a hash of its own text."""
+    family: str = "auto"
+    """The family of the solutions: `gsm8k` (arithmetic in prose), `countdown`, or `auto` (by the question)."""
+    tokenizer: str = ""
+    """A Hugging Face tokenizer (a directory or a tokenizer.json) to count tokens with. If empty, words and punctuation
+    marks are counted."""
+    workers: int = 0
+    """Processes; 0 means one for a small input, else one for each processor."""
+    seed: int = 0
+    """The seed of `random-steps`."""
+
+    def __post_init__(self) -> None:
+        formats = self.parsed_formats
+        if not formats:
+            raise ValueError("format is empty; give at least one, for example composed:2")
+        if len(set(formats)) < len(formats):
+            raise ValueError(f"format has a duplicate: {', '.join(self.format)}; give each format once")
+        for method in formats:
+            _check_needs(method, self.tokenizer)
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"unknown layout {self.layout!r}; use {', '.join(LAYOUTS)}")
+        if bool(self.question_field) != bool(self.solution_field):
+            raise ValueError("question_field and solution_field go together; give both")
+        if self.family != "auto":
+            FAMILIES.find(self.family)
+        if self.workers < 0:
+            raise ValueError(f"workers must be at least 0, got {self.workers}")
+        if self.output.suffix and self.output.suffix != ".jsonl":
+            raise ValueError(f"the output must be a .jsonl file or a directory, got {self.output}")
+
+    @property
+    def parsed_formats(self) -> list[Method]:
+        return [parse_solution_method(text) for text in self.format]
+
+    @property
+    def rejects_path(self) -> Path:
+        """The file of the records that do not verify."""
+        return self.output.with_name(f"{self.output.name}.rejects.jsonl")
+
+    def path(self, method: Method) -> Path:
+        """The file of one format."""
+        return self.output if self.output.suffix else self.output / f"{str(method).replace(':', '-')}.jsonl"
+
+
+def _check_needs(method: Method, tokenizer: str) -> None:
+    """Raises `ValueError` for a method that needs what `compress` does not have."""
+    for need in method.needs:
+        if need != "tokenizer":
+            raise ValueError(f"format {str(method)!r} needs a {need}, which compress cannot give; use another format")
+        if not tokenizer:
+            raise ValueError(f"format {str(method)!r} needs a tokenizer; give one with --tokenizer")
+
+
+@cache
+def load_tokenizer(path: str) -> Any:
+    """The `tokenizers.Tokenizer` of a directory or a tokenizer.json; None for an empty path.
+
+    Raises `ValueError` if it cannot be loaded.
+    """
+    if not path:
+        return None
+    file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise ValueError(f"{path} has no tokenizer.json; give a directory with one, or the file itself")
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise ValueError("counting with a tokenizer needs the package tokenizers; install zipthought[train]") from error
+    text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers raises Exception itself.
+        raise ValueError(f"{file} is not the tokenizer.json of a tokenizer: {error}") from error
+
+
+def token_counter(path: str) -> Callable[[str], int]:
+    """A function that counts the tokens of a text with a tokenizer (see `load_tokenizer`).
+
+    For an empty path it counts words and punctuation marks. Raises `ValueError` as `load_tokenizer` does.
+    """
+    tokenizer = load_tokenizer(path)
+    if tokenizer is None:
+        return count_pieces
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)

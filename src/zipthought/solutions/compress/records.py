@@ -1,0 +1,105 @@
+"""Records of compressed solutions and of rejects, as lines of JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any
+
+from ...core.methods import Method
+from ...files.sources import SourceItem
+from ...tasks.splits import split_of
+from ..family import Family
+from ..solution import Solution, UnreadableError
+
+_SURROGATE = re.compile(rb"\\u[dD]")
+
+
+def parse_record(text: bytes) -> dict[str, Any]:
+    """The record of one item of a source. Raises `UnreadableError`."""
+    if not text.strip():
+        raise UnreadableError("empty_line", "empty line")
+    try:
+        record = json.loads(text.decode())
+        if _SURROGATE.search(text):
+            json.dumps(record, ensure_ascii=False).encode()  # Raises for half a pair, which cannot be written.
+    except UnicodeDecodeError as error:
+        raise UnreadableError("not_utf8", f"not UTF-8 (byte {error.start + 1} of the record)") from error
+    except UnicodeEncodeError as error:
+        raise UnreadableError("not_utf8", "not UTF-8 (half of a surrogate pair)") from error
+    except RecursionError as error:
+        raise UnreadableError("broken_json", "nested too deeply") from error
+    except ValueError as error:  # json.JSONDecodeError, or an integer of more digits than Python converts.
+        raise UnreadableError("broken_json", str(error)) from error
+    if not isinstance(record, dict):
+        raise UnreadableError("not_an_object", f"not an object, but {type(record).__name__}")
+    return record
+
+
+def source_id(item: SourceItem, record: Any, id_field: str) -> str:
+    """The id that a record has in `id_field`, or else a hash of its text."""
+    value = record.get(id_field) if isinstance(record, dict) else None
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    return hashlib.sha256(item.text.strip()).hexdigest()[:16]
+
+
+def reject_line(item: SourceItem, id: str, error: UnreadableError) -> str:  # noqa: A002
+    """The line of a rejected record: its reason, and its original text."""
+    row = {"source_id": id, "source_line": item.number, "reason": error.reason}
+    try:
+        original = {"original": item.text.decode()}
+    except UnicodeDecodeError:
+        original = {"original_base64": base64.b64encode(item.text).decode()}
+    return json.dumps({**row, "detail": str(error), **original}) + "\n"
+
+
+class RecordWriter:
+    """Writes one solution as records of several formats.
+
+    A line is canonical JSON with sorted keys, the same as `records.schema.canonical_json` writes. It is put together
+    from parts, which is several times as fast because a record has its question and its solution twice.
+    """
+
+    def __init__(self, source_id: str, index: int, question: str, solution: Solution, family: Family) -> None:
+        """`index` is the position of the source record in its file, from 0."""
+        structure = hashlib.sha256(" ".join(question.split()).encode()).hexdigest()
+        self._prompt = quoted(question)
+        self._answer = quoted(solution.answer)
+        self._system = quoted(family.SYSTEM)
+        self._index = index
+        self._n_ops = len(solution.steps)
+        self._end = (
+            f'"source_id":{quoted(source_id)},"split":"{split_of(structure)}","structure":"{structure}",'
+            f'"surface":"{family.NAME}"'
+        )
+
+    def line(self, method: Method, completion: str, n_tokens: int, n_source_tokens: int) -> str:
+        """The line of the record in one format, where `completion` is the compressed text."""
+        text = quoted(completion)
+        head = f'{{"answer":{self._answer},"completion":{text},"format":"{method.NAME}",'
+        tail = (
+            f'"index":{self._index},"k":{method.granularity(self._n_ops)},'
+            f'"messages":[{{"content":{self._system},"role":"system"}},'
+            f'{{"content":{self._prompt},"role":"user"}},{{"content":{text},"role":"assistant"}}],"modulus":null,'
+            f'"n_ops":{self._n_ops},"order":"forward",{_parameter(method)}"prompt":{self._prompt},'
+            f'"share":{_share(method)},{self._end},"tokens":{n_tokens},"tokens_source":{n_source_tokens}}}'
+        )
+        digest = hashlib.sha256(f"{head}{tail}".encode()).hexdigest()[:16]
+        return f'{head}"id":"{digest}",{tail}\n'
+
+
+def _share(method: Method) -> str:
+    """The field `share`: the share of the text that a method keeps, null for a method without one."""
+    share: float | None = getattr(method, "share", None)
+    return "null" if share is None else f"{share:g}"
+
+
+def _parameter(method: Method) -> str:
+    """The field `parameter`, for a method with a parameter that is neither its granularity nor a share."""
+    if method.takes_k or not method.parameter or hasattr(method, "share"):
+        return ""
+    return f'"parameter":{quoted(method.parameter)},'

@@ -1,0 +1,143 @@
+"""The run of a compression: batches of records, in one process or several, to whole files."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from multiprocessing import get_context
+from typing import IO, Any, NamedTuple
+
+from ...core.methods import Method
+from ...files.atomic import atomic_open, refuse_directories
+from ...files.sources import SourceItem, read_source
+from .. import FAMILIES, detect_family
+from ..methods import WriteContext, compress_solution
+from ..solution import UnreadableError
+from .config import CompressConfig, load_tokenizer, token_counter
+from .counts import Counts
+from .layouts import read_fields
+from .records import RecordWriter, parse_record, reject_line, source_id
+
+BATCH_BYTES = 1 << 20
+"""Bytes of input in a batch. A single record may be longer."""
+BATCH_RECORDS = 1000
+"""Records in a batch, at most."""
+SMALL = 8 << 20
+"""Inputs of fewer bytes are compressed in one process, unless `workers` sets another number."""
+
+
+class Written(NamedTuple):
+    """The output of a batch."""
+
+    lines: list[bytes]
+    """The lines of each format."""
+    rejects: bytes
+    """The lines of the rejected records."""
+    counts: Counts
+
+
+def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """Compress a file. Returns the summary of `Counts`, with `files` and `rejects_file`.
+
+    `on_progress` is called with the number of records that are done. Raises `ValueError` and `OSError` for an input
+    that cannot be read at all and for an output that cannot be written. No file is written then.
+    """
+    formats = config.parsed_formats
+    source = config.input.resolve()
+    paths = {config.path(method) for method in formats} | {config.rejects_path}
+    if source in {path.resolve() for path in paths}:
+        raise ValueError(f"the output {config.output} is the input; choose another one")
+    if not config.output.suffix and config.output.exists() and not config.output.is_dir():
+        raise NotADirectoryError(f"the output directory {config.output} is a file; choose another one")
+    refuse_directories(sorted(paths))
+    load_tokenizer(config.tokenizer)  # Raises here rather than in every process.
+    counts = Counts(formats)
+    items = iter(read_source(config.input))
+    first = list(itertools.islice(items, 1))  # Raises for a file that cannot be opened, before anything is written.
+    with ExitStack() as stack:
+        files = {path: stack.enter_context(atomic_open(path)) for path in sorted(paths)}
+        outputs: list[IO[bytes]] = [files[config.path(method)] for method in formats]
+        for written in _compress_batches(config, _batches(itertools.chain(first, items))):
+            for file, text in zip(outputs, written.lines, strict=True):
+                file.write(text)
+            files[config.rejects_path].write(written.rejects)
+            counts.add(written.counts)
+            if on_progress:
+                on_progress(counts.input)
+    return {
+        **counts.summary(),
+        "files": {str(method): str(config.path(method)) for method in formats},
+        "rejects_file": str(config.rejects_path),
+    }
+
+
+def _batches(items: Iterator[SourceItem]) -> Iterator[list[SourceItem]]:
+    batch: list[SourceItem] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.text)
+        if size >= BATCH_BYTES or len(batch) >= BATCH_RECORDS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _compress_batches(config: CompressConfig, batches: Iterator[list[SourceItem]]) -> Iterator[Written]:
+    """The output of the batches in order. At most two batches per process are in memory."""
+    workers = config.workers
+    if not workers:
+        small = config.input.is_file() and config.input.stat().st_size < SMALL
+        workers = 1 if small else os.cpu_count() or 1
+    if workers == 1:
+        yield from (compress_batch(config, batch) for batch in batches)
+        return
+    waiting: deque[Future[Written]] = deque()
+    # Spawned, not forked: this process may have threads (of Arrow, of torch) whose locks a forked copy would wait for.
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+        for batch in batches:
+            waiting.append(pool.submit(compress_batch, config, batch))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:
+    """Compress some items of a source in every format."""
+    tokenizer = load_tokenizer(config.tokenizer)
+    count = token_counter(config.tokenizer)
+    counts = Counts(config.parsed_formats)
+    outputs: list[tuple[Method, str, list[str]]] = [(method, str(method), []) for method in config.parsed_formats]
+    rejects: list[str] = []
+    for item in batch:
+        counts.input += 1
+        record: Any = None
+        try:
+            record = parse_record(item.text)
+            source = read_fields(record, config)
+            family = detect_family(source.question) if config.family == "auto" else FAMILIES[config.family]
+            solution = family.read(source.question, source.solution, source.answer)
+        except UnreadableError as error:
+            counts.reasons[error.reason] += 1
+            rejects.append(reject_line(item, source_id(item, record, config.id_field), error))
+            continue
+        counts.verified += 1
+        counts.ambiguous += solution.ambiguous
+        counts.unread += len(solution.unread)
+        before = count(solution.text + solution.tail)
+        counts.tokens_before += before
+        id_ = source_id(item, record, config.id_field)
+        writer = RecordWriter(id_, item.number - 1, source.question, solution, family)
+        context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=tokenizer)
+        for method, name, lines in outputs:
+            text = compress_solution(solution, method, context)
+            after = count(text)
+            counts.add_tokens(name, before, after)
+            lines.append(writer.line(method, text, after, before))
+    return Written(["".join(lines).encode() for _, _, lines in outputs], "".join(rejects).encode(), counts)

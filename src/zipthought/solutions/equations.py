@@ -1,0 +1,93 @@
+"""Equations: what can be read of ``expression = value``, and the exact check that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from ..core.arithmetic import Expr, evaluate
+from .expressions import Expression, as_share
+from .tokens import MAX_DIGITS, Number, Token
+
+Span = tuple[int, int]
+"""Start and end in a text, as in ``text[start:end]``."""
+
+
+class Equation(NamedTuple):
+    """An equation that holds exactly."""
+
+    tree: Expr
+    """The expression. A leaf is the index of its number in `operands`, as text: ``BinOp("+", "0", "1")``."""
+    operands: tuple[Token, ...]
+    """The numbers of the expression; of an annotated equation, those in the annotation. `Token.value` of 20% is 20."""
+    stated: Token
+    """The result as the text writes it."""
+    values: tuple[Number, ...]
+    """The operands' values in the equation. 20% is 1/5, or 20 if the equation holds only with 20."""
+    result: Number
+    """The value of `stated` in the equation."""
+    prose: Span | None
+    """From the start of the prose's first side (currency sign included) to the text after its last ``=`` (blanks
+    skipped). None if the prose has no expression before the ``=``."""
+    annotation: Span | None
+    """From ``<<`` to the end of ``>>``; None if the equation has no annotation."""
+    prose_operands: tuple[Token, ...] | None
+    """The operands in the prose, if its first side is the same expression; else None."""
+
+
+class FalseEquation(NamedTuple):
+    """An equation that does not hold, or an annotation that is not an equation of numbers."""
+
+    fault: str
+    """`wrong_arithmetic`, `rounded`, `division_by_zero` or `unreadable_annotation`."""
+    span: Span
+    """The text to quote in a message: the annotation, or else the prose from its first side to the result."""
+    stated: Number | None
+    """The result that the text states; None for an unreadable annotation."""
+
+
+class UnreadEquals(NamedTuple):
+    """The ``=`` of something that looks like an equation but cannot be read as one."""
+
+    start: int
+    """Offset of the ``=`` in the text."""
+
+
+Found = Equation | FalseEquation | UnreadEquals
+
+
+class Values(NamedTuple):
+    """The values of an equation that holds."""
+
+    operands: tuple[Number, ...]
+    """Of the operands of the first side."""
+    result: Number
+
+
+def check(sides: Sequence[Expression], stated: Token) -> Values | str:
+    """The values with which all sides equal the stated result, or the fault if there are none.
+
+    A percentage is a share of 100, or a unit like any other, whichever makes the equation true.
+    """
+    result = as_share(stated)
+    if all(side.value == result for side in sides):
+        return Values(tuple([as_share(operand) for operand in sides[0].operands]), result)
+    if any(side.value is None for side in sides):
+        return "division_by_zero"
+    if stated.percent or any(operand.percent for side in sides for operand in side.operands):
+        as_units = [evaluate(side.tree, {str(i): o.value for i, o in enumerate(side.operands)}, None) for side in sides]
+        if all(number == stated.value for number in as_units):
+            return Values(tuple([operand.value for operand in sides[0].operands]), stated.value)
+    rounded = all(side.value == result or _rounds_to(side.value or 0, result) for side in sides)
+    return "rounded" if rounded else "wrong_arithmetic"
+
+
+def _rounds_to(exact: Number, stated: Number) -> bool:
+    """Whether the stated number is the exact one, cut off or rounded to the stated number of decimals."""
+    decimals = 0
+    value = Fraction(stated)
+    while value.denominator != 1 and decimals < MAX_DIGITS:
+        value *= 10
+        decimals += 1
+    return Fraction(exact).denominator != 1 and abs(Fraction(exact) - Fraction(stated)) < Fraction(1, 10**decimals)

@@ -1,0 +1,152 @@
+"""How compression methods write real solutions: one `SolutionWriter` for each method, found by the method's name.
+
+    compress_solution(gsm8k.read(question, text), "composed:2")
+
+A method without a writer exists for generated problems only. Another package adds one with a single registration:
+
+    WRITERS.register(SolutionWriter(MyMethod, write_my_method, example="my-method:3"))
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.methods import AnswerOnly, Composed, Implicit, Method, RandomSteps
+from ..core.methods.base import no_parameter
+from ..core.pieces import count_pieces
+from ..core.problem import Problem
+from ..core.registry import Registry
+from ..core.trace import Step
+from .composing import compose
+from .solution import Edit, Solution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteContext:
+    """What a writer can use beside the solution and the method."""
+
+    seed: str = ""
+    """The seed of random choices. `compress_file` gives each record its own."""
+    count: Callable[[str], int] = count_pieces
+    """Counts the tokens of a text; by default words and punctuation marks."""
+    tokenizer: Any = None
+    """The loaded `tokenizers.Tokenizer`; None if the user named none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SolutionWriter:
+    """How one method writes a real solution."""
+
+    method: type[Method]
+    write: Callable[[Solution, Any, WriteContext], str]
+    """``write(solution, method, context)``: the compressed text, with the final answer of the solution."""
+    example: str
+    """A format of the method, such as ``composed:2``, for messages and tests."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802
+        """The name of the method."""
+        return self.method.NAME
+
+
+WRITERS: Registry[SolutionWriter] = Registry("format of real solutions", ("method", "write", "example"))
+
+
+def parse_solution_method(text: str) -> Method:
+    """The method of a format that real solutions have.
+
+    Raises `ValueError` with the formats that exist, or with the fault of the parameter.
+    """
+    name, colon, parameter = text.partition(":")
+    method = WRITERS[name].method.parse(parameter if colon else None) if name in WRITERS else None
+    if method is None or method.NAME not in WRITERS:
+        examples = ", ".join(writer.example for writer in WRITERS.values())
+        raise ValueError(f"real solutions have no format {text!r}; use one like {examples} (prose is the original)")
+    return method
+
+
+def compress_solution(solution: Solution, method: str | Method, context: WriteContext | None = None) -> str:
+    """The text of a solution in a format. Its final answer stays as it is.
+
+    Raises `ValueError` for a format that real solutions do not have.
+    """
+    method = parse_solution_method(method) if isinstance(method, str) else method
+    return WRITERS.find(method.NAME).write(solution, method, context or WriteContext())
+
+
+@dataclass(frozen=True, slots=True)
+class Prose(Method):
+    """The original text of a real solution, a baseline."""
+
+    NAME = "prose"
+    baseline = True
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Method:
+        no_parameter(cls.NAME, parameter)
+        return cls()
+
+    @property
+    def k(self) -> int:
+        return 0
+
+    def granularity(self, n_ops: int) -> int:
+        """0, because the text is not grouped into steps."""
+        return 0
+
+    def steps(self, problem: Problem, order: str) -> tuple[Step, ...]:
+        raise ValueError("prose is the text of a real solution; a generated problem has none")
+
+
+def _write_composed(solution: Solution, method: Composed, context: WriteContext) -> str:
+    return solution.assemble(compose(solution, solution.groups(method.k)))
+
+
+def _write_implicit(solution: Solution, method: Implicit, context: WriteContext) -> str:
+    """The results alone: the expression before the ``=`` and the annotation are removed."""
+    edits: dict[int, list[Edit]] = {}
+    for index in solution.groups(method.k):
+        equation = solution.steps[index].equation
+        edits[index] = [(*span, "") for span in (equation.prose, equation.annotation) if span]
+    return solution.assemble(edits)
+
+
+def _write_answer(solution: Solution, method: AnswerOnly, context: WriteContext) -> str:
+    return solution.tail.lstrip()
+
+
+def _write_prose(solution: Solution, method: Prose, context: WriteContext) -> str:
+    return solution.text + solution.tail
+
+
+def _write_random_steps(solution: Solution, method: RandomSteps, context: WriteContext) -> str:
+    """Drops sentences with steps in random order, never the last one, until the length is closest to the share."""
+    rng = random.Random(f"random-steps {context.seed}")
+    steps = solution.steps
+    order = sorted({step.sentence for step in steps} - {steps[-1].sentence})
+    rng.shuffle(order)
+    kept = list(range(len(steps)))
+    text = solution.text + solution.tail
+    length = context.count(text)
+    target = method.share * length
+    for sentence in order:
+        fewer = [index for index in kept if steps[index].sentence != sentence]
+        shorter = solution.assemble(dict.fromkeys(fewer, ()))
+        new_length = context.count(shorter)
+        if abs(new_length - target) >= abs(length - target):
+            break
+        kept, text, length = fewer, shorter, new_length
+    return text
+
+
+for _writer in (
+    SolutionWriter(Composed, _write_composed, "composed:2"),
+    SolutionWriter(Implicit, _write_implicit, "implicit:2"),
+    SolutionWriter(AnswerOnly, _write_answer, "answer-only"),
+    SolutionWriter(RandomSteps, _write_random_steps, "random-steps:0.6"),
+    SolutionWriter(Prose, _write_prose, "prose"),
+):
+    WRITERS.register(_writer)
