@@ -75,6 +75,11 @@ class Look:
     dash: tuple[int, ...]
     """Of its lines."""
 
+    @property
+    def outline(self) -> str:
+        """The shape as an SVG path in a 16 x 16 box."""
+        return SHAPE_PATHS[self.shape]
+
 
 def family(name: str) -> tuple[str, int]:
     """The family of a format and its granularity (0 where it has none)."""
