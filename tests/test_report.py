@@ -470,7 +470,7 @@ def _walk(page, address: str, keys) -> None:
 
     first = one("#x-prompt").text
     one("#x-next").click()
-    assert one("#x-place").text == "2 of 4"
+    assert one("#x-position").text == "2 of 4"
     one("#explorer").send_keys(keys.ARROW_LEFT)
     assert one("#x-prompt").text == first
     assert len(many("#x-gold .card")) == 6
