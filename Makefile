@@ -1,10 +1,10 @@
-# Everything runs in the project's own environment, with the versions of constraints.txt.
+# All targets run in environments of their own, with the versions of constraints.txt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study laptop docs test test-all integration lint format base base-deep base-mixed bench bench-training clean
+.PHONY: study laptop docs test test-all integration lint format wheel base base-deep base-mixed bench bench-training clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -12,7 +12,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-study: $(VENV)/.installed  ## the main job: the quick study, to an HTML report
+study: $(VENV)/.installed  ## the quick study, to an HTML report: minutes
 	$(BIN)/zipthought study run quick --output-dir $(STUDY_DIR)
 
 laptop: $(VENV)/.installed  ## all four findings, in an hour and a half
@@ -21,7 +21,7 @@ laptop: $(VENV)/.installed  ## all four findings, in an hour and a half
 docs: $(VENV)/.installed  ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-test: $(VENV)/.installed  ## the default suite: no network, minutes
+test: $(VENV)/.installed  ## the default suite: no network, a few minutes
 	$(BIN)/pytest -m "not slow and not integration"
 
 test-all: $(VENV)/.installed
@@ -34,10 +34,10 @@ $(INTEGRATION)/.installed: constraints-integration.txt
 	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-integration: $(INTEGRATION)/.installed  ## the exports, read by the loaders of TRL, verl, LLaMA-Factory and others
+integration: $(INTEGRATION)/.installed  ## read the exports with the loaders of TRL, verl, LLaMA-Factory and others
 	$(INTEGRATION)/bin/python -m pytest tests/integration --override-ini addopts= -q
 
-lint: $(VENV)/.installed  ## what pre-commit runs
+lint: $(VENV)/.installed  ## the checks of pre-commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -45,6 +45,20 @@ lint: $(VENV)/.installed  ## what pre-commit runs
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+WHEEL := build/wheel
+wheel:  ## build the wheel and try it alone, with its core dependencies only, in a clean environment
+	rm -rf $(WHEEL)
+	$(PYTHON) -m venv $(WHEEL)/env
+	$(WHEEL)/env/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
+	$(WHEEL)/env/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt $(WHEEL)/*.whl
+	cp examples/solutions.jsonl $(WHEEL)
+	cd $(WHEEL) && env/bin/zipthought --help >/dev/null && env/bin/zipthought --version
+	cd $(WHEEL) && env/bin/zipthought explain --n-ops 4 >/dev/null
+	cd $(WHEEL) && env/bin/zipthought generate --n-ops 3 --count 20 --format composed:2 --output-dir data
+	cd $(WHEEL) && env/bin/zipthought verify data/composed-2.jsonl
+	cd $(WHEEL) && env/bin/zipthought compress solutions.jsonl --output compressed.jsonl
+	cd $(WHEEL) && ! env/bin/python -c 'import torch' 2>/dev/null
 
 PRETRAIN := $(BIN)/zipthought pretrain --output-dir runs
 base: $(VENV)/.installed  ## the recipe of the bundled base: three runs, about 36 minutes on one core
@@ -54,13 +68,13 @@ base: $(VENV)/.installed  ## the recipe of the bundled base: three runs, about 3
 	$(PRETRAIN)/base-3 --init runs/base-2 --seed 2 --steps 2000 --learning-rate 2e-3 --facts 0.03 --lookups 0.2 \
 	  --walks 0.15
 
-base-deep: $(VENV)/.installed  ## that of the one with two layers more: two runs, about 40 minutes
+base-deep: $(VENV)/.installed  ## the recipe of the base with two more layers: two runs, about 40 minutes
 	$(PRETRAIN)/deep-1 --steps 8000
 	$(PRETRAIN)/deep-2 --init runs/deep-1 --grow 2 --seed 7 --steps 2500 --learning-rate 2e-3 --facts 0.03 \
 	  --lookups 0.25 --walks 0.15
 
 MIX := --batch-size 64 --learning-rate 5e-3 --granularity 1 0.75 2 0.25
-base-mixed: $(VENV)/.installed  ## that of the one of mixed granularity: three runs, about 52 minutes
+base-mixed: $(VENV)/.installed  ## the recipe of the base of mixed granularity: three runs, about 52 minutes
 	$(PRETRAIN)/mixed-1 --steps 8000
 	$(PRETRAIN)/mixed-2 --init runs/mixed-1 $(MIX) --seed 3 --steps 2000 --facts 0.03 --lookups 0.1 --walks 0.2 \
 	  --n-ops 1 0.1 2 0.1 3 0.15 4 0.2 5 0.2 6 0.25
@@ -72,7 +86,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/compress.py
 
-bench-training: $(INTEGRATION)/.installed  ## SFT and GRPO beside TRL's trainers
+bench-training: $(INTEGRATION)/.installed  ## SFT and GRPO compared with TRL's trainers
 	$(INTEGRATION)/bin/python benchmarks/training.py
 
 clean:

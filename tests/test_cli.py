@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -333,3 +334,52 @@ def test_what_cannot_be_done_says_what_to_do(capsys, tmp_path, monkeypatch, argu
     assert given == code
     assert says in err
     assert not (tmp_path / "x").exists() or not list((tmp_path / "x").rglob("*.json*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ("generate", "--colour", "red"),
+            "missing arguments: --n-ops [INT [INT ...]]; unrecognized arguments: --colour red",
+        ),
+        (("verify",), "missing arguments: PATH"),
+        (("verify", "a", "b"), "unrecognized arguments: b"),
+        (("explain", "--n-ops", "x"), "--n-ops: "),
+        (("generate", "--n-ops", "3", "--output-dir"), "too few values for --output-dir PATH"),
+        (("study", "run", "quick", "--backend", "moon"), "--backend must be one of local, ray, got 'moon'"),
+    ],
+)
+def test_refused_arguments_are_one_line_with_the_way_to_the_help(capsys, arguments, says):
+    code, out, err = run(capsys, *arguments)
+    words = " ".join(arguments[:2]) if arguments[0] == "study" else arguments[0]
+    assert (code, out) == (2, "")
+    assert err.startswith(f"zipthought {words}: {says}")
+    assert err.endswith(f"(see zipthought {words} --help)\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("absent", ["module", "attribute"])
+def test_without_the_hook_of_tyro_its_own_message_is_printed(capsys, monkeypatch, absent):
+    """The hook is not public API: another version of tyro may lack it or change its events."""
+    import tyro
+
+    if absent == "module":
+        monkeypatch.delattr(tyro, "_errors")
+        monkeypatch.setitem(sys.modules, "tyro._errors", None)
+    else:
+        monkeypatch.setattr("zipthought.commands.parsing._usage", lambda argument: argument.of_another_version)
+    code, out, err = run(capsys, "generate")
+    assert (code, out) == (2, "")
+    assert "--n-ops" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("package", "extra"), [("pyarrow", "parquet"), ("ray", "ray"), ("torch", "study")])
+def test_a_missing_package_is_named_with_the_extra_that_installs_it(capsys, monkeypatch, package, extra):
+    def command() -> int:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    monkeypatch.setattr("zipthought.commands.verify.verify", command)
+    code, _, err = run(capsys, "verify")
+    assert (code, err) == (2, f"zipthought verify: needs the package {package!r}; install zipthought[{extra}]\n")

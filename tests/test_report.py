@@ -31,9 +31,9 @@ from zipthought.report.data import (
     ReportData,
     ThresholdRow,
 )
-from zipthought.report.page import build_report, json_for_script, script_text
+from zipthought.report.page import build_report, environment, json_for_script, script_text
 
-HOSTILE = "</script><script>document.title='owned'</script><!--<img src=x onerror=alert(1)>&\u2028\"'$title ${data}"
+HOSTILE = "</script><script>document.title='owned'</script><!--<img src=x onerror=alert(1)>&\u2028\"'{{ data }}{% if %}"
 FORMATS = ("explicit", "composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only", "random-steps:0.6")
 SIZES = (100, 300, 1000, 3000, 10000)
 
@@ -338,6 +338,21 @@ def test_hostile_strings_stay_text():
     assert page.visible.count(HOSTILE) >= 10
 
 
+def test_templates_escape_everything():
+    """Only `build_report` marks text as markup, and only what the report itself wrote or made safe."""
+    for path in (Path(palette.__file__).parent / "templates").glob("*.html"):
+        text = path.read_text()
+        assert not re.search(r"\|\s*safe\b|autoescape|Markup", text), path
+        assert "{% raw" not in text, path
+
+
+def test_a_value_without_a_name_in_the_templates_is_an_error():
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        environment().from_string("{{ nothing }}").render()
+
+
 @pytest.mark.parametrize("value", [HOSTILE, math.nan, [math.inf, {"a": (1, "\u2029")}]])
 def test_json_in_a_script_element(value):
     written = json_for_script(value)
@@ -455,7 +470,7 @@ def _walk(page, address: str, keys) -> None:
 
     first = one("#x-prompt").text
     one("#x-next").click()
-    assert one("#x-place").text == "2 of 4"
+    assert one("#x-position").text == "2 of 4"
     one("#explorer").send_keys(keys.ARROW_LEFT)
     assert one("#x-prompt").text == first
     assert len(many("#x-gold .card")) == 6

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .surfaces import render, render_problem, verify
     from .tasks.sampling import SamplerConfig, sample
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-# Loaded when first asked for, so that `import zipthought` stays instant.
+# Each name is imported on first access, so that `import zipthought` stays instant.
 _HOMES = {
     "Problem": "core.problem",
     "SamplerConfig": "tasks.sampling",

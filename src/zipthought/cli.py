@@ -1,63 +1,75 @@
-"""The command line: find the command, parse its configuration, run it, turn what went wrong into one line.
+"""The command line: find the command, parse its options, run it, and report a failure in one line.
 
-Exit codes: 0 all went well; 1 the command ran and its answer is no (`verify` found something that is not faithful);
-2 it could not run (bad input, a missing file); 130 interrupted.
+Commands are a table here rather than subcommands of tyro: tyro imports the modules of all subcommands to parse one of
+them, and ``zipthought --help`` must start without numpy and torch. A command's module is imported when it runs.
+
+Exit codes: 0 success; 1 the command ran and its answer is no (`verify` found records that are not faithful); 2 it could
+not run (bad input, a missing file); 130 interrupted.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
-from functools import partial, wraps
+from collections.abc import Sequence
 from importlib import import_module
-from io import StringIO
-from itertools import groupby
-from typing import Any
+from typing import NamedTuple
 
 from . import __version__
 
+
+class Command(NamedTuple):
+    """Where a command is, and what it does."""
+
+    module: str
+    """Of `zipthought.commands`."""
+    function: str
+    """In the module; its signature defines the options."""
+    summary: str
+    """What it does, as one clause in lower case."""
+
+
 COMMANDS = {
-    "generate": ("generate", "generate", "make problems and traces in every format, as JSON Lines or Parquet"),
-    "compress": (
-        "compress",
-        "compress",
-        "compress solutions of your own, every step verified; count what it saves",
+    "generate": Command(
+        "generate", "generate", "generate problems and traces in every format, as JSON Lines or Parquet"
     ),
-    "export": (
-        "export",
-        "export",
-        "hand records to TRL, LLaMA-Factory, verl and other tools, as their loaders read them",
+    "compress": Command(
+        "compress", "compress", "compress your own solutions, verify every step, and count the tokens saved"
     ),
-    "verify": ("verify", "verify", "judge a file of solutions step by step"),
-    "explain": ("explain", "explain", "show one problem in every format and order, with token counts"),
-    "pretrain": ("pretrain", "pretrain", "train a tiny base model, from nothing or from another one"),
-    "train sft": ("train", "sft", "fine-tune a model on a file of records"),
-    "train rlvr": ("train", "rlvr", "train on verifiable rewards by GRPO, after SFT"),
-    "evaluate": ("evaluate", "evaluate", "measure accuracy, cost, granularity and faithfulness on held-out problems"),
-    "advise": ("advise", "advise", "recommend a compression for a budget, from measured curves, with its uncertainty"),
-    "study run": ("study", "run", "run a study (preset or TOML file) to its report; resumes where it stopped"),
-    "study report": ("study", "report", "rebuild the report of a study from its store"),
-    "study status": ("study", "status", "show how far a study is"),
+    "export": Command("export", "export", "export records for TRL, LLaMA-Factory, verl and other tools"),
+    "verify": Command("verify", "verify", "verify a file of solutions step by step"),
+    "explain": Command("explain", "explain", "show one problem in every format and order, with token counts"),
+    "pretrain": Command("pretrain", "pretrain", "train a tiny base model, from scratch or from another one"),
+    "train sft": Command("train", "sft", "fine-tune a model on a file of records"),
+    "train rlvr": Command("train", "rlvr", "train on verifiable rewards by GRPO, after SFT"),
+    "evaluate": Command(
+        "evaluate", "evaluate", "measure accuracy, cost, granularity and faithfulness on held-out problems"
+    ),
+    "advise": Command("advise", "advise", "recommend a compression for a budget, from measured curves"),
+    "study run": Command("study", "run", "run a study (preset or TOML file) to its report; resumes after a stop"),
+    "study report": Command("study", "report", "rebuild the report of a study from its store"),
+    "study status": Command("study", "status", "show the progress of a study"),
 }
-"""Words on the command line -> (module of `zipthought.commands`, function, what it does)."""
+"""Words on the command line -> command. The first word of two names a group."""
+
+EXTRAS = {"pyarrow": "parquet", "trl": "trl", "peft": "trl", "datasets": "trl", "accelerate": "trl", "ray": "ray"}
+"""Missing package -> the extra that installs it; every other package comes with `study`."""
 
 
 def usage() -> str:
-    """What ``zipthought --help`` prints."""
+    """The text of ``zipthought --help``."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {words:<{width}}  {text}" for words, (_, _, text) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: zipthought COMMAND [OPTIONS]",
             "",
-            "Compressed chain-of-thought data for LLM post-training: make it, verify every step, train on it, measure.",
+            "Compressed chain-of-thought data for LLM post-training: generate it, verify every step, train on it, "
+            "measure.",
             "",
             "commands:",
-            *lines,
+            *(f"  {words:<{width}}  {command.summary}" for words, command in COMMANDS.items()),
             "",
-            "Each command explains its options with --help; most print one JSON object with --json.",
+            "Each command explains its options with --help. Most print one JSON object with --json.",
             "",
             "start here:",
             "  zipthought explain --n-ops 4",
@@ -65,15 +77,6 @@ def usage() -> str:
             "  zipthought study run quick --output-dir runs/quick",
         ]
     )
-
-
-def _find(arguments: Sequence[str]) -> tuple[str, list[str]] | None:
-    """The command that the arguments name, and what follows it."""
-    for words in COMMANDS:
-        parts = words.split()
-        if list(arguments[: len(parts)]) == parts:
-            return words, list(arguments[len(parts) :])
-    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,73 +88,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(f"zipthought {__version__}")
         return 0
-    found = _find(arguments)
-    if not found:
-        group = [words for words in COMMANDS if words.split()[0] == arguments[0]]
-        wants_help = len(arguments) > 1 and arguments[1] in ("-h", "--help")
-        if group and (wants_help or len(arguments) == 1):
-            lines = "\n".join(f"zipthought {words}  {COMMANDS[words][2]}" for words in group)
-            print(lines, file=sys.stdout if wants_help else sys.stderr)
-            return 0 if wants_help else 2
-        hint = ", ".join(group or COMMANDS)
-        print(f"zipthought: unknown command {' '.join(arguments[:2])!r}; use one of: {hint}", file=sys.stderr)
-        return 2
-    words, rest = found
-    module, function, text = COMMANDS[words]
+    for words in COMMANDS:
+        parts = words.split()
+        if arguments[: len(parts)] == parts:
+            return _run(words, arguments[len(parts) :])
+    return _no_command(arguments)
+
+
+def _no_command(arguments: list[str]) -> int:
+    """Help for a group (``zipthought study``), or a hint after an unknown command."""
+    group = [words for words in COMMANDS if words.split()[0] == arguments[0]]
+    help_wanted = len(arguments) > 1 and arguments[1] in ("-h", "--help")
+    if group and (help_wanted or len(arguments) == 1):
+        for words in group:
+            print(f"zipthought {words}  {COMMANDS[words].summary}", file=sys.stdout if help_wanted else sys.stderr)
+        return 0 if help_wanted else 2
+    choices = ", ".join(group or COMMANDS)
+    print(f"zipthought: unknown command {' '.join(arguments[:2])!r}; use one of: {choices}", file=sys.stderr)
+    return 2
+
+
+def _run(words: str, options: list[str]) -> int:
+    """Parse the options of a command and run it; returns the exit code."""
     try:
-        command = getattr(import_module(f"zipthought.commands.{module}"), function)
-        code = _parse(command, words, text, rest)()
+        from .commands.parsing import parse
+
+        command = COMMANDS[words]
+        function = getattr(import_module(f"zipthought.commands.{command.module}"), command.function)
+        description = f"{command.summary[0].upper()}{command.summary[1:]}."
+        code = parse(function, f"zipthought {words}", description, options)()
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print(f"zipthought {words}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # Whoever read has read enough: `zipthought explain | head`.
+        return _fail(words, "interrupted", 130)
+    except BrokenPipeError:  # The reader has stopped reading, as in `zipthought explain | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ImportError as error:
         if error.name is None or error.name.startswith("zipthought"):
             raise
-        print(f"zipthought {words}: needs the package {error.name!r}; install zipthought[study]", file=sys.stderr)
-        return 2
+        extra = EXTRAS.get(error.name.split(".")[0], "study")
+        return _fail(words, f"needs the package {error.name!r}; install zipthought[{extra}]")
     except (ValueError, OSError, OverflowError) as error:
-        print(f"zipthought {words}: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return _fail(words, _one_line(error))
 
 
-def _parse(command: Callable[..., int], words: str, text: str, arguments: list[str]) -> Callable[[], int]:
-    """The command with its arguments, ready to run. Exits after help; raises `ValueError` for arguments it refuses."""
-    import tyro
-
-    @wraps(command)
-    def bind(*args: Any, **kwargs: Any) -> Callable[[], int]:
-        return partial(command, *args, **kwargs)
-
-    refusal = StringIO()
-    try:
-        with redirect_stderr(refusal):
-            return tyro.cli(
-                bind,
-                prog=f"zipthought {words}",
-                description=f"{text[0].upper()}{text[1:]}.",
-                args=arguments,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-            )
-    except SystemExit as stop:
-        if stop.code != 2:
-            raise
-        # tyro draws a box: a title, a rule, the message, a rule, hints. Where the terminal has no such characters, the
-        # title stands on a line of its own.
-        lines = [line.strip("│ ") for line in refusal.getvalue().splitlines()]
-        parts = [
-            list(part)
-            for rule, part in groupby(lines, lambda line: line.startswith("╭") or not line.strip("─-"))
-            if not rule
-        ]
-        message = parts[0 if refusal.getvalue().startswith("╭") else 1]
-        options = [line for line in message if line.startswith("--")]  # Of what is missing, its help left out.
-        said = f"{message[0]} {', '.join(options)}" if options else " ".join(message)
-        raise ValueError(f"{said.removeprefix('Error parsing config: ')} (see zipthought {words} --help)") from stop
+def _fail(words: str, message: str, code: int = 2) -> int:
+    print(f"zipthought {words}: {message}", file=sys.stderr)
+    return code
 
 
 def _one_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-// The trace explorer: a problem, its gold trace in every format, and what models wrote, judged step by step.
+// The trace explorer: a problem, its gold trace in every format, and the completions of models, verified step by step.
 "use strict";
 (() => {
   const home = document.getElementById("explorer");
@@ -11,7 +11,7 @@
   const words = (name) => name.replaceAll("_", " ");
   const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
-  // Text from outside enters as text nodes only; a chip is markup that the report itself wrote.
+  // Text from outside becomes text nodes only. A chip is markup that the report itself wrote.
   const make = (tag, className, ...children) => {
     const element = document.createElement(tag);
     if (className) element.className = className;
@@ -42,39 +42,42 @@
     return make("li", verdict in SYMBOLS ? verdict : "", text, label);
   }
 
-  function ruling(good, label) {
+  function verdictMark(good, label) {
     return make("span", good ? "yes" : "", `${good ? "✓" : "✗"} ${label}`);
   }
 
-  function madeCard(made) {
-    const source = `${count(made.examples, "example")}${made.label ? ` · ${made.label}` : ""}`;
-    const verdicts = make("p", "ruling", ruling(made.answer_verdict === "correct", `answer ${words(made.answer_verdict)}`),
-      ruling(made.faithful, made.faithful ? "faithful" : "not faithful"));
-    const raw = make("details", "", make("summary", "", "as generated"), make("p", "trace", made.text || "(empty)"));
-    const steps = made.steps.length
-      ? make("ol", "steps", ...made.steps.map(stepLine))
+  function generatedCard(completion) {
+    const source = `${count(completion.examples, "example")}${completion.label ? ` · ${completion.label}` : ""}`;
+    const answer = completion.answer_verdict;
+    const verdicts = make("p", "ruling", verdictMark(answer === "correct", `answer ${words(answer)}`),
+      verdictMark(completion.faithful, completion.faithful ? "faithful" : "not faithful"));
+    const raw = make("details", "", make("summary", "", "as generated"), make("p", "trace", completion.text || "(empty)"));
+    const steps = completion.steps.length
+      ? make("ol", "steps", ...completion.steps.map(stepLine))
       : make("p", "empty", "No step was written.");
-    return make("article", "card", make("header", "", chip(made.format), make("span", "", source)), verdicts, steps, raw);
+    const head = make("header", "", chip(completion.format), make("span", "", source));
+    return make("article", "card", head, verdicts, steps, raw);
   }
 
-  function showMade() {
+  function showGenerated() {
     const problem = problems[at("x-problem").selectedIndex];
     const format = at("x-format")?.value;
     const examples = at("x-examples")?.value;
     const shown = problem.generated.filter(
-      (made) => (!format || made.format === format) && (!examples || String(made.examples) === examples));
-    const none = problem.generated.length ? "No trace of this problem matches." : "No model was asked this problem.";
-    at("x-generated").replaceChildren(...(shown.length ? shown.map(madeCard) : [make("p", "empty", none)]));
+      (completion) => (!format || completion.format === format)
+        && (!examples || String(completion.examples) === examples));
+    const none = problem.generated.length ? "No trace of this problem matches." : "No model was given this problem.";
+    at("x-generated").replaceChildren(...(shown.length ? shown.map(generatedCard) : [make("p", "empty", none)]));
   }
 
   function show() {
-    const place = at("x-problem").selectedIndex;
-    const problem = problems[place];
+    const index = at("x-problem").selectedIndex;
+    const problem = problems[index];
     const most = Math.max(...problem.gold.map((gold) => gold[2]), 1);
     at("x-prompt").textContent = problem.prompt;
-    at("x-place").textContent = `${place + 1} of ${problems.length}`;
+    at("x-position").textContent = `${index + 1} of ${problems.length}`;
     at("x-gold").replaceChildren(...problem.gold.map((gold) => goldCard(gold, most)));
-    showMade();
+    showGenerated();
   }
 
   function move(by) {
@@ -85,7 +88,7 @@
   at("x-previous").addEventListener("click", () => move(-1));
   at("x-next").addEventListener("click", () => move(1));
   at("x-problem").addEventListener("change", show);
-  [at("x-format"), at("x-examples")].forEach((select) => select?.addEventListener("change", showMade));
+  [at("x-format"), at("x-examples")].forEach((select) => select?.addEventListener("change", showGenerated));
   home.tabIndex = 0;
   home.addEventListener("keydown", (event) => {
     const plain = !event.altKey && !event.ctrlKey && !event.metaKey && event.target.tagName !== "SELECT";
@@ -94,7 +97,7 @@
       move(event.key === "ArrowRight" ? 1 : -1);
     }
   });
-  // A model's largest training set is the natural first look.
+  // Show the largest training set first.
   if (at("x-examples") && at("x-examples").options.length > 2) at("x-examples").selectedIndex = 1;
   show();
 })();

@@ -1,4 +1,4 @@
-"""The report in other forms: Markdown, tables as CSV, everything as JSON, figures as PNG and SVG."""
+"""The report in other forms: Markdown, tables as CSV, all data as JSON, figures as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from .figures import vega_lite_version
 from .page import finite
 from .palette import Palette
 from .plates import names, plates
+from .tables import columns_of
 
 FORMATS = ("markdown", "csv", "json", "png", "svg")
 WIDTH = 640
-"""Of a figure outside the page, pixels."""
+"""The width of a figure outside the page, in pixels."""
 PNG_SCALE = 2.0
 TABLES = ("cells", "curves", "thresholds", "training", "paths", "profiles", "repetition")
 """Fields of `ReportData` that are tables."""
 
 
 def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
-    """Write the report in a form of `FORMATS`; returns the files: one, or for csv, png and svg those in the directory
-    `target`."""
+    """Write the report in a form of `FORMATS` and return its files.
+
+    `target` is a file; for csv, png and svg it is a directory.
+    """
     if form == "markdown":
         write_text(target, markdown(data))
         return [target]
@@ -59,7 +62,7 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
 
 
 def drawn(spec: dict[str, Any], form: str) -> bytes:
-    """A figure's specification as the bytes of a PNG or SVG, on white."""
+    """The bytes of a PNG or SVG on white, from the specification of a figure."""
     fixed = spec | {"width": WIDTH, "background": "white", "padding": 12}
     version = vega_lite_version()
     if form == "svg":
@@ -68,9 +71,9 @@ def drawn(spec: dict[str, Any], form: str) -> bytes:
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as CSV; columns in the order in which they first appear, empty where a row has none."""
+    """Rows as CSV. Columns stand in the order of their first appearance; missing values are empty."""
     rows = list(rows)
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    columns = columns_of(rows)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -79,7 +82,7 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def markdown(data: ReportData) -> str:
-    """Verdicts, their tables, thresholds, and what reproduces them."""
+    """The verdicts with their tables, the thresholds, and the command and environment of the study."""
     parts = [f"# {data.title}", data.created, "## Verdicts"]
     for finding in data.findings:
         parts += [
@@ -96,7 +99,7 @@ def markdown(data: ReportData) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    columns = columns_of(rows)
     if not columns:
         return ""
     lines = [columns, ["---"] * len(columns), *([_word(row.get(column)) for column in columns] for row in rows)]

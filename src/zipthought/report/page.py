@@ -1,7 +1,8 @@
 """The report: one HTML file that opens offline, with the study's verdicts, figures, tables and traces.
 
-Vega, Vega-Lite and Vega-Embed stand in the file once (`vl_convert.javascript_bundle`); a content security policy in the
-page forbids every request, so what works here works without a network. Data travel as JSON in a script element.
+Jinja2 fills the templates with autoescape, so every string from outside is text on the page. Scripts find their data
+as JSON in a script element. Vega, Vega-Lite and Vega-Embed are in the file once (`vl_convert.javascript_bundle`). A
+content security policy in the page forbids every request, so the page needs no network.
 """
 
 from __future__ import annotations
@@ -9,65 +10,87 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cache
 from importlib import resources
-from string import Template
 from typing import Any
 
 import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from . import figures, tables
 from .data import ReportData
 from .palette import Palette
-from .plates import Plate, names, plates
-from .tables import text
+from .plates import names, plates
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def build_report(data: ReportData) -> str:
-    """The report as the text of one HTML file that needs nothing else, not even a network."""
+    """The report as the text of one HTML file that needs no other file and no network."""
     palette = Palette(names(data))
-    baselines = tables.baseline_formats(data.cells)
-    specs, plates = _figures(data, palette, baselines)
+    numbered = plates(data, palette)
+    specs = {figure.key: figure.chart.to_dict() for plate in numbered for figure in plate.figures}
+    templates = environment()
+    chip = templates.get_template("macros.html").module.chip  # type: ignore[attr-defined]
     payload = {
         "figures": specs,
-        "chips": {name: tables.chip(name, palette) for name in palette.looks},
+        "chips": {name: chip(look) for name, look in palette.looks.items()},
         "problems": [asdict(problem) for problem in data.problems],
     }
-    return Template(_asset("template.html")).substitute(
-        title=text(data.title),
-        created=text(data.created) or "date not recorded",
-        tally=tables.tally(data.findings) or "no claim tested",
-        variables=palette.css(),
-        style=_asset("style.css"),
-        findings=tables.findings(data.findings),
-        figures=plates or '<p class="empty">Nothing was measured that a figure could show.</p>',
-        thresholds=tables.thresholds(data.thresholds, palette, baselines),
-        cells=tables.cells(data, palette, baselines),
-        explorer=_explorer(data, palette),
-        command=text(data.command),
-        spec=tables.mapping(data.spec),
-        environment=tables.mapping(data.environment),
-        data=json_for_script(payload),
-        vega=script_text(vega_bundle()) if specs else "",
-        script=script_text(_asset("report.js")),
-        explorer_script=script_text(_asset("explorer.js")),
+    # Markup is for the report's own text and for JSON and scripts made safe below. All other values are escaped.
+    return templates.get_template("page.html").render(
+        title=data.title,
+        created=data.created or "date not recorded",
+        tally=tables.tally(data.findings),
+        variables=Markup(palette.css()),
+        style=Markup(_asset("style.css")),
+        looks=palette.looks,
+        ranks={name: rank for rank, name in enumerate(palette.looks)},
+        baselines=tables.baseline_formats(data.cells),
+        findings=data.findings,
+        figures=[
+            {
+                "title": plate.title,
+                "caption": plate.caption,
+                "looks": [look for name, look in palette.looks.items() if name in plate.formats],
+                "charts": {figure.key: figure.label for figure in plate.figures},
+            }
+            for plate in numbered
+        ],
+        thresholds=tables.thresholds(data.thresholds, palette),
+        cells=tables.cells(data),
+        problems=data.problems,
+        generated=_generated(data, palette),
+        command=data.command,
+        spec=tables.settings(data.spec),
+        environment=tables.settings(data.environment),
+        data=Markup(json_for_script(payload)),
+        vega=Markup(script_text(vega_bundle()) if specs else ""),
+        script=Markup(script_text(_asset("report.js"))),
+        explorer_script=Markup(script_text(_asset("explorer.js"))),
     )
 
 
+@cache
+def environment() -> Environment:
+    """The templates of the report. A name that no value was given for is an error."""
+    made = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
+    made.filters |= {"number": tables.number, "columns": tables.columns_of, "mark": tables.VERDICT_MARKS.__getitem__}
+    return made
+
+
 def json_for_script(value: Any) -> str:
-    """JSON that no script element can be closed or confused by; NaN and infinity become null."""
+    """JSON that is safe in a script element: no text in it can close the element. NaN and infinity become null."""
     plain = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # A lone surrogate is no text that a file could hold.
+    # A file cannot hold a lone surrogate.
     plain = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", plain)
     return re.sub("[<>&\u2028\u2029]", lambda match: _UNSAFE[match[0]], plain)
 
 
 def script_text(source: str) -> str:
-    """JavaScript that may stand in a script element: the two strings that HTML looks for there are broken up."""
+    """JavaScript that is safe in a script element: the two strings that HTML looks for there are broken up."""
     return re.sub(r"<(?=/script|!--)", r"\\x3c", source, flags=re.IGNORECASE)
 
 
@@ -92,72 +115,11 @@ def _asset(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
-def _figures(data: ReportData, palette: Palette, baselines: set[str]) -> tuple[dict[str, Any], str]:
-    """Specs by the id of the element that they are drawn in, and the HTML of the numbered figures."""
-    made = plates(data, palette)
-    specs = {figure.key: figure.chart.to_dict() for plate in made for figure in plate.figures}
-    return specs, "".join(
-        _plate(place, plate, _legend(plate.formats, palette, baselines)) for place, plate in enumerate(made, 1)
-    )
-
-
-def _plate(place: int, plate: Plate, legend: str) -> str:
-    switch = ""
-    if len(plate.figures) > 1:
-        choices = "".join(
-            f'<label><input type="radio" name="plate-{place}" value="{figure.key}"{" checked" if not i else ""}>'
-            f"<span>{figure.label}</span></label>"
-            for i, figure in enumerate(plate.figures)
-        )
-        switch = f'<fieldset class="switch"><legend class="unseen">what is shown</legend>{choices}</fieldset>'
-    if plate.figures[0].key == "fig-losses":
-        switch = '<label class="pick">examples <select id="loss-examples"></select></label>'
-    boxes = "".join(
-        f'<div class="chart" id="{figure.key}"{" hidden" if i else ""}></div>' for i, figure in enumerate(plate.figures)
-    )
-    return (
-        f'<figure class="plate"><div class="plate-head"><h3>Figure {place}. {plate.title}</h3>{switch}'
-        f"</div>{legend}{boxes}<figcaption>{plate.caption}</figcaption></figure>"
-    )
-
-
-def _legend(formats: set[str], palette: Palette, baselines: set[str]) -> str:
-    items = "".join(
-        f'<button type="button" aria-pressed="true" data-format="{text(name)}">'
-        f"{tables.chip(name, palette, 'baseline' if name in baselines else '')}</button>"
-        for name in palette.looks
-        if name in formats
-    )
-    return f'<div class="legend" role="group" aria-label="formats shown">{items}</div>'
-
-
-def _explorer(data: ReportData, palette: Palette) -> str:
-    if not data.problems:
-        return '<p class="empty">This report carries no traces.</p>'
-    made = [completion for problem in data.problems for completion in problem.generated]
-    options = "".join(
-        f'<option value="{i}">{i + 1}. {p.n_ops} operations · {text(p.id)}</option>'
-        for i, p in enumerate(data.problems)
-    )
-    formats = _options("all", (name for name in palette.looks if any(c.format == name for c in made)))
-    sizes = sorted({c.examples for c in made}, reverse=True)
-    filters = (
-        f'<label>trained on <select id="x-format">{formats}</select></label>'
-        f'<label>examples <select id="x-examples">{_options("all", sizes)}</select></label>'
-    )
-    return (
-        '<div id="explorer" role="group" aria-label="Trace explorer: left and right arrow keys change the problem">'
-        '<div class="controls"><button type="button" id="x-previous" aria-label="previous problem">←</button>'
-        f'<label>problem <select id="x-problem">{options}</select></label>'
-        '<button type="button" id="x-next" aria-label="next problem">→</button>'
-        '<span id="x-place" role="status"></span></div><p class="prompt" id="x-prompt"></p>'
-        '<h3>Gold traces, the same reasoning in every format</h3><div class="cards" id="x-gold"></div>'
-        f'<h3>Generated traces, judged step by step</h3><div class="controls">{filters if made else ""}</div>'
-        '<div class="cards generated" id="x-generated"></div></div>'
-    )
-
-
-def _options(first: str, values: Iterable[Any]) -> str:
-    return f'<option value="">{first}</option>' + "".join(
-        f'<option value="{text(value)}">{tables.number(value)}</option>' for value in values
-    )
+def _generated(data: ReportData, palette: Palette) -> dict[str, list[Any]]:
+    """The formats and training sizes of the generated traces, for the filters of the explorer."""
+    completions = [completion for problem in data.problems for completion in problem.generated]
+    formats = {completion.format for completion in completions}
+    return {
+        "formats": [name for name in palette.looks if name in formats],
+        "examples": sorted({completion.examples for completion in completions}, reverse=True),
+    }

@@ -1,8 +1,8 @@
 """Colours and shapes: one look per format, the same in every figure, table and trace, in both themes.
 
-The figures name colours as CSS variables (`var(--fmt-0)`), and Vega's SVG output keeps the names, so the page's theme
-colours the charts with no redraw. Hues follow Okabe & Ito (2008), darkened or lightened until each stands at 3:1 or
-more against its background; a format also has its own shape, so no reading depends on colour.
+The figures name colours as CSS variables (`var(--fmt-0)`). Vega's SVG output keeps the names, so the charts follow the
+page's theme without a redraw. Hues follow Okabe & Ito (2008). Each is darkened or lightened until its contrast with the
+background is at least 3:1. A format also has a shape of its own, so that no figure depends on colour alone.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ INK: dict[str, tuple[str, str]] = {
     "undefined": ("#8a6400", "#e8c15a"),
     "again": ("#5a4bb0", "#b5a8f5"),
 }
-"""Name -> (light, dark)."""
+"""Part of the page -> its colour in the (light, dark) theme."""
 
-_FAMILIES: dict[str, list[tuple[str, str]]] = {
+_COLORS: dict[str, list[tuple[str, str]]] = {
     "explicit": [("#0b62a4", "#5cb5f2")],
     "composed": [("#d2600a", "#ff9d52"), ("#8c3a12", "#ffcf9e"), ("#b98205", "#e0740f"), ("#5e2a12", "#ffe6cc")],
     "implicit": [("#008f6f", "#33cfa3"), ("#005741", "#a8eed7"), ("#5b9a1e", "#12a07a"), ("#003d36", "#d8fff2")],
     "answer-only": [("#6a6f78", "#a9aeb8")],
     "other": [("#b0488a", "#e78fc6"), ("#7a4fb5", "#b99df2"), ("#7d6a1f", "#d9c372"), ("#914040", "#f0a3a3")],
 }
-_FAMILY_SHAPES = {
+_SHAPES = {
     "explicit": ["circle"],
     "composed": ["square", "diamond", "triangle-right", "square"],
     "implicit": ["triangle-up", "triangle-down", "triangle-left", "triangle-up"],
@@ -55,7 +55,7 @@ SHAPE_PATHS = {
     "triangle-right": "M13.2 8l-10 5.6V2.4z",
     "triangle-left": "M2.8 8l10 5.6V2.4z",
 }
-"""Outlines in a 16 x 16 box, for legends in HTML."""
+"""Shape -> SVG path in a 16 x 16 box, for legends in HTML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class Look:
     """How a format is drawn."""
 
     format: str
-    """As in the data."""
+    """The format's name, as in the data."""
     variable: str
-    """The name of its CSS variable, without the dashes."""
+    """Its CSS variable, without the leading dashes."""
     light: str
     """Its colour on a light page."""
     dark: str
@@ -73,43 +73,48 @@ class Look:
     shape: str
     """A Vega symbol, a key of `SHAPE_PATHS`."""
     dash: tuple[int, ...]
-    """Of its lines."""
+    """The dash pattern of its lines, in pixels."""
+
+    @property
+    def outline(self) -> str:
+        """The shape as an SVG path in a 16 x 16 box."""
+        return SHAPE_PATHS[self.shape]
 
 
-def family(name: str) -> tuple[str, int]:
-    """The family of a format and its granularity (0 where it has none)."""
+def kind_of(name: str) -> tuple[str, int]:
+    """The kind of a format (a key of the colours) and its k, or 0 if it has none."""
     match = re.fullmatch(r"(explicit|composed|implicit|answer-only)(?::([0-9]{1,9}))?", name)
     return (match[1], int(match[2] or 0)) if match else ("other", 0)
 
 
 def looks(formats: Iterable[str]) -> dict[str, Look]:
-    """A look for each format, in reading order: explicit, composed and implicit by k, answer-only, then the rest."""
-    order = list(_FAMILIES)
-    ranked = sorted(set(formats), key=lambda name: (order.index(family(name)[0]), family(name)[1], name))
+    """A look for each format, in the order explicit, composed and implicit by k, answer-only, all others."""
+    order = list(_COLORS)
+    ranked = sorted(set(formats), key=lambda name: (order.index(kind_of(name)[0]), kind_of(name)[1], name))
     seen: dict[str, int] = {}
     result: dict[str, Look] = {}
-    for place, name in enumerate(ranked):
-        kin = family(name)[0]
-        rank = seen.get(kin, 0)
-        seen[kin] = rank + 1
-        light, dark = _FAMILIES[kin][rank % len(_FAMILIES[kin])]
-        shape = _FAMILY_SHAPES[kin][rank % len(_FAMILY_SHAPES[kin])]
-        result[name] = Look(name, f"fmt-{place}", light, dark, shape, tuple(_DASHES[rank % len(_DASHES)]))
+    for index, name in enumerate(ranked):
+        kind = kind_of(name)[0]
+        rank = seen.get(kind, 0)
+        seen[kind] = rank + 1
+        light, dark = _COLORS[kind][rank % len(_COLORS[kind])]
+        shape = _SHAPES[kind][rank % len(_SHAPES[kind])]
+        result[name] = Look(name, f"fmt-{index}", light, dark, shape, tuple(_DASHES[rank % len(_DASHES)]))
     return result
 
 
 class Palette:
-    """Colour strings for the figures: CSS variables, or fixed colours of one theme for use outside the page."""
+    """Colours for the figures: CSS variables in the page, fixed colours of one theme outside it."""
 
     def __init__(self, formats: Iterable[str], theme: str = "css") -> None:
         if theme not in ("css", "light", "dark"):
             raise ValueError(f"theme must be css, light or dark, got {theme!r}")
         self.looks: Mapping[str, Look] = looks(formats)
-        """By format, in reading order."""
+        """Format -> look, in the order of `looks`."""
         self._theme = theme
 
     def ink(self, name: str) -> str:
-        """A colour of the page, a key of `INK`."""
+        """The colour of a part of the page; `name` is a key of `INK`."""
         return f"var(--{name})" if self._theme == "css" else INK[name][self._theme == "dark"]
 
     def format(self, name: str) -> str:
@@ -118,7 +123,7 @@ class Palette:
         return f"var(--{look.variable})" if self._theme == "css" else getattr(look, self._theme)
 
     def css(self) -> str:
-        """The variables of both themes: the system's choice, the reader's choice, and light on paper."""
+        """The CSS variables of both themes. The system chooses unless the reader does; paper is light."""
         light, dark = (
             "".join(f"--{name}:{pair[theme]};" for name, pair in INK.items())
             + "".join(f"--{look.variable}:{(look.light, look.dark)[theme]};" for look in self.looks.values())

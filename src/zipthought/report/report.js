@@ -1,12 +1,12 @@
-// The page around the data: theme, figures and their legends, table sorting and filters.
+// The page: theme, figures with their legends, sorting and filters of the table.
 "use strict";
 const report = JSON.parse(document.getElementById("report-data").textContent);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// Theme: the system's unless the reader chooses. A file opened from disk may have no storage.
+// Theme: the reader's choice, otherwise the system's. A file opened from disk may have no storage.
 const theme = {
   read() { try { return localStorage.getItem("zipthought-theme"); } catch (error) { return null; } },
-  keep(value) { try { localStorage.setItem("zipthought-theme", value); } catch (error) { /* kept for this visit only */ } },
+  keep(value) { try { localStorage.setItem("zipthought-theme", value); } catch (error) { /* The choice holds for this visit only. */ } },
   now() { return document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"); },
   show() { document.getElementById("theme-word").textContent = theme.now() === "dark" ? "Light" : "Dark"; },
 };
@@ -19,7 +19,7 @@ document.getElementById("theme").addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme.show);
 theme.show();
 
-// Figures: SVG whose colours are CSS variables, so the theme reaches them by itself. A hidden one is drawn when shown.
+// Figures are SVG with CSS variables as colours, so they follow the theme. A hidden chart is drawn when it is first shown.
 const views = new Map();
 const hidden = new Set();
 const signal = (view, name, value) => view.signal(name, value).runAsync();
@@ -45,7 +45,7 @@ all(".legend button").forEach((button) => button.addEventListener("click", () =>
 }));
 
 all(".switch input").forEach((input) => input.addEventListener("change", () => {
-  all(".chart", input.closest(".plate")).forEach((box) => { box.hidden = box.id !== input.value; });
+  all(".chart", input.closest(".figure")).forEach((box) => { box.hidden = box.id !== input.value; });
   draw(input.value);
 }));
 
@@ -60,7 +60,7 @@ if (lossPick) {
   });
 }
 
-// The table of cells: sort by a heading, filter by the selects. What was not measured sorts last either way.
+// The table of cells: headings sort it, selects filter it. Missing values sort last in both directions.
 const table = document.getElementById("cells");
 if (table) {
   const body = table.tBodies[0];
@@ -72,8 +72,8 @@ if (table) {
   all("thead button", table).forEach((button) => button.addEventListener("click", () => {
     const column = Number(button.dataset.column);
     const direction = heads[column].ariaSort === "ascending" ? -1 : 1;
-    heads.forEach((head, place) => {
-      head.setAttribute("aria-sort", place !== column ? "none" : direction > 0 ? "ascending" : "descending");
+    heads.forEach((head, index) => {
+      head.setAttribute("aria-sort", index !== column ? "none" : direction > 0 ? "ascending" : "descending");
     });
     const rows = [...body.rows].map((row) => [key(row, column), row]);
     rows.sort(([a], [b]) => {
@@ -105,5 +105,5 @@ document.getElementById("copy").addEventListener("click", async (event) => {
   }
 });
 
-// On paper, nothing stays folded.
+// Print everything unfolded.
 addEventListener("beforeprint", () => all(".finding details").forEach((d) => { d.open = true; }));
