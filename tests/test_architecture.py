@@ -1,6 +1,7 @@
 """Imports point one way between the rooms, the core is on the standard library, and the command line stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_a_room_imports_only_rooms_above_it(path):
 
 
 def test_the_core_is_on_the_standard_library():
-    for path in (ROOT / "core").glob("*.py"):
+    for path in (ROOT / "core").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):
@@ -65,6 +66,39 @@ def test_the_core_is_on_the_standard_library():
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module]
             assert all(name.split(".")[0] in sys.stdlib_module_names for name in names), path
+
+
+SOURCES = sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts)
+REPOSITORY = ROOT.parents[1]
+MAX_FILE, MAX_FUNCTION = 400, 60
+LONGER: dict[str, int] = {}
+"""``file:function`` -> lines, of the functions that are longer for a reason, which docs/architecture.md gives."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= MAX_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            name = f"{path.relative_to(ROOT)}:{node.name}"
+            assert node.end_lineno - node.lineno < LONGER.get(name, MAX_FUNCTION), name
+
+
+@pytest.mark.skipif(
+    not (REPOSITORY / "pyproject.toml").exists(), reason="the package is installed without its repository"
+)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_that_the_sources_cite_exist(path):
+    cited = re.findall(r"(?<![\w/{}<.-])((?:[\w.-]+/)*[\w-]+\.(?:md|toml|yml))(?![\w(])", path.read_text())
+    cited += re.findall(r"\b((?:tests|docs|benchmarks|examples)/[\w/.-]*\w)", path.read_text())
+    places = (REPOSITORY, path.parent, *(REPOSITORY / room for room in ("src/zipthought", "docs")))
+    missing = {name for name in cited if not any((place / name).exists() for place in places)}
+    assert missing <= WRITTEN, missing
+
+
+WRITTEN = {"README.md", "pyproject.toml", "report.md"}
+"""Names of files that commands write."""
 
 
 def test_help_and_import_load_no_torch():

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import zipthought.generation.fragments as fragments
 import zipthought.generation.generate as generation
-import zipthought.generation.lines as lines
 import zipthought.generation.sinks as sinks
 from zipthought.core.methods import Method, parse_method
 from zipthought.files.atomic import atomic_open
@@ -79,16 +79,16 @@ def test_fast_is_exact_anywhere(
 
 
 def test_fast_is_exact_with_and_without_kept_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MAX_TABLE", 10)
-    monkeypatch.setattr(lines, "BLOCK", 5)
+    monkeypatch.setattr(fragments, "MAX_TABLE", 10)
+    monkeypatch.setattr(fragments, "BLOCK", 5)
     assert_fast_is_exact(SamplerConfig(n_ops=6), some_formats(6), "english", range(300))
 
 
 def test_fragments_are_made_once_where_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    bank, codes = lines.Bank(), np.array([3, 1])
+    bank, codes = fragments.Bank(), np.array([3, 1])
     bank.add(5, "word {} ".format)
     assert bank.table(codes)[0] is bank.table(codes)[0]
-    monkeypatch.setattr(lines, "MAX_TABLE", 4)
+    monkeypatch.setattr(fragments, "MAX_TABLE", 4)
     texts, rows = bank.table(codes)
     assert texts[rows].tolist() == ["word 3 ", "word 1 "]
 

@@ -5,7 +5,7 @@ It writes the bytes of `exact`, which tests compare. Only the combinations that 
 written by the exact path.
 
 A text is a row of fragments ("The number of kites equals ", "the number of oaks plus 4. ", ...). Which fragments is a
-matter of integers, which numpy computes for a batch at once; `lines` joins their text.
+matter of integers, which numpy computes for a batch at once; `fragments` joins their text.
 
 Shapes: B items, n operations, S sentences (n + 1 and the most distractors).
 """
@@ -23,7 +23,7 @@ from ..surfaces import Surface, english, get_surface, terse
 from ..tasks import Chain
 from ..tasks.names import alias_table, nouns
 from ..tasks.sampling import ProblemBatch, SamplerConfig
-from .lines import Bank, Rows, frame_of, record_lines
+from .fragments import Bank, Rows, frame_of, record_lines
 
 MAX_CODE = 1 << 62
 """Fragments are numbered by int64; moduli and constants that need more have no fast path."""
