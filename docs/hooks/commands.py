@@ -23,7 +23,11 @@ def help_of(words: str) -> str:
 
 def page() -> str:
     """The whole page."""
-    parts = ["# Commands", "This page is generated from the help of each command when the site is built.", f"```text\n{usage()}\n```"]
+    parts = [
+        "# Commands",
+        "This page is generated from the help of each command when the site is built.",
+        f"```text\n{usage()}\n```",
+    ]
     for words, (_, _, what) in COMMANDS.items():
         parts += [f"## zipthought {words}", f"{what[0].upper()}{what[1:]}.", f"```text\n{help_of(words)}\n```"]
     parts.append("## Presets of studies")
