@@ -157,6 +157,23 @@ def test_the_texts_of_the_formats_page_are_those_of_the_code():
         assert zt.verify(text, problem).faithful
 
 
+ADDITIONS = re.findall(
+    r"^\| [a-z ]+ \| .* \| `([\w.]+)\.([A-Z_]+)` \| `([\w/.]+)` \|$",
+    (ROOT / "docs" / "architecture.md").read_text("utf-8"),
+    re.MULTILINE,
+)
+
+
+def test_the_additions_are_found():
+    assert len(ADDITIONS) == 12
+
+
+@pytest.mark.parametrize(("module", "registry", "test"), ADDITIONS)
+def test_the_registry_and_the_contract_test_of_an_addition_exist(module, registry, test):
+    assert len(getattr(import_module(f"zipthought.{module}"), registry)) > 1
+    assert (ROOT / test).is_file()
+
+
 def test_the_plugin_of_the_architecture_page_works(tmp_path):
     (code,) = blocks(ROOT / "docs" / "architecture.md", "python")
     (tmp_path / "halves.py").write_text(code)
