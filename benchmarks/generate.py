@@ -1,16 +1,16 @@
-"""Generation against a straight loop: records per second in one process, and peak memory.
+"""`generate` against a plain loop: records per second in one process, and peak memory.
 
     python benchmarks/generate.py                     # n_ops 10, explicit, english, JSON Lines; memory at 1,000,000
     python benchmarks/generate.py --records 10000000  # memory at ten million
 
-The reference is what one would write first: a loop over `random`, f-strings, `hashlib` and `json.dumps`, with the same
-fields in its records and the same split by structure. Ours comes as large jobs run, in compiled code where numba is
-installed, and without it. All run in this process, one after the other, several times, and write to the same directory,
-in memory where there is room, since a disk can be slower than what writes to it; the best times and the ratio within
-each repeat are printed, by the clock on the wall and by processor time. Beside them stands a floor: what is left of
-the work when the finished lines lie in memory, that is one digest of each line for its id, one of its structure, and
-writing it. What is loaded or compiled once is not in the times; it is printed by itself. Nor is a first repeat: the
-pages that a system first gives to a file can cost more than all else.
+The reference is the program that one would write first: a loop over `random`, f-strings, `hashlib` and `json.dumps`,
+with the same fields and the same split by structure. The floor is the work that remains when the finished lines are
+already in memory: one digest of each line for its id, one of its structure, and writing it.
+
+All three run in this process, one after the other, several times. They write to the same directory, in memory if there
+is room, because a disk can be slower than the program that writes to it. The first repeat is not counted: pages that
+the system gives to a file for the first time can cost more than all other work. Printed are the best times, and the
+ratio to the reference within each repeat, by the wall clock and by processor time.
 """
 
 from __future__ import annotations
@@ -32,12 +32,9 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
-import zipthought.generation.generate as generation
-from zipthought.generation.fast import PLAIN, Kernels
 from zipthought.generation.generate import GenerateConfig, generate
 from zipthought.records.reading import problem_of, read_records
 from zipthought.records.schema import FIELDS, record_id
@@ -118,17 +115,13 @@ def reference(n_ops: int, count: int, seed: int, path: Path) -> None:
             file.write(json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n")
 
 
-def ours(kernels: Kernels | None, n_ops: int, count: int, seed: int, directory: Path) -> Path:
-    """The same by `generate`, with these kernels or those that it takes."""
-    config = GenerateConfig(n_ops=(n_ops,), count=count, seed=seed, output_dir=directory)
-    if kernels is None:
-        return generate(config)["files"]["explicit"]
-    with patch.multiple(generation, COMPILED_FROM=0, large_job_kernels=lambda: kernels):
-        return generate(config)["files"]["explicit"]
+def ours(n_ops: int, count: int, seed: int, directory: Path) -> Path:
+    """The same records by `generate`; returns their file."""
+    return generate(GenerateConfig(n_ops=(n_ops,), count=count, seed=seed, output_dir=directory))["files"]["explicit"]
 
 
 def floor(lines: list[bytes], path: Path) -> None:
-    """The least that a program does that writes these records: two digests a record, and the writing."""
+    """The least work of any program that writes these records: two digests per record, and writing."""
     sha256, block = hashlib.sha256, 64
     structure = b'{"constants":[1,1,1,1,1,1,1,1,1,1],"modulus":23,"ops":"++++++++++","start":1}'
     with path.open("wb") as file:
@@ -141,7 +134,7 @@ def floor(lines: list[bytes], path: Path) -> None:
 
 
 def check(path: Path, count: int) -> None:
-    """The first records of a file have the fields of a record, their own id, and a faithful trace."""
+    """Assert that the first records of a file have all fields, the right id and structure, and a faithful trace."""
     for record, _ in zip(read_records(path), range(count), strict=False):
         assert set(record) == set(FIELDS)
         assert record["id"] == record_id(record)
@@ -150,9 +143,10 @@ def check(path: Path, count: int) -> None:
 
 
 def per_record(count: int, work: Callable[..., object], *args: Any) -> tuple[float, float]:
-    """Wall-clock and processor time of one call that makes `count` records, in seconds a record.
+    """Wall-clock and processor time of one call that writes `count` records, in seconds per record.
 
-    Its last argument is where it writes; what an earlier call left there is deleted first, which takes its time, too.
+    The last argument of `work` is the path that it writes to. Files of an earlier call are deleted before the clock
+    starts, because deleting takes time, too.
     """
     where = args[-1]
     for path in where.glob("explicit*") if where.is_dir() else [where]:
@@ -171,7 +165,7 @@ def machine() -> str:
 
 
 def peak_resident() -> float:
-    """Of this process, MB. Linux's `getrusage` would include what the process that started it had."""
+    """Peak resident memory of this process in MB. Linux's `getrusage` would include that of the parent process."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
@@ -179,7 +173,7 @@ def peak_resident() -> float:
 
 
 def measure_memory(n_ops: int, records: int, directory: Path) -> tuple[float, float]:
-    """Peak resident memory in MB and seconds of a run of its own process."""
+    """Peak resident memory in MB and seconds of a run in a process of its own."""
     start = time.perf_counter()
     command = [
         sys.executable,
@@ -205,12 +199,12 @@ def main() -> None:
     parser.add_argument("--memory-run", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_run:
-        ours(None, args.n_ops, args.records, 0, args.memory_run)
+        ours(args.n_ops, args.records, 0, args.memory_run)
         print(peak_resident())
         return
 
     memory = Path("/dev/shm")
-    # A file of ours has five times the records of the others, of 4 KB at 10 operations; twice that is asked for.
+    # `generate` writes five times as many records as the others, about 4 KB each at 10 operations; ask for twice that.
     room = memory.is_dir() and shutil.disk_usage(memory).free > 15 * args.count * 400 * (args.n_ops + 1)
     with tempfile.TemporaryDirectory(dir=args.output_dir or (memory if room else None)) as name:
         directory = Path(name)
@@ -221,34 +215,23 @@ def main() -> None:
         )
         reference(args.n_ops, 200, 0, slow_path)
         check(slow_path, 200)
-        start = time.perf_counter()
-        compiled = generation.large_job_kernels()
-        check(ours(compiled, args.n_ops, 200, 0, directory), 200)
-        print(
-            f"compiled code loaded, or compiled where there was none, in {time.perf_counter() - start:.1f} s"
-            if compiled is not PLAIN
-            else "no compiled code: numba is not installed"
-        )
-        check(ours(PLAIN, args.n_ops, 200, 0, directory), 200)
+        check(ours(args.n_ops, 200, 0, directory), 200)
 
-        # Ours makes five times as many records, so that all run for a comparable time.
-        many = 5 * args.count
-        names = ("reference", "without numba", "zipthought", "floor")
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        many = 5 * args.count  # So that all runs take a comparable time.
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in ("reference", "zipthought", "floor")}
         for seed in range(args.repeats + 1):
             times["reference"].append(per_record(args.count, reference, args.n_ops, args.count, seed, slow_path))
-            for name, kernels in (("without numba", PLAIN), ("zipthought", compiled)):
-                times[name].append(per_record(many, ours, kernels, args.n_ops, many, seed, directory))
+            times["zipthought"].append(per_record(many, ours, args.n_ops, many, seed, directory))
             with (directory / "explicit.jsonl").open("rb") as file:
                 lines = list(islice(file, args.count))
             times["floor"].append(per_record(args.count, floor, lines, directory / "floor.jsonl"))
         counted = {name: measured[1:] for name, measured in times.items()}
-        for place, clock in enumerate(("wall", "cpu")):
+        for index, clock in enumerate(("wall", "cpu")):
             for name, measured in counted.items():
-                ratios = [r[place] / t[place] for r, t in zip(counted["reference"], measured, strict=True)]
-                best = min(t[place] for t in measured)
+                ratios = [r[index] / t[index] for r, t in zip(counted["reference"], measured, strict=True)]
+                best = min(t[index] for t in measured)
                 print(
-                    f"{clock:<5}{name:<14}{1 / best:>10,.0f} records/s (best)  {best * 1e6:7.2f} us per record   ratio "
+                    f"{clock:<5}{name:<12}{1 / best:>10,.0f} records/s (best)  {best * 1e6:7.2f} us per record   ratio "
                     f"{statistics.median(ratios):.1f}x (median; {min(ratios):.1f}x to {max(ratios):.1f}x)"
                 )
     if args.records:

@@ -1,9 +1,9 @@
 """How fast the verifier reads traces, on one core: `python benchmarks/verify.py [--traces 2000] [--repeats 9]`.
 
-Three tables: traces a second with Problem objects at hand, the same with the prompt parsed first, and microseconds a
-character as texts grow (the work is linear in the text, so they stay level). Times are CPU times of this process; each
-row gives the best and the median of the repeats, since machines are noisy. Reference: at least 20,000 english explicit
-traces of n_ops 10 a second.
+Three tables: traces per second with Problem objects at hand, the same with the prompt parsed first, and microseconds
+per character as texts grow (constant, because the verifier is linear in the text). Times are processor times of this
+process. Each row gives the best and the median of the repeats, because machines are noisy. The target is 20,000 english
+explicit traces of n_ops 10 per second.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from zipthought.tasks.sampling import SamplerConfig, sample_batch
 FORMATS = ("explicit", "composed:2", "implicit:2")
 
 
-def drawn(n_ops: int, count: int, fmt: str, surface: str) -> tuple[list[Problem], list[str]]:
-    """Problems and their solution texts."""
+def sampled(n_ops: int, count: int, fmt: str, surface: str) -> tuple[list[Problem], list[str]]:
+    """Problems, and their solution texts in a format and a surface."""
     batch = sample_batch(SamplerConfig(n_ops=n_ops), "test", range(count))
     problems = [batch.problem(row) for row in range(count)]
     render = get_surface(surface).render
@@ -34,7 +34,7 @@ def drawn(n_ops: int, count: int, fmt: str, surface: str) -> tuple[list[Problem]
 
 
 def seconds(prepare: Callable[[], list], work: Callable[[list], None], repeats: int) -> tuple[float, float]:
-    """Best and median CPU time of `work`, on something newly prepared for each repeat."""
+    """Best and median processor time of `work` on the output of `prepare`, which runs anew before each repeat."""
     times = []
     for _ in range(repeats):
         prepared = prepare()
@@ -62,7 +62,7 @@ def paired(texts: list[str], others: list) -> list:
 
 
 def with_fresh(texts: list[str], problems: list[Problem]) -> list:
-    """Pairs whose problems are the same, with nothing computed ahead but what their construction computes."""
+    """Pairs with new copies of the problems, in which no property has been computed and cached yet."""
     return paired(texts, [Problem(p.modulus, p.definitions, p.target) for p in problems])
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     )
     for surface in ("english", "terse"):
         for fmt in FORMATS:
-            problems, texts = drawn(10, count, fmt, surface)
+            problems, texts = sampled(10, count, fmt, surface)
             prompts = [get_surface(surface).render_problem(p) for p in problems]
             cells = [
                 seconds(partial(paired, texts, problems), partial(verify_all, surface), repeats),
@@ -97,7 +97,7 @@ def main() -> None:
 
     print(f"\n{'english explicit, new problem':36}{'characters':>22}{'us/trace':>22}{'us/character':>22}")
     for n_ops in (10, 50, 200, 400):
-        problems, texts = drawn(n_ops, max(20, count // n_ops), "explicit", "english")
+        problems, texts = sampled(n_ops, max(20, count // n_ops), "explicit", "english")
         best, _ = seconds(partial(with_fresh, texts, problems), partial(verify_all, "english"), repeats)
         characters = sum(map(len, texts))
         print(

@@ -1,4 +1,4 @@
-"""Twenty solutions before and after compression, drawn by a seed from examples/solutions.jsonl, as docs/examples.md.
+"""Write docs/examples.md: twenty solutions before and after compression, drawn at random from examples/solutions.jsonl.
 
 python examples/pairs.py > docs/examples.md
 """
@@ -28,14 +28,14 @@ def page() -> str:
             continue
     parts = [
         "# Solutions before and after",
-        f"{COUNT} of the solutions in `examples/solutions.jsonl` that verify, drawn with seed {SEED} by "
-        "`python examples/pairs.py`.\nWhat is nested is put in brackets by precedence; steps whose result is used more "
-        "than once stay, and so do results\nthat a sentence cannot take in, and those whose value the question or "
-        "another step has too.",
+        f"This page shows {COUNT} solutions of `examples/solutions.jsonl` that verify, drawn with seed {SEED} by "
+        "`python examples/pairs.py`.\nNested expressions are put in brackets by precedence. A step stays if its result "
+        "is used more than once, if the\nsentence that uses it cannot express it, or if the question or another step "
+        "has the same value.",
     ]
     for row, solution in sorted(random.Random(SEED).sample(read, COUNT), key=lambda pair: pair[0]["id"]):
         parts.append(f"## {row['id']}\n\n{row['question']}")
-        parts.append(f"As it was:\n\n```\n{row['answer']}\n```")
+        parts.append(f"Source:\n\n```\n{row['answer']}\n```")
         parts += [f"`{f}`:\n\n```\n{compress_solution(solution, f)}\n```" for f in FORMATS]
     return "\n\n".join(parts) + "\n"
 

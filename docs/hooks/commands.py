@@ -1,4 +1,4 @@
-"""Writes the page `commands.md` from the command line's own help, so that the two cannot differ."""
+"""Writes the page `commands.md` from the help of the command line, so that both always agree."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from zipthought.study.spec import PRESETS
 
 
 def help_of(words: str) -> str:
-    """What ``zipthought WORDS --help`` prints, without colours, 100 columns wide."""
+    """The output of ``zipthought WORDS --help``, without colours, 100 columns wide."""
     os.environ |= {"NO_COLOR": "1", "COLUMNS": "100", "TERM": "dumb"}
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
@@ -23,7 +23,11 @@ def help_of(words: str) -> str:
 
 def page() -> str:
     """The whole page."""
-    parts = ["# Commands", "Made from the code when this site is built.", f"```text\n{usage()}\n```"]
+    parts = [
+        "# Commands",
+        "This page is generated from the help of each command when the site is built.",
+        f"```text\n{usage()}\n```",
+    ]
     for words, (_, _, what) in COMMANDS.items():
         parts += [f"## zipthought {words}", f"{what[0].upper()}{what[1:]}.", f"```text\n{help_of(words)}\n```"]
     parts.append("## Presets of studies")
