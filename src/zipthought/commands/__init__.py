@@ -1,1 +1,4 @@
-"""The commands of the command line, a file each: parse, call, print. Registered in `zipthought.cli.COMMANDS`."""
+"""The commands of the command line: each module parses options, calls a library function and prints its result.
+
+`zipthought.cli.COMMANDS` registers them.
+"""

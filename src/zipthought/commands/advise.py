@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Profile(NamedTuple):
-    """What a file of solutions holds."""
+    """Counts of a file of solutions."""
 
     input: int
-    """Solutions."""
+    """Solutions read."""
     verified: int
-    """Those that verify."""
+    """Solutions that verify."""
     n_ops: int
-    """Their median steps."""
+    """The median number of their steps."""
     tokens: dict[str, float]
-    """Format -> mean tokens of a response; explicit is the source itself."""
+    """Format -> mean tokens of a response. The source itself counts as explicit."""
 
 
 def advise(
@@ -42,32 +42,32 @@ def advise(
     """Recommend a compression for a budget, from measured curves.
 
     Args:
-        examples: Distinct training examples that there are; with --data, those that verify.
-        n_ops: Operations (steps of reasoning) of the problems; with --data, their median.
-        max_response_tokens: The most tokens that a response may have (words and punctuation, or the tokenizer's with
-            --data); 0 is no limit.
-        epochs: Passes over the examples; 0: as many as the measured runs made.
+        examples: Distinct training examples; default with --data: the solutions that verify.
+        n_ops: Operations (steps of reasoning) of the problems; default with --data: their median.
+        max_response_tokens: Longest allowed response, in tokens (words and punctuation, or those of --tokenizer with
+            --data); 0 means no limit.
+        epochs: Passes over the examples; 0 means those of the measured runs.
         rlvr: Whether RLVR follows.
-        study: A study's directory, or the file that its report wrote with --format reference; without it, the
-            reference that ships.
-        data: Solutions of your own, in any layout that `zipthought compress` reads, to be profiled and answered for.
-        tokenizer: A Hugging Face tokenizer to count --data with (a directory, or a tokenizer.json).
+        study: A study's directory, or a file that `zipthought study report --format reference` wrote. By default the
+            bundled reference.
+        data: Your own solutions, in any layout that `zipthought compress` reads. The advice uses their counts.
+        tokenizer: A Hugging Face tokenizer that counts the tokens of --data (a directory, or a tokenizer.json).
         json: Print the advice as one object on standard output.
     """
     from ..advise import Question, load
     from ..advise import advise as answer
 
     if tokenizer and data is None:
-        raise ValueError("--tokenizer counts the tokens of --data; name solutions of your own with it")
+        raise ValueError("--tokenizer counts the tokens of --data; give --data with your own solutions, too")
     reference = load(study)
     profile = None
     tokens: dict[str, float] = {}
     if data is not None:
-        profile = profile_of(data, tokenizer, [made.format for made in reference.formats])
+        profile = profile_of(data, tokenizer, [measured.format for measured in reference.formats])
         examples, n_ops = examples or profile.verified, n_ops or profile.n_ops
         tokens = profile.tokens
     if not examples or not n_ops:
-        raise ValueError("advice needs --examples and --n-ops, or --data with solutions of your own")
+        raise ValueError("advice needs --examples and --n-ops, or --data with your own solutions")
     question = Question(
         examples=examples,
         n_ops=n_ops,
@@ -85,7 +85,7 @@ def advise(
 
 
 def profile_of(data: Path, tokenizer: str, formats: list[str]) -> Profile:
-    """Compress the solutions and count. Raises `ValueError` where none verifies."""
+    """Compress the solutions and count tokens. Raises `ValueError` if none verifies."""
     wanted = tuple(fmt for fmt in formats if fmt != "explicit") or ("answer-only",)
     with tempfile.TemporaryDirectory(prefix="zipthought-") as directory, progress() as bar:
         task = bar.add_task("profile", total=None, note="")
@@ -93,7 +93,7 @@ def profile_of(data: Path, tokenizer: str, formats: list[str]) -> Profile:
         summary = compress_file(config, lambda done: bar.update(task, completed=done))
         verified = summary["verified"]
         if not verified:
-            raise ValueError(f"no solution of {data} verifies; 'zipthought compress {data}' says why")
+            raise ValueError(f"no solution of {data} verifies; `zipthought compress {data}` lists the reasons")
         n_ops = _median_steps(config.output)
     rows = summary["formats"]
     first = next(iter(rows.values()))
@@ -109,8 +109,8 @@ def _median_steps(path: Path) -> int:
 def _show(advice: Advice, question: Question, profile: Profile | None) -> None:
     if profile:
         print(
-            f"{profile.verified} of {profile.input} solutions verify, {profile.n_ops} steps in the median; "
-            "tokens are counted on them."
+            f"{profile.verified} of {profile.input} solutions verify, with a median of {profile.n_ops} steps. "
+            "Tokens are counted on them."
         )
     for line in advice.outside:
         print(f"OUTSIDE WHAT WAS MEASURED: {line}")

@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, everything else on standard error."""
+"""Output of commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ console = Console(stderr=True)
 
 
 def progress() -> Progress:
-    """A progress bar with what is done, the time it took and the time left; nothing where no one looks on."""
+    """A progress bar with counts, elapsed time and time left. It is disabled if standard error is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -29,7 +29,7 @@ def progress() -> Progress:
 
 
 def count_lines(path: Path) -> int | None:
-    """The lines of a JSON Lines file, as the total of a progress bar; None of other files and where there is no bar.
+    """The number of lines of a JSON Lines file, for a progress bar. None for other files, or without a bar.
 
     Raises `OSError` as `open` does.
     """
@@ -40,12 +40,12 @@ def count_lines(path: Path) -> int | None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
+    """Print one JSON object on standard output."""
     print(json.dumps(value, allow_nan=False))
 
 
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:
-    """Rows of the same columns as a table on standard output; paths, in the title too, stay whole."""
+    """Print rows with equal columns as a table on standard output. Paths are never cut off, in the title either."""
     table = Table()
     for column in rows[0] if rows else []:
         table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right", overflow="fold")

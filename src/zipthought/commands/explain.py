@@ -23,12 +23,12 @@ def explain(
     """Show one problem in every format and order.
 
     Args:
-        config: Which problem.
+        config: The problem to sample.
         format: The formats to show: explicit, composed:k, implicit:k, answer-only.
-        order: The orders to show; none named: all that the problem can be written in.
+        order: The orders to show; by default all that the problem allows.
         surface: english or terse.
         split: train, validation or test.
-        index: Which item of the split.
+        index: The index of the problem in its split.
         json: Print one JSON object on standard output.
     """
     module = get_surface(surface)
@@ -40,7 +40,7 @@ def explain(
     rows: list[dict[str, Any]] = []
     for direction in orders:
         for fmt in format:
-            if fmt == "answer-only" and direction != orders[0]:  # It is the same in every order.
+            if fmt == "answer-only" and direction != orders[0]:  # The same in every order.
                 continue
             text = module.render(compress(problem, fmt, direction), aliases)
             verdict = verify(text, problem, surface)

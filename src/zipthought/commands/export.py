@@ -21,11 +21,11 @@ def export(
     """Export records.
 
     Args:
-        files: Records as `zipthought generate` and `zipthought compress` write them (JSON Lines or Parquet), such as a
-            file of each split.
+        files: Records of `zipthought generate` and `zipthought compress` (JSON Lines or Parquet), for example one file
+            per split.
         to: trl-sft, trl-grpo, llamafactory, verl, reasoning-gym, verifiers, lm-eval or hf.
-        output_dir: Receives the data, a file per split, and the target's own registration files.
-        format: Of the records to export, such as composed:2; all that the file holds, where none is named.
+        output_dir: The directory for the data, a file per split, and for the registration files of the target.
+        format: The formats to export, such as composed:2; by default all that the files hold.
         json: Print {"records", "splits", "formats", "files", "earlier"} on standard output.
     """
     with progress() as bar:
@@ -35,14 +35,14 @@ def export(
         bar.update(task, completed=summary["records"])
     if len(summary["formats"]) > 1:
         console.print(
-            f"the export mixes {', '.join(summary['formats'])}: a problem may have several answers; --format chooses",
+            f"the export mixes {', '.join(summary['formats'])}: a problem may have several answers; choose by --format",
             markup=False,
             soft_wrap=True,
         )
     if summary["earlier"]:
         console.print(
-            f"of an earlier export, and left as they are: {', '.join(summary['earlier'])}; name the files of all "
-            "splits at once for what stands beside the data to tell of all",
+            f"kept files of an earlier export: {', '.join(summary['earlier'])}; all other files describe only this "
+            "export, so export all splits in one command",
             markup=False,
             soft_wrap=True,
         )

@@ -8,7 +8,7 @@ from .console import print_json, print_table, progress
 
 
 def generate(config: GenerateConfig, json: bool = False) -> int:
-    """Make problems and traces.
+    """Generate problems and traces.
 
     Args:
         config: What to generate.
@@ -16,10 +16,10 @@ def generate(config: GenerateConfig, json: bool = False) -> int:
     """
     with progress() as bar:
         task = bar.add_task("generate", total=None, note="")
-        made = run(config, on_progress=lambda done, total: bar.update(task, completed=done, total=total))
-    files = {fmt: str(path) for fmt, path in made["files"].items()}
+        generated = run(config, on_progress=lambda done, total: bar.update(task, completed=done, total=total))
+    files = {fmt: str(path) for fmt, path in generated["files"].items()}
     if json:
-        print_json({"records": made["records"], "files": files})
+        print_json({"records": generated["records"], "files": files})
     else:
-        print_table(f"{made['records']} records", [{"format": f, "file": p} for f, p in files.items()])
+        print_table(f"{generated['records']} records", [{"format": f, "file": p} for f, p in files.items()])
     return 0

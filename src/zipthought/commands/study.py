@@ -30,17 +30,17 @@ def run(
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
-    """Run a study; what is done already is not done again.
+    """Run a study. Finished cells are not run again.
 
     Args:
         spec: A preset (quick, laptop, decomposition, paper) or the path of a TOML file.
-        output_dir: The study's directory: its store, its completions and report.html.
-        workers: Processes that train at the same time, on this machine; 0 means one a core.
-        threads: Of each worker; results depend on it in their last bits.
-        backend: Where cells run: processes of this machine, or a Ray cluster (needs zipthought[ray]).
-        address: Of a running Ray cluster, such as auto or ray://head:10001; empty starts one on this machine.
-        gpus: For each cell, on Ray.
-        dry_run: Say what the study would take (cells, tokens, FLOPs, GPU hours), and run nothing.
+        output_dir: The study's directory, for its store, completions and report.html.
+        workers: Processes that train at the same time on this machine; 0 means one per core.
+        threads: CPU threads of each worker; the last bits of the results depend on them.
+        backend: Where cells run: in processes on this machine, or on a Ray cluster (needs zipthought[ray]).
+        address: The address of a Ray cluster, such as auto or ray://head:10001; empty starts one on this machine.
+        gpus: GPUs for each cell, on Ray.
+        dry_run: Print the cost of the study (cells, tokens, FLOPs, GPU hours) and run nothing.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study import runner
@@ -51,7 +51,7 @@ def run(
     if dry_run:
         return _estimate(settings, json)
     if output_dir is None:
-        raise ValueError("a study needs a directory of its own: give --output-dir")
+        raise ValueError("a study needs a directory of its own; give --output-dir")
     environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
     store = Store.create(output_dir, settings, environment)
     with progress() as bar:
@@ -85,10 +85,10 @@ def report(
     """Rebuild the report from the store.
 
     Args:
-        directory: Of the study.
-        output: Where it goes: a file, or for csv, png and svg a directory; by default in the study's directory.
-        format: html is the whole report; markdown has verdicts and tables; csv the tables, a file each; json all that
-            the report is made of; png and svg the figures, a file each; reference what `zipthought advise` reads.
+        directory: The study's directory.
+        output: A file, or for csv, png and svg a directory; by default in the study's directory.
+        format: html is the whole report; markdown has the verdicts and tables; csv writes a file per table; json holds
+            all data of the report; png and svg write a file per figure; reference is for `zipthought advise`.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study.store import Store
@@ -119,11 +119,11 @@ def report(
 
 
 def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False) -> int:
-    """Show how far a study is.
+    """Show the progress of a study.
 
     Args:
-        directory: Of the study.
-        json: Print {"cells": {status: n}, "seconds_left"} on standard output; the seconds are those of one worker.
+        directory: The study's directory.
+        json: Print {"cells": {status: n}, "seconds_left"} on standard output; seconds of one worker.
     """
     from ..study.store import Store
 

@@ -34,14 +34,14 @@ def sft(
     """Fine-tune a model.
 
     Args:
-        data: Records as `zipthought generate` writes them (JSON Lines or Parquet).
-        output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
+        data: Records of `zipthought generate` (JSON Lines or Parquet).
+        output_dir: The directory for the model, its tokenizer, metrics.jsonl and run.json.
         model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id.
-        config: How to fine-tune.
-        resume: Go on from the checkpoint in output_dir, where there is one.
-        device: auto, cpu or cuda; the engine trl finds its devices itself.
-        threads: Of the CPU; 0 leaves it to torch.
-        json: Print what was done as one object on standard output.
+        config: The settings of the training.
+        resume: Continue from the checkpoint in output_dir, if there is one.
+        device: auto, cpu or cuda; the engine trl chooses its devices itself.
+        threads: CPU threads; 0 leaves the choice to torch.
+        json: Print a summary as one object on standard output.
     """
     records = of_training(read_all(data), data)
     if config.engine == "trl":
@@ -101,16 +101,16 @@ def rlvr(
     """Train on verifiable rewards by GRPO.
 
     Args:
-        output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
-        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. Of a model that `train sft`
-            wrote, the structures of its training data are never asked.
-        data: Records with the problems to train on; without it problems come from the sampler.
-        exclude: Files of records whose structures are never asked.
-        config: How to train.
-        resume: Go on from the checkpoint in output_dir, where there is one.
-        device: auto, cpu or cuda; the engine trl finds its devices itself.
-        threads: Of the CPU; 0 leaves it to torch.
-        json: Print what was done as one object on standard output.
+        output_dir: The directory for the model, its tokenizer, metrics.jsonl and run.json.
+        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. The structures of the
+            training data of a model of `train sft` are never prompted.
+        data: Records with the problems to train on; by default problems come from the sampler.
+        exclude: Files of records whose structures are never prompted.
+        config: The settings of the training.
+        resume: Continue from the checkpoint in output_dir, if there is one.
+        device: auto, cpu or cuda; the engine trl chooses its devices itself.
+        threads: CPU threads; 0 leaves the choice to torch.
+        json: Print a summary as one object on standard output.
     """
     records = of_training(read_all(data), data) if data else []
     if config.engine == "trl":

@@ -13,7 +13,7 @@ from ..records.reading import BadLine, read_records, solution_of, verdict_of
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
-"""Lines of each kind that are named one by one."""
+"""Lines of each kind that are reported one by one."""
 
 
 def verify(
@@ -21,11 +21,12 @@ def verify(
     modulus: int | None = None,
     json: bool = False,
 ) -> int:
-    """Judge a file of solutions.
+    """Verify a file of solutions.
 
     Args:
-        file: JSON Lines or Parquet: our records, or records with `problem`, `question` and `solution` (english).
-        modulus: For records that carry none.
+        file: JSON Lines or Parquet, with records of zipthought or with the fields problem, question and solution
+            (english).
+        modulus: The modulus of records that have none.
         json: Print {"records", "faithful", "answers", "steps", "bad_lines"} on standard output.
     """
     if modulus is not None and modulus < 2:
@@ -35,15 +36,15 @@ def verify(
     records = faithful = 0
     with progress() as bar:
         task = bar.add_task("verify", total=count_lines(file), note="")
-        for place, record in enumerate(read_records(file), 1):
-            bar.update(task, completed=place) if place % 500 == 0 else None
+        for number, record in enumerate(read_records(file), 1):
+            bar.update(task, completed=number) if number % 500 == 0 else None
             if isinstance(record, BadLine):
                 bad.append(record)
                 continue
             try:
                 verdict = verdict_of(record, solution_of(record), modulus)
             except ValueError as error:
-                bad.append(BadLine(place, str(error)))
+                bad.append(BadLine(number, str(error)))
                 continue
             records += 1
             faithful += verdict.faithful
@@ -51,8 +52,8 @@ def verify(
             steps.update(step.verdict for step in verdict.steps)
             if not verdict.faithful and records - faithful <= SHOWN:
                 wrong = [f"{s.verdict} at {s.name!r}" for s in verdict.steps if s.verdict != "valid"][:3]
-                said = f"line {place}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
-                console.print(said, markup=False, soft_wrap=True)
+                message = f"line {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
+                console.print(message, markup=False, soft_wrap=True)
         bar.update(task, completed=records + len(bad))
     for line in bad[:SHOWN]:
         console.print(f"line {line.number}: not read: {line.reason}", markup=False, soft_wrap=True)
