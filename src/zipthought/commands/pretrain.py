@@ -1,4 +1,4 @@
-"""``zipthought pretrain``: a tiny base from nothing, or from another one; ``make base`` is the bundled one's recipe."""
+"""``zipthought pretrain``: train a tiny base. ``make base`` has the recipe of the bundled bases."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def pretrain(
     threads: int = 1,
     json: bool = False,
 ) -> int:
-    """Train a tiny base model from nothing and write its card.
+    """Train a tiny base model and write its card.
 
     Args:
         output_dir: Receives the model, its tokenizer, metrics.jsonl, card.json and README.md.
         config: The recipe.
-        resume: Go on from the checkpoint in output_dir, where there is one.
-        threads: Of the CPU; the bytes of the result depend on it.
+        resume: Continue from the checkpoint in output_dir, if there is one.
+        threads: CPU threads. The bytes of the result depend on them.
         json: Print the card as one object on standard output.
     """
     from ..study.bases import make_base
