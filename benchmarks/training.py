@@ -1,9 +1,9 @@
-"""SFT and GRPO, the native engine beside TRL's trainers: same model, problems, lengths and threads, in one run.
+"""Speed of SFT and GRPO with our engine and with TRL's trainers: same model, problems, lengths and threads, in one run.
 
     make bench-training                        # needs TRL: in the environment of `make integration`
 
-SFT counts tokens that are no padding, each trainer batching as it does by itself; GRPO counts seconds a step, and what
-they went to. The two take turns, so that a busy machine is busy for both.
+For SFT it reports tokens without padding per second, with the batches of each trainer. For GRPO it reports seconds a
+step, and their parts. The two take turns, so that other load on the machine slows both.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from zipthought.records.schema import make_record
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train import trl_engine
 from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig
+from zipthought.train.prompts import RolloutPrompt, SampledPrompts
 from zipthought.train.sft import encode, fine_tune
-from zipthought.train.tasks import SampledTasks
 
 
 @contextlib.contextmanager
 def timed(owner: Any, name: str, spent: dict[str, float], label: str) -> Iterator[None]:
-    """Adds the time that calls of ``owner.name`` take to ``spent[label]``."""
+    """Add the time of calls of ``owner.name`` to ``spent[label]``."""
     function = getattr(owner, name)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -58,7 +58,7 @@ def timed(owner: Any, name: str, spent: dict[str, float], label: str) -> Iterato
 
 
 def sft(steps: int, directory: Path, model_name: str) -> dict[str, float]:
-    """Tokens a second that are no padding, by trainer."""
+    """Tokens without padding per second, by trainer."""
     records = []
     for n_ops in (3, 4, 5, 6):
         batch = sample_batch(SamplerConfig(n_ops=n_ops), "train", range(512))
@@ -101,7 +101,7 @@ def sft(steps: int, directory: Path, model_name: str) -> dict[str, float]:
 
 
 class Clock(TrainerCallback):
-    """The tokens and the time of a Trainer's steps."""
+    """Tokens and seconds of a Trainer."""
 
     tokens, seconds = 0.0, 0.0
 
@@ -114,15 +114,15 @@ class Clock(TrainerCallback):
 
 
 def grpo_native(config: RLVRConfig, directory: Path, model_name: str) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """The rows of a run, and what its time went to."""
+    """The metrics of a run, and the seconds of its parts."""
     model, tokenizer = load(model_name, "cpu", training=True)
     spent: dict[str, float] = defaultdict(float)
     with (
         timed(native, "generate", spent, "rollouts"),
-        timed(native, "shape", spent, "metrics"),
-        timed(native, "_backward", spent, "forward and backward"),
+        timed(RolloutPrompt, "verify", spent, "verification"),
+        timed(native._GRPOStep, "_backward", spent, "forward and backward"),
     ):
-        result = native.grpo(model, tokenizer, SampledTasks(config, tokenizer), config)
+        result = native.grpo(model, tokenizer, SampledPrompts(config, tokenizer), config)
     return result.history, spent
 
 
@@ -132,16 +132,16 @@ def grpo_trl(config: RLVRConfig, directory: Path, model_name: str) -> tuple[list
     trainer = trl.GRPOTrainer
     with (
         timed(trainer, "_generate", spent, "rollouts"),
-        timed(trainer, "_calculate_rewards", spent, "rewards"),
+        timed(RolloutPrompt, "verify", spent, "verification"),
         timed(trainer, "compute_loss", spent, "forward"),
     ):
-        tasks = SampledTasks(config, tokenizer)
-        result = trl_engine.rlvr_with_trl(model, tokenizer, tasks, config, directory=directory)
+        prompts = SampledPrompts(config, tokenizer)
+        result = trl_engine.rlvr_with_trl(model, tokenizer, prompts, config, directory=directory)
     return result.history, spent
 
 
 def per_step(history: list[dict[str, Any]]) -> list[float]:
-    """Seconds of each step but the first two, which warm up."""
+    """Seconds of each step, without the first two, which warm up."""
     ends = [row["seconds"] for row in history]
     return [b - a for a, b in pairwise(ends[1:])]
 
@@ -165,7 +165,7 @@ def main() -> None:
                 speeds[trainer].append(value)
         medians = {trainer: statistics.median(values) for trainer, values in speeds.items()}
         for trainer, value in medians.items():
-            print(f"SFT   {trainer:<7}{value:>10,.0f} tokens/s that are no padding")
+            print(f"SFT   {trainer:<7}{value:>10,.0f} tokens/s without padding")
         print(f"SFT   ratio {medians['native'] / medians['TRL']:.2f}")
         config = RLVRConfig(
             n_ops=tuple(args.n_ops),
@@ -176,7 +176,7 @@ def main() -> None:
             checkpoint_every=0,
         )
         tokenizer = load(args.model, "cpu")[1]
-        budget = SampledTasks(config, tokenizer)(0)[1]
+        budget = SampledPrompts(config, tokenizer)(0)[1]
         runs: dict[str, Callable[..., Any]] = {"native": grpo_native, "TRL": grpo_trl}
         seconds: dict[str, list[float]] = defaultdict(list)
         for i in range(args.repeats):
@@ -188,7 +188,7 @@ def main() -> None:
                 still = statistics.mean(row["zero_variance"] for row in history)
                 print(
                     f"GRPO  {trainer:<7}seconds a step of {shown}; {tokens:.0f} tokens a completion, "
-                    f"{still:.2f} of the groups without variance"
+                    f"{still:.2f} of the groups have equal rewards"
                 )
         medians = {trainer: statistics.median(values) for trainer, values in seconds.items()}
         for trainer, value in medians.items():

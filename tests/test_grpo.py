@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -16,12 +16,14 @@ from zipthought.models.generation import generate
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.schema import make_record
-from zipthought.surfaces import terse
+from zipthought.surfaces import terse, verify
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.tasks.splits import split_of
 from zipthought.train.config import OptimizerConfig, RLVRConfig
-from zipthought.train.grpo import clipped_objective, group_advantages, grpo, k3, token_logprobs, token_weights
-from zipthought.train.tasks import RecordTasks, SampledTasks, seen_in_training
+from zipthought.train.grpo import grpo
+from zipthought.train.objective import clipped_objective, group_advantages, k3, token_weights
+from zipthought.train.policy import token_logprobs
+from zipthought.train.prompts import RecordPrompts, SampledPrompts, seen_in_training
 
 SMALL = RLVRConfig(n_ops=(1, 2), prompts_per_step=4, group_size=4, steps=2, max_new_tokens=6, kl_every=0)
 
@@ -106,8 +108,8 @@ def test_k3_has_the_mean_of_the_divergence_and_is_never_negative():
 
 def rows_of(tokenizer, model, count=3, samples=3):
     """Prompts of several lengths, and sampled completions with the log-probabilities they were drawn with."""
-    tasks, _ = SampledTasks(replace(SMALL, n_ops=(1, 3), prompts_per_step=count), tokenizer)(0)
-    prompts = [task.ids for task in tasks]
+    source = SampledPrompts(replace(SMALL, n_ops=(1, 3), prompts_per_step=count), tokenizer)
+    prompts = [prompt.ids for prompt in source(0)[0]]
     drawn = generate(model, tokenizer, prompts, max_new_tokens=9, samples=samples, temperature=0.7, logprobs=True)
     completions = [(place, c) for place, group in enumerate(drawn) for c in group]
     return prompts, [(place, [*c.ids, *([] if c.end is None else [c.end])]) for place, c in completions], completions
@@ -138,28 +140,28 @@ def test_log_probabilities_with_shared_prompts_are_those_of_the_plain_model(toke
 
 def reference_step(model, tokenizer, config):
     """One step of GRPO written as plainly as can be: every completion with its prompt, in one padded batch of one."""
-    tasks, budget = SampledTasks(config, tokenizer)(0)
-    from zipthought.train.grpo import _seed
+    prompts, budget = SampledPrompts(config, tokenizer)(0)
+    from zipthought.train.grpo import _rollout_seed
 
     drawn = generate(
         model,
         tokenizer,
-        [t.ids for t in tasks],
+        [prompt.ids for prompt in prompts],
         max_new_tokens=budget,
         samples=config.group_size,
         temperature=config.temperature,
-        seed=_seed(config.seed, 0),
+        seed=_rollout_seed(config.seed, 0),
     )
     lengths = [len(c.ids) + (c.end is not None) for group in drawn for c in group]
     loss = torch.zeros(())
-    for task, group in zip(tasks, drawn, strict=True):
-        rewards = torch.tensor([even_tokens(c.text, task.record, 0) for c in group])
+    for prompt, group in zip(prompts, drawn, strict=True):
+        rewards = torch.tensor([even_tokens(c.text, prompt.record, 0) for c in group])
         for c, r in zip(group, rewards, strict=True):
             advantage = r - rewards.mean()
             if config.advantage == "grpo":
                 advantage = advantage / (rewards.std() + 1e-4)
             ids = [*c.ids, *([] if c.end is None else [c.end])]
-            logits = model(input_ids=torch.tensor([task.ids + ids])).logits[0, len(task.ids) - 1 : -1]
+            logits = model(input_ids=torch.tensor([prompt.ids + ids])).logits[0, len(prompt.ids) - 1 : -1]
             chosen = (logits / config.temperature).log_softmax(-1).gather(1, torch.tensor(ids)[:, None])
             # Where the policy has not moved, the gradient of the ratio is that of the log-probability.
             if config.loss == "token":
@@ -200,7 +202,7 @@ def test_the_gradient_is_that_of_plain_torch(tokenizer, advantage, loss, micro_b
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", watch)
-        grpo(model, tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+        grpo(model, tokenizer, SampledPrompts(config, tokenizer), config, on_step=rows.append)
     scale = expected.norm()  # The clip has brought the gradient to 1e-9.
     assert rows[0]["gradient_norm"] == pytest.approx(scale.item(), rel=1e-3)
     assert torch.allclose(seen[0] * 1e9, expected / scale, atol=1e-3)
@@ -212,7 +214,7 @@ def test_a_step_without_differences_changes_no_weight_and_is_counted(tokenizer):
         model, rows = tiny(tokenizer), []
         before = weights(model)
         config = replace(SMALL, reward=f"{__name__}:{name}")
-        grpo(model, tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+        grpo(model, tokenizer, SampledPrompts(config, tokenizer), config, on_step=rows.append)
         assert torch.equal(weights(model), before)
         assert (rows[0]["reward"], rows[0]["zero_variance"], rows[0]["skipped"]) == row
         assert rows[0]["loss"] is None
@@ -236,7 +238,7 @@ def test_the_divergence_is_measured_and_holds_the_policy_back(tokenizer):
     ends = []
     for config in (free, held):
         rows = []
-        grpo(tiny(tokenizer), tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+        grpo(tiny(tokenizer), tokenizer, SampledPrompts(config, tokenizer), config, on_step=rows.append)
         assert rows[-1]["kl"] > 0
         ends.append(sum(row["kl"] for row in rows[-3:]))
     assert rows[0]["kl"] == pytest.approx(0, abs=1e-6), "the first batch comes from the reference itself"
@@ -254,16 +256,16 @@ def test_reward_rises(tokenizer):
         optimizer=OptimizerConfig(learning_rate=1e-2),
     )
     rows = []
-    grpo(tiny(tokenizer), tokenizer, SampledTasks(config, tokenizer), config, on_step=rows.append)
+    grpo(tiny(tokenizer), tokenizer, SampledPrompts(config, tokenizer), config, on_step=rows.append)
     first, last = (sum(row["reward"] for row in part) / 3 for part in (rows[:3], rows[-3:]))
     assert last > 0.85 > 0.7 > first
 
 
 def test_killed_at_a_random_step_and_resumed_ends_in_the_same_bytes(tokenizer, tmp_path):
     config = replace(SMALL, reward=f"{__name__}:even_tokens", steps=7, checkpoint_every=2, kl=0.1)
-    tasks = SampledTasks(config, tokenizer)
+    prompts = SampledPrompts(config, tokenizer)
     whole = tiny(tokenizer)
-    grpo(whole, tokenizer, tasks, config, directory=tmp_path / "whole")
+    grpo(whole, tokenizer, prompts, config, directory=tmp_path / "whole")
     killed_at = random.Random().randint(3, 6)
 
     class Killed(Exception):  # noqa: N818
@@ -274,9 +276,9 @@ def test_killed_at_a_random_step_and_resumed_ends_in_the_same_bytes(tokenizer, t
             raise Killed
 
     with pytest.raises(Killed):
-        grpo(tiny(tokenizer), tokenizer, tasks, config, directory=tmp_path / "cut", on_step=kill)
+        grpo(tiny(tokenizer), tokenizer, prompts, config, directory=tmp_path / "cut", on_step=kill)
     resumed = tiny(tokenizer)
-    grpo(resumed, tokenizer, tasks, config, directory=tmp_path / "cut", resume=True)
+    grpo(resumed, tokenizer, prompts, config, directory=tmp_path / "cut", resume=True)
     assert weights(resumed).numpy().tobytes() == weights(whole).numpy().tobytes()
     rows = [
         [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (d / "metrics.jsonl").open()]
@@ -285,46 +287,131 @@ def test_killed_at_a_random_step_and_resumed_ends_in_the_same_bytes(tokenizer, t
     assert rows[0] == rows[1]
     assert len(rows[0]) == 7
     with pytest.raises(ValueError, match="another configuration"):
-        grpo(tiny(tokenizer, seed=3), tokenizer, tasks, config, directory=tmp_path / "cut", resume=True)
+        grpo(tiny(tokenizer, seed=3), tokenizer, prompts, config, directory=tmp_path / "cut", resume=True)
+
+
+def test_held_out_records_and_excluded_structures_are_no_prompts(tokenizer):
+    batch = sample_batch(SamplerConfig(n_ops=2), "train", range(6))
+    records = [make_record(batch.problem(i), "explicit", surface="terse", index=i) for i in range(6)]
+    for record, split in zip(records, ("train", "test", "validation"), strict=False):
+        record["split"] = split
+    del records[3]["split"]
+    prompts = RecordPrompts(SMALL, tokenizer, records, {records[5]["structure"]})
+    assert prompts.held_out == 2
+    assert prompts.records == [records[0], records[3], records[4]]
+    with pytest.raises(ValueError, match="all 2 records are held out"):
+        RecordPrompts(SMALL, tokenizer, records[1:3])
+
+
+def test_each_completion_is_verified_once_a_step_and_no_prompt_is_parsed(tokenizer, monkeypatch):
+    import zipthought.train.prompts as module
+
+    calls = []
+
+    def counted(text, problem, surface):
+        calls.append(text)
+        return verify(text, problem, surface)
+
+    def refused(*_):
+        raise AssertionError("a problem was parsed")
+
+    prompts = SampledPrompts(SMALL, tokenizer)
+    monkeypatch.setattr(module, "verify", counted)
+    monkeypatch.setattr(module, "problem_of", refused)
+    monkeypatch.setattr(module, "verdict_or_none", refused)
+    result = grpo(tiny(tokenizer), tokenizer, prompts, replace(SMALL, reward="faithful"))
+    assert len(calls) == 2 * 4 * 4
+    assert all(row["faithful"] is not None for row in result.history)
+
+
+def test_records_of_real_solutions_are_verified_by_their_family(tokenizer):
+    record = {
+        "prompt": "?",
+        "surface": "gsm8k",
+        "answer": "7",
+        "messages": [{"role": "user", "content": "answer"}],
+    }
+    ((prompt, *_), _) = RecordPrompts(SMALL, tokenizer, [record])(0)
+    assert prompt.problem is None
+    assert prompt.verify("3 + 4 = <<3+4=7>>7\n#### 7").answer == "correct"
+    assert prompt.verify("#### 8").answer == "wrong"
+    ((broken, *_), _) = RecordPrompts(SMALL, tokenizer, [record | {"surface": "terse"}])(0)
+    assert broken.verify("answer 7 .") is None
+
+
+def test_rlvr_on_trees(tokenizer):
+    config = replace(SMALL, task="tree:width=2", n_ops=(3,), reward=f"{__name__}:even_tokens")
+    prompts = SampledPrompts(config, tokenizer)
+    assert all(not prompt.problem.is_chain and prompt.problem.width == 2 for prompt in prompts(0)[0])
+    result = grpo(tiny(tokenizer), tokenizer, prompts, config)
+    assert result.steps == 2
+    assert all(row["reward"] is not None for row in result.history)
+    with pytest.raises(ValueError, match="unknown task"):
+        replace(SMALL, task="forest")
+
+
+def test_a_checkpoint_of_version_0_1_is_resumed_for_chains_and_refused_for_trees(tokenizer, tmp_path):
+    """Version 0.1 knew no task: its identity has none."""
+    config = replace(SMALL, checkpoint_every=1)
+    assert "task" not in config.identity()
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(row):
+        if row["step"] == 2:
+            raise Killed
+
+    prompts = SampledPrompts(config, tokenizer)
+    with pytest.raises(Killed):
+        grpo(tiny(tokenizer), tokenizer, prompts, config, directory=tmp_path, on_step=kill)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["identity"]
+    old = asdict(config) | {"n_ops": [1, 2], "weights": saved["weights"], "threads": torch.get_num_threads()}
+    del old["task"]
+    assert saved == old
+    with pytest.raises(ValueError, match="another configuration"):
+        grpo(tiny(tokenizer), tokenizer, prompts, replace(config, task="tree"), directory=tmp_path, resume=True)
+    assert grpo(tiny(tokenizer), tokenizer, prompts, config, directory=tmp_path, resume=True).steps == 2
 
 
 def test_sampled_problems_keep_to_the_split_avoid_what_is_excluded_and_follow_from_the_step(tokenizer):
     config = replace(SMALL, n_ops=(1, 2, 4), prompts_per_step=30)
     everything = sample_batch(SamplerConfig(n_ops=1), "train", range(400)).structure
     excluded = set(random.Random(0).sample(sorted(set(everything)), 30))
-    tasks = SampledTasks(config, tokenizer, excluded)
-    asked, budget = tasks(3)
-    assert asked == SampledTasks(config, tokenizer, excluded)(3)[0]
-    assert [task.record["n_ops"] for task in asked] == [1, 2, 4] * 10
-    for task in asked:
-        problem = terse.parse_problem(task.record["prompt"], 23)
+    source = SampledPrompts(config, tokenizer, excluded)
+    prompts, budget = source(3)
+    assert prompts == SampledPrompts(config, tokenizer, excluded)(3)[0]
+    assert [prompt.record["n_ops"] for prompt in prompts] == [1, 2, 4] * 10
+    for prompt in prompts:
+        problem = terse.parse_problem(prompt.record["prompt"], 23)
+        assert problem == prompt.problem
         assert split_of(problem.structure) == "train"
         assert problem.structure not in excluded
-        assert task.record["answer"] == str(problem.answer)
-    assert asked != tasks(4)[0]
+        assert prompt.record["answer"] == str(problem.answer)
+    assert prompts != source(4)[0]
     assert budget == 6
     with pytest.raises(ValueError, match="raise n_ops"):
-        SampledTasks(replace(config, n_ops=(1,)), tokenizer, set(everything))(0)
+        SampledPrompts(replace(config, n_ops=(1,)), tokenizer, set(everything))(0)
 
 
 def test_problems_of_a_file_come_once_an_epoch(tokenizer):
     batch = sample_batch(SamplerConfig(n_ops=2), "train", range(10))
     records = [make_record(batch.problem(i), "composed:2", surface="terse", index=i) for i in range(10)]
-    tasks = RecordTasks(replace(SMALL, max_new_tokens=None), tokenizer, records)
-    asked = [task.record["id"] for step in range(5) for task in tasks(step)[0]]
-    assert sorted(asked[:10]) == sorted(asked[10:]) == sorted(r["id"] for r in records)
-    assert asked[:10] != asked[10:]
+    source = RecordPrompts(replace(SMALL, max_new_tokens=None), tokenizer, records)
+    order = [prompt.record["id"] for step in range(5) for prompt in source(step)[0]]
+    assert sorted(order[:10]) == sorted(order[10:]) == sorted(r["id"] for r in records)
+    assert order[:10] != order[10:]
     longest = max(len(r["completion"].split()) + 1 for r in records)
-    assert tasks(0)[1] == longest * 5 // 4 + 16
+    assert source(0)[1] == longest * 5 // 4 + 16
     with pytest.raises(ValueError, match="record 1"):
-        RecordTasks(SMALL, tokenizer, [{"prompt": "x"}])
+        RecordPrompts(SMALL, tokenizer, [{"prompt": "x"}])
     english = make_record(batch.problem(0), "composed:2")
     with pytest.raises(ValueError, match="does not know this text"):
-        RecordTasks(SMALL, tokenizer, [english])
+        RecordPrompts(SMALL, tokenizer, [english])
     with pytest.raises(ValueError, match="does not know this text"):
-        SampledTasks(replace(SMALL, surface="english"), tokenizer)(0)
+        SampledPrompts(replace(SMALL, surface="english"), tokenizer)(0)
     with pytest.raises(ValueError, match="no problems"):
-        RecordTasks(SMALL, tokenizer, [])
+        RecordPrompts(SMALL, tokenizer, [])
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,18 @@ from zipthought.core.problem import Problem
 from zipthought.records.schema import make_record
 from zipthought.surfaces import get_surface
 from zipthought.tasks.sampling import sample
-from zipthought.train.rewards import faithful, get_reward, judge, outcome
+from zipthought.train.rewards import REWARDS, Attempt, Outcome, Reward, parse_reward, verdict_or_none
 
 TEXTS = {"english": "Answer: {}.", "terse": "answer {} ."}
+
+
+PARAMETERS = {"outcome+length": "outcome+length:0.001"}
+"""The text of rewards that need a parameter."""
+NAMES = [PARAMETERS.get(name, name) for name in REWARDS]
+
+
+def score(name, completion, record, tokens=0):
+    return parse_reward(name).score(Attempt.of_record(completion, record, tokens))
 
 
 def record_in(surface, fmt="explicit", n_ops=3, index=0):
@@ -25,15 +34,17 @@ def test_what_the_rewards_pay_for(surface):
     gold, right = record["completion"], record["answer"]
     wrong = str((int(right) + 1) % 23)
     alone = TEXTS[surface].format(right)
-    assert (outcome(gold, record), faithful(gold, record)) == (1.0, 1.0)
-    assert (outcome(alone, record), faithful(alone, record)) == (1.0, 1.0), "answer-only omits every step, and says so"
-    assert outcome(TEXTS[surface].format(wrong), record) == 0.0
-    priced = get_reward("outcome+length:0.01")
-    assert priced(gold, record, 30) == pytest.approx(0.7)
-    assert priced(gold, record, 300) == 0.0, "never worth less than a wrong answer"
-    assert priced(TEXTS[surface].format(wrong), record, 3) == 0.0
+    assert (score("outcome", gold, record), score("faithful", gold, record)) == (1.0, 1.0)
+    assert (score("outcome", alone, record), score("faithful", alone, record)) == (1.0, 1.0), (
+        "answer-only omits every step, and says so"
+    )
+    assert score("outcome", TEXTS[surface].format(wrong), record) == 0.0
+    priced = "outcome+length:0.01"
+    assert score(priced, gold, record, 30) == pytest.approx(0.7)
+    assert score(priced, gold, record, 300) == 0.0, "never worth less than a wrong answer"
+    assert score(priced, TEXTS[surface].format(wrong), record, 3) == 0.0
     broken = gold.replace(" 3 ", " 4 ", 1) if " 3 " in gold else gold.replace("=", "= 1 +", 1)
-    assert faithful(broken, record) == 0.0
+    assert score("faithful", broken, record) == 0.0
 
 
 def attacks(surface, record):
@@ -75,12 +86,11 @@ def attacks(surface, record):
 
 
 @pytest.mark.parametrize("surface", TEXTS)
-@pytest.mark.parametrize("name", ["outcome", "faithful", "outcome+length:0.001"])
+@pytest.mark.parametrize("name", NAMES)
 def test_attacks_earn_nothing(surface, name):
-    reward = get_reward(name)
     for index in range(20):
         record = record_in(surface, index=index)
-        earned = {what: reward(text, record, 10) for what, text in attacks(surface, record)}
+        earned = {what: score(name, text, record, 10) for what, text in attacks(surface, record)}
         assert {what: value for what, value in earned.items() if value != 0.0} == {}
 
 
@@ -94,7 +104,7 @@ def test_steps_that_lie_are_not_faithful(surface):
         end = TEXTS[surface].format(other.answer)
         assert theirs.endswith(end)
         forged = theirs.removesuffix(end) + TEXTS[surface].format(record["answer"])
-        assert (outcome(forged, record), faithful(forged, record)) == (1.0, 0.0)
+        assert (score("outcome", forged, record), score("faithful", forged, record)) == (1.0, 0.0)
 
 
 def test_gold_that_cannot_be_read_has_no_reward():
@@ -107,23 +117,80 @@ def test_gold_that_cannot_be_read_has_no_reward():
         record | {"surface": "latin"},
         {"surface": "gsm8k", "prompt": "How many?", "answer": "many"},
     ):
-        assert [get_reward(n)(record["completion"], broken, 5) for n in ("outcome", "faithful")] == [None, None]
+        assert {n: score(n, record["completion"], broken, 5) for n in NAMES} == dict.fromkeys(NAMES)
 
 
 def test_names_of_rewards():
-    assert get_reward("math:hypot")
+    assert parse_reward("math:hypot")
     for bad in (
         "outcom",
         "outcome+length",
         "outcome+length:x",
         "outcome+length:-1",
         "outcome+length:1e999",
+        "outcome:3",
+        "faithful:",
         "no.mod:f",
     ):
         with pytest.raises(ValueError, match=r"reward|cost"):
-            get_reward(bad)
+            parse_reward(bad)
     with pytest.raises(ValueError, match="not a function"):
-        get_reward("math:pi")
+        parse_reward("math:pi")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_reward_keeps_its_contract(name):
+    """Registered rewards rank gold above wrong answers, are finite, and are equal for equal texts."""
+    reward = parse_reward(name)
+    assert isinstance(reward, Reward)
+    assert parse_reward(name) == reward
+    assert REWARDS[type(reward).NAME] is type(reward)
+    for index in range(10):
+        record = record_in("terse", index=index)
+        wrong = f"answer {(int(record['answer']) + 1) % 23} ."
+        gold = score(name, record["completion"], record, 20)
+        assert 0 <= score(name, wrong, record, 3) < gold < float("inf")
+
+
+def test_a_reward_of_the_user_receives_completion_record_and_tokens():
+    record = record_in("terse")
+    assert score(f"{__name__}:seen_arguments", "answer 7 .", record, 5) == 5.0
+    assert [("answer 7 .", record, 5)] == SEEN
+
+
+SEEN = []
+
+
+def seen_arguments(completion, record, tokens):
+    SEEN.append((completion, record, tokens))
+    return float(tokens)
+
+
+def test_a_reward_without_its_members_is_refused_and_a_whole_one_is_found():
+    class Half(Outcome):
+        NAME = "half"
+
+        def score(self, attempt):
+            value = super().score(attempt)
+            return None if value is None else value / 2
+
+    class Partial(Reward):
+        NAME = "partial"
+
+        @classmethod
+        def parse(cls, parameter):
+            return cls()
+
+    with pytest.raises(TypeError, match="the reward 'partial' lacks score"):
+        REWARDS.register(Partial)
+    assert REWARDS.register(Half) is Half
+    try:
+        record = record_in("terse")
+        assert score("half", record["completion"], record) == 0.5
+    finally:
+        REWARDS.unregister("half")
+    with pytest.raises(ValueError, match="use outcome, faithful"):
+        parse_reward("half")
 
 
 def test_a_hundred_thousand_completions_raise_nothing():
@@ -179,7 +246,7 @@ def test_a_hundred_thousand_completions_raise_nothing():
     values = set()
     for i in range(100_000):
         record = records[i % len(records)]
-        verdict = judge(mangle(record["completion"]), record)
+        verdict = verdict_or_none(mangle(record["completion"]), record)
         assert verdict is not None
         values.add((verdict.answer, verdict.faithful))
     assert ("correct", True) in values
@@ -191,4 +258,4 @@ def test_a_long_completion_is_judged_in_linear_time():
     problem = Problem(23, {"kites": 3, "drums": BinOp("+", "kites", 4)}, "drums")
     record = make_record(problem, "explicit", surface="english")
     for text in ("Define kites as QB; so QB = 3. " * 100_000, "(" * 1_000_000, "Answer: 7. Answer: 8. " * 100_000):
-        assert outcome(text, record) == 0.0
+        assert score("outcome", text, record) == 0.0

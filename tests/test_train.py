@@ -21,7 +21,7 @@ from zipthought.train.loop import batch_loss, next_token, train_loop
 from zipthought.train.muon import orthogonalize
 from zipthought.train.pretrain import PretrainStream
 from zipthought.train.sft import encode, fine_tune
-from zipthought.train.trl_engine import deal
+from zipthought.train.trl_engine import split_evenly
 
 
 @pytest.fixture(scope="module")
@@ -245,9 +245,9 @@ def test_a_grown_model_computes_what_it_did_and_learns_in_its_new_layers(tokeniz
     assert grown.config.num_hidden_layers == small.config.num_hidden_layers + 2
     fine_tune(grown, tokenizer, some_records(4), SFTConfig(steps=2, batch_size=4))
     assert grown.model.layers[-1].mlp.down_proj.weight.abs().max() > 0
-    with pytest.raises(ValueError, match="only llama"):
+    with pytest.raises(ValueError, match="gpt2' cannot grow"):
         grow(tiny(tokenizer, "gpt2"), 1, seed=0)
-    with pytest.raises(ValueError, match="adds to the model of init"):
+    with pytest.raises(ValueError, match="needs a model in init"):
         PretrainConfig(grow=1)
 
 
@@ -258,8 +258,22 @@ def test_messages_state_the_modulus_of_the_record():
 
 @pytest.mark.parametrize("count", [48, 47, 6, 5, 2, 1])
 def test_a_short_batch_is_dealt_in_equal_pieces(count):
-    pieces = deal(list(range(count)), 6)
+    pieces = split_evenly(list(range(count)), 6)
     assert len(pieces) == 6
     assert len({len(piece) for piece in pieces}) == 1
     assert sorted({i for piece in pieces for i in piece}) == list(range(count))
     assert sum(map(len, pieces)) < count + 6
+
+
+def test_fine_tune_leaves_held_out_records_out_whoever_calls_it(tokenizer):
+    records = some_records(6)
+    mixed = [{**records[1], "split": "test"}, *records[:3], {**records[2], "split": "validation"}, *records[3:]]
+    del mixed[-1]["split"]
+    config = SFTConfig(steps=2, batch_size=3)
+    runs = [fine_tune(tiny(tokenizer), tokenizer, given, config) for given in (records, mixed)]
+    assert [(run.examples, run.held_out) for run in runs] == [(6, 0), (6, 2)]
+    assert runs[0].loop.history[-1]["loss"] == runs[1].loop.history[-1]["loss"], "the same run as without them"
+    with pytest.raises(ValueError, match="all 1 records are held out"):
+        fine_tune(tiny(tokenizer), tokenizer, mixed[:1], config)
+    with pytest.raises(ValueError, match="record 3: "):
+        fine_tune(tiny(tokenizer), tokenizer, [*mixed[:2], {"split": "train"}], config)

@@ -16,8 +16,8 @@ from zipthought.records.schema import canonical_json, make_record
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from zipthought.train.grpo import grpo
+from zipthought.train.prompts import SampledPrompts
 from zipthought.train.sft import fine_tune
-from zipthought.train.tasks import SampledTasks
 
 pytest.importorskip("trl")
 from zipthought.train.trl_engine import rlvr_with_trl, sft_with_trl
@@ -25,7 +25,7 @@ from zipthought.train.trl_engine import rlvr_with_trl, sft_with_trl
 pytestmark = pytest.mark.integration
 
 TEMPLATE = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
-FAMILIES = {"qwen2": Qwen2Config, "llama": LlamaConfig}
+ARCHITECTURES = {"qwen2": Qwen2Config, "llama": LlamaConfig}
 
 
 def words(template=TEMPLATE):
@@ -36,7 +36,7 @@ def words(template=TEMPLATE):
 
 def tiny(family):
     tokenizer = build_tokenizer()
-    config = FAMILIES[family](
+    config = ARCHITECTURES[family](
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -104,7 +104,7 @@ def test_rlvr_writes_the_same_metrics_and_learns(family, template, tmp_path):
     for name, train in (("ours", grpo), ("theirs", rlvr_with_trl)):
         tiny(family).save_pretrained(tmp_path / "base")  # TRL reads the reference of the KL term from there.
         model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
-        train(model, tokenizer, SampledTasks(config, tokenizer), config, directory=tmp_path / name)
+        train(model, tokenizer, SampledPrompts(config, tokenizer), config, directory=tmp_path / name)
     ours, theirs = rows_of(tmp_path / "ours"), rows_of(tmp_path / "theirs")
     assert len(ours) == len(theirs) == 30
     assert set(theirs[0]) == set(ours[0])
@@ -120,7 +120,7 @@ def test_rlvr_writes_the_same_metrics_and_learns(family, template, tmp_path):
 def test_passes_count_as_one_step(tmp_path):
     config = RLVRConfig(n_ops=(1,), steps=3, prompts_per_step=2, group_size=2, passes=2, max_new_tokens=3)
     tokenizer = words()
-    result = rlvr_with_trl(tiny("qwen2"), tokenizer, SampledTasks(config, tokenizer), config, directory=tmp_path)
+    result = rlvr_with_trl(tiny("qwen2"), tokenizer, SampledPrompts(config, tokenizer), config, directory=tmp_path)
     assert [row["step"] for row in rows_of(tmp_path)] == [1, 2, 3]
     assert result.steps == 3
 

@@ -13,7 +13,6 @@ from ..files.atomic import write_text
 from ..models.names import absolute
 from ..records.reading import read_whole
 from ..records.schema import Record, canonical_json
-from ..tasks.splits import SPLITS
 from ..train.config import RLVRConfig, SFTConfig
 from .console import console, print_json, progress
 
@@ -34,16 +33,17 @@ def sft(
     """Fine-tune a model.
 
     Args:
-        data: Records of `zipthought generate` (JSON Lines or Parquet).
-        output_dir: The directory for the model, its tokenizer, metrics.jsonl and run.json.
+        data: Records as `zipthought generate` writes them (JSON Lines or Parquet). Records of the validation and test
+            splits are left out.
+        output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
         model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id.
-        config: The settings of the training.
+        config: Settings of fine-tuning.
         resume: Continue from the checkpoint in output_dir, if there is one.
-        device: auto, cpu or cuda; the engine trl chooses its devices itself.
-        threads: CPU threads; 0 leaves the choice to torch.
-        json: Print a summary as one object on standard output.
+        device: auto, cpu or cuda; the engine trl finds its devices itself.
+        threads: CPU threads; 0 is the default of torch.
+        json: Print the result as one object on standard output.
     """
-    records = of_training(read_all(data), data)
+    records = read_all(data)
     if config.engine == "trl":
         from ..train.trl_engine import sft_with_trl as train
     else:
@@ -70,14 +70,16 @@ def sft(
         "data": str(data.resolve()),
         "examples": result.examples,
         "too_long": result.too_long,
+        "held_out": result.held_out,
         "steps": result.loop.steps,
         "tokens": result.loop.tokens,
         "seconds": round(result.loop.seconds, 2),
         "final_loss": result.loop.final_loss,
     }
     write_text(output_dir / "run.json", jsonlib.dumps({**summary, "config": asdict(config)}, indent=2) + "\n")
+    report_held_out(result.held_out, len(records))
     if result.too_long:
-        console.print(f"{result.too_long} examples were longer than {config.max_length} tokens and left out")
+        console.print(f"left out {result.too_long} examples of more than {config.max_length} tokens")
     if json:
         print_json(summary)
     else:
@@ -101,42 +103,47 @@ def rlvr(
     """Train on verifiable rewards by GRPO.
 
     Args:
-        output_dir: The directory for the model, its tokenizer, metrics.jsonl and run.json.
-        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. The structures of the
-            training data of a model of `train sft` are never prompted.
-        data: Records with the problems to train on; by default problems come from the sampler.
-        exclude: Files of records whose structures are never prompted.
-        config: The settings of the training.
+        output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
+        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. The structures in the SFT
+            data of a model that `train sft` wrote are excluded.
+        data: Records with the problems to train on; without it, problems come from the sampler. Records of the
+            validation and test splits are left out.
+        exclude: Files of records whose structures are excluded.
+        config: Settings of training.
         resume: Continue from the checkpoint in output_dir, if there is one.
-        device: auto, cpu or cuda; the engine trl chooses its devices itself.
-        threads: CPU threads; 0 leaves the choice to torch.
-        json: Print a summary as one object on standard output.
+        device: auto, cpu or cuda; the engine trl finds its devices itself.
+        threads: CPU threads; 0 is the default of torch.
+        json: Print the result as one object on standard output.
     """
-    records = of_training(read_all(data), data) if data else []
+    records = read_all(data) if data else []
     if config.engine == "trl":
         from ..train.trl_engine import rlvr_with_trl as train
     else:
         from ..train.grpo import grpo as train
-    from ..train.tasks import RecordTasks, SampledTasks, Tasks, seen_in_training, structures_of
+    from ..train.prompts import PromptSource, RecordPrompts, SampledPrompts, seen_in_training, structures_of
 
     seen, missing = seen_in_training(model)
     if missing and not data:
-        console.print(f"{missing[0]}, on which {model} was trained, is gone: its structures may be asked", markup=False)
+        console.print(
+            f"{missing[0]}, the training data of {model}, no longer exists: its structures are not excluded",
+            markup=False,
+        )
     for path in exclude:
         seen |= structures_of(path)
     loaded, tokenizer = _begin(model, output_dir, resume, config.engine, device, threads)
-    tasks: Tasks
+    prompts: PromptSource
+    held_out = 0
     if data:
-        kept = [record for record in records if record.get("structure") not in seen]
-        tasks, identity = RecordTasks(config, tokenizer, kept), digest(kept)
+        prompts = of_records = RecordPrompts(config, tokenizer, records, seen)
+        held_out, identity = of_records.held_out, digest(of_records.records)
     else:
-        tasks, identity = SampledTasks(config, tokenizer, seen), digest(sorted(seen))
+        prompts, identity = SampledPrompts(config, tokenizer, seen), digest(sorted(seen))
     with progress() as bar:
         task = bar.add_task("rlvr", total=config.steps, note="")
         result = train(
             loaded,
             tokenizer,
-            tasks,
+            prompts,
             config,
             directory=output_dir,
             resume=resume,
@@ -156,32 +163,34 @@ def rlvr(
         "tokens": result.tokens,
         "seconds": round(result.seconds, 2),
         "skipped": sum(row["skipped"] for row in result.history),
+        "held_out": held_out,
         "last_tenth": {name: mean_of(last, name) for name in ("reward", "ops_per_step", "response_tokens", "faithful")},
     }
     write_text(output_dir / "run.json", jsonlib.dumps({**summary, "config": asdict(config)}, indent=2) + "\n")
+    report_held_out(held_out, len(records))
     if json:
         print_json(summary)
     else:
-        said = ", ".join(f"{name} {value:.3f}" for name, value in summary["last_tenth"].items() if value is not None)
-        print(f"{result.steps} steps; over the last tenth {said}: {output_dir}")
+        means = ", ".join(f"{name} {value:.3f}" for name, value in summary["last_tenth"].items() if value is not None)
+        print(f"{result.steps} steps; over the last tenth {means}: {output_dir}")
     return 0
 
 
 def mean_of(rows: list[dict[str, Any]], name: str) -> float | None:
-    """The mean of a metric over the rows that have it."""
+    """The mean of a metric over the rows that have it; None if no row does."""
     values = [row[name] for row in rows if row[name] is not None]
     return sum(values) / len(values) if values else None
 
 
 def digest(value: Any) -> str:
-    """The identity of plain data."""
+    """The sha256 of plain data."""
     return hashlib.sha256(canonical_json({"": value}).encode()).hexdigest()
 
 
 def _begin(
     model: str, output_dir: Path, resume: bool, engine: str, device: str, threads: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model to train; TRL moves it to its devices. Raises `ValueError` as `require_free` does."""
+    """Load the model to train. TRL moves it to its devices itself. Raises `ValueError` as `require_free` does."""
     import torch
 
     from ..models.loading import load
@@ -194,8 +203,8 @@ def _begin(
 
 
 def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_dir: Path, engine: str) -> bool:
-    """Save what TRL has not saved itself. Whether this process is the one that reports: the only one, or the first of
-    those that ``accelerate launch`` started."""
+    """Save the model of the native engine; TRL saves its own. Returns whether this process reports: it is the only one,
+    or the first of those that ``accelerate launch`` started."""
     from ..models.loading import save
     from ..train.loop import drop_checkpoint
 
@@ -206,22 +215,15 @@ def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_d
 
 
 def read_all(path: Path) -> list[Record]:
-    """The records of a training file. Raises `ValueError` for a line that cannot be read, by its number, and for a file
-    without records: nothing is trained on less than what was asked for."""
+    """The records of a training file. Raises `ValueError` for an unreadable line, by its number, and for an empty file:
+    a run never trains on less data than the user requested."""
     records = list(read_whole(path))
     if not records:
         raise ValueError(f"{path} holds no records")
     return records
 
 
-def of_training(records: list[Record], path: Path) -> list[Record]:
-    """The records of the train split, and those that name no split: what is held out is never trained on.
-
-    Raises `ValueError` where none is left.
-    """
-    kept = [record for record in records if record.get("split") in (None, SPLITS[0])]
-    if not kept:
-        raise ValueError(f"all {len(records)} records of {path} are held out; train on those of --split train")
-    if len(kept) < len(records):
-        console.print(f"{len(records) - len(kept)} of {len(records)} records are held out, and left out", markup=False)
-    return kept
+def report_held_out(held_out: int, total: int) -> None:
+    """Say how many records training left out."""
+    if held_out:
+        console.print(f"{held_out} of {total} records are held out, and left out", markup=False)

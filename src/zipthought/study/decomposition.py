@@ -28,7 +28,7 @@ from ..models.loading import load, save
 from ..train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from ..train.grpo import grpo
 from ..train.loop import LoopResult
-from ..train.tasks import SampledTasks
+from ..train.prompts import SampledPrompts
 from .cells import BEFORE, DecompositionCell
 from .sft import OnStep, sft_trainer, training_records
 from .workspace import Workspace
@@ -83,8 +83,8 @@ def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | No
 
     if cell.part == "rlvr":
         rlvr = _rlvr(cell)
-        tasks = SampledTasks(rlvr, tokenizer, {record["structure"] for record in records})
-        loop = _rlvr_trainer(cell, workspace)(model, tokenizer, tasks, rlvr, on_step=watch)
+        prompts = SampledPrompts(rlvr, tokenizer, {record["structure"] for record in records})
+        loop = _rlvr_trainer(cell, workspace)(model, tokenizer, prompts, rlvr, on_step=watch)
     else:
         sft = _sft(cell, steps, constant=not before)
         loop = sft_trainer(cell, workspace)(model, tokenizer, records, sft, on_step=watch).loop

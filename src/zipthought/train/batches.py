@@ -1,7 +1,7 @@
 """Examples as token ids, and batches of similar length.
 
-Sorting by length inside windows leaves little padding. A batch is a pure function of (examples, seed, step), which is
-what makes a resumed run equal to one that was never stopped.
+Sorting by length within windows keeps padding low. A batch is a pure function of (examples, seed, step), so a resumed
+run equals an uninterrupted one.
 
 Shapes: B batch, T time.
 """
@@ -18,53 +18,53 @@ import torch
 
 
 class Example(NamedTuple):
-    """One sequence; the loss is on `ids[prompt_length:]`."""
+    """One sequence. The loss covers `ids[prompt_length:]`."""
 
     ids: list[int]
     prompt_length: int
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Right-padded, so that causal attention needs no mask."""
+class TokenBatch:
+    """A batch with padding on the right, where causal attention needs no mask."""
 
     ids: torch.Tensor
     """(B, T) int64"""
     targets: torch.Tensor
-    """(B, T) bool: whether position t is to be predicted (from position t-1)."""
+    """(B, T) bool: whether the loss covers the prediction of token t (from token t-1)."""
     tokens: int
-    """Tokens that are not padding."""
+    """Number of tokens without padding."""
     positions: torch.Tensor | None = None
-    """(B, T) int64 where they are not 0, 1, 2, ..."""
+    """(B, T) int64; None for 0, 1, 2, ..."""
 
 
-def collate(examples: Sequence[Example], pad: int, positions: Sequence[np.ndarray] | None = None) -> Batch:
-    """A batch of these examples in this order, at these positions."""
+def collate(examples: Sequence[Example], pad: int, positions: Sequence[np.ndarray] | None = None) -> TokenBatch:
+    """The batch of these examples, in this order and at these positions."""
     longest = max(len(e.ids) for e in examples)
     ids = np.full((len(examples), longest), pad, dtype=np.int64)
     targets = np.zeros((len(examples), longest), dtype=bool)
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = example.ids
         targets[row, example.prompt_length : len(example.ids)] = True
-    placed = None
+    padded = None
     if positions is not None:
-        placed = torch.zeros((len(examples), longest), dtype=torch.int64)
-        for row, places in enumerate(positions):
-            placed[row, : len(places)] = torch.from_numpy(places)
-    return Batch(torch.from_numpy(ids), torch.from_numpy(targets), sum(len(e.ids) for e in examples), placed)
+        padded = torch.zeros((len(examples), longest), dtype=torch.int64)
+        for row, values in enumerate(positions):
+            padded[row, : len(values)] = torch.from_numpy(values)
+    return TokenBatch(torch.from_numpy(ids), torch.from_numpy(targets), sum(len(e.ids) for e in examples), padded)
 
 
 def spread_positions(ids: Sequence[int], ends: frozenset[int], limit: int, rng: np.random.Generator) -> np.ndarray:
-    """(T,) positions of a text with a random gap before it and after each of its sentences, whose ends are tokens in
-    `ends`; all below `limit` where the text itself is shorter.
+    """(T,) positions with a random gap before the text and after each sentence; tokens in `ends` end a sentence.
 
-    A text of few sentences thus shows distances that only a longer one has, while positions within a sentence stay
-    next to each other. (Randomizing all of them, as Ruoss et al. 2023 do, undoes what a base knows of neighbours.)
+    All positions are below `limit` if the text is shorter than `limit`. A short text thus shows the distances of a long
+    one, and neighbours within a sentence stay neighbours. Randomizing all positions (Ruoss et al. 2023) destroys what a
+    base has learned about neighbours.
     """
     room = max(0, limit - len(ids))
-    after = np.array([0, *(place + 1 for place, token in enumerate(ids[:-1]) if token in ends)])
+    after = np.array([0, *(index + 1 for index, token in enumerate(ids[:-1]) if token in ends)])
     total = int(rng.integers(room + 1))
-    # Even gaps would only stretch the text; of uneven ones a few take most of the room.
+    # Equal gaps would only stretch the text. With this distribution a few gaps take most of the room.
     gaps = np.floor(rng.dirichlet(np.full(len(after), 0.3)) * total)
     shift = np.zeros(len(ids), dtype=np.int64)
     shift[after] = gaps.astype(np.int64)
@@ -72,9 +72,10 @@ def spread_positions(ids: Sequence[int], ends: frozenset[int], limit: int, rng: 
 
 
 def bucketed(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, window: int = 16) -> list[np.ndarray]:
-    """Indices of one pass over all examples: shuffled, sorted by length in windows of `window` batches, cut, shuffled.
+    """Indices of the batches of one epoch: shuffled, sorted by length within windows of `window` batches, cut into
+    batches, and shuffled again.
 
-    Every index occurs once. The last batch of the pass may be smaller.
+    Every index occurs once. The last batch that is cut may be smaller.
     """
     order = rng.permutation(len(lengths))
     sizes = np.asarray(lengths)
@@ -87,7 +88,10 @@ def bucketed(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, 
 
 
 class EpochBatches:
-    """``batch(step)`` over a fixed list of examples, epoch after epoch."""
+    """``batch(step)`` over a fixed list of examples, epoch after epoch.
+
+    `positions` above 0 spreads each text over up to that many positions, with gaps at `sentence_ends`.
+    """
 
     def __init__(
         self,
@@ -104,17 +108,17 @@ class EpochBatches:
         self._examples, self._batch_size, self._seed, self._pad = examples, batch_size, seed, pad
         self._lengths = [len(e.ids) for e in examples]
         self.steps_per_epoch = -(-len(examples) // batch_size)
-        self._plan = lru_cache(maxsize=2)(self._make_plan)
+        self._epoch = lru_cache(maxsize=2)(self._batches_of_epoch)
 
-    def _make_plan(self, epoch: int) -> list[np.ndarray]:
+    def _batches_of_epoch(self, epoch: int) -> list[np.ndarray]:
         return bucketed(self._lengths, self._batch_size, np.random.default_rng([self._seed, epoch]))
 
     def indices(self, step: int) -> list[int]:
-        """The places of the step's examples."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        return self._plan(epoch)[place].tolist()
+        """The indices of the step's examples."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        return self._epoch(epoch)[index].tolist()
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> TokenBatch:
         chosen = [self._examples[i] for i in self.indices(step)]
         if not self._positions:
             return collate(chosen, self._pad)

@@ -1,9 +1,14 @@
-"""What a training run is told. No torch here: the command line reads these classes to build its help."""
+"""Settings of training. This module does not import torch: the command line builds its help from these classes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..models.families import MODEL_FAMILIES
+from ..tasks import parse_task
+from .optimizers import OPTIMIZERS
 
 ENGINES = ("native", "trl")
 ADVANTAGES = ("grpo", "dr-grpo")
@@ -12,20 +17,20 @@ LOSSES = ("token", "sequence", "constant")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW with linear warm-up and cosine decay (Loshchilov & Hutter 2019)."""
+    """An optimizer with linear warm-up and cosine decay (Loshchilov & Hutter 2019)."""
 
     learning_rate: float = 1e-3
-    """The peak."""
+    """Peak learning rate."""
     min_learning_rate_ratio: float = 0.1
-    """The last step's learning rate over the peak."""
+    """Learning rate of the last step over the peak."""
     warmup_ratio: float = 0.05
-    """Share of the steps over which the learning rate rises from 0."""
+    """Share of the steps in which the learning rate rises from 0 to the peak."""
     weight_decay: float = 0.1
-    """On matrices only."""
+    """Weight decay of matrices; other parameters have none."""
     betas: tuple[float, float] = (0.9, 0.95)
-    """AdamW's momentum terms."""
+    """Momentum terms of AdamW."""
     gradient_clip: float = 1.0
-    """Largest norm of the gradient; 0 turns clipping off."""
+    """Maximal norm of the gradient; 0 turns clipping off."""
     optimizer: str = "adamw"
     """`adamw`, or `muon` (Jordan et al. 2024) on the hidden matrices with AdamW on the rest."""
 
@@ -34,11 +39,10 @@ class OptimizerConfig:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"warmup_ratio must be in 0..1, got {self.warmup_ratio}")
-        if self.optimizer not in ("adamw", "muon"):
-            raise ValueError(f"unknown optimizer {self.optimizer!r}; use adamw or muon")
+        OPTIMIZERS.find(self.optimizer)
 
     def factor(self, step: int, steps: int) -> float:
-        """The learning rate of `step` (from 0) of `steps`, over the peak."""
+        """The learning rate of `step` (from 0) of `steps`, as a share of the peak."""
         warmup = max(1, round(self.warmup_ratio * steps))
         if step < warmup:
             return (step + 1) / warmup
@@ -50,26 +54,27 @@ class OptimizerConfig:
 def _check_engine(engine: str, optimizer: OptimizerConfig) -> None:
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; use {', '.join(ENGINES)}")
-    if engine == "trl" and optimizer.optimizer != "adamw":
-        raise ValueError("the engine trl has the optimizer adamw only")
+    if engine == "trl" and not OPTIMIZERS.find(optimizer.optimizer).single:
+        usable = ", ".join(name for name, item in OPTIMIZERS.items() if item.single)
+        raise ValueError(f"the engine trl cannot run the optimizer {optimizer.optimizer!r}; use {usable}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TRLConfig:
-    """What only the engine `trl` is told; FSDP and DeepSpeed are chosen by ``accelerate launch``."""
+    """Settings of the engine `trl` alone. ``accelerate launch`` chooses FSDP and DeepSpeed."""
 
     lora_rank: int = 0
-    """Rank of the LoRA adapters on all linear layers (Hu et al. 2021), merged at the end; 0 trains all weights."""
+    """Rank of LoRA adapters on all linear layers (Hu et al. 2021), merged at the end. 0 trains all weights."""
     lora_alpha: int = 32
-    """Scale of the adapters, over their rank."""
+    """Scale of the adapters, divided by their rank."""
     gradient_checkpointing: bool = False
-    """Trade a third more computation for the memory of activations."""
+    """Recompute activations instead of storing them: less memory, a third more computation."""
     vllm: str = ""
-    """Where rollouts are made by vLLM: `colocate` on the training GPUs, or `server`; empty: by transformers."""
+    """Where vLLM generates rollouts: `colocate` on the training GPUs, or `server`. Empty: transformers generates."""
     vllm_memory: float = 0.3
-    """Share of a GPU's memory that a colocated vLLM takes."""
+    """Share of a GPU's memory for a colocated vLLM."""
     report_to: tuple[str, ...] = ()
-    """`wandb`, `trackio`, `tensorboard`; nothing is sent anywhere unasked."""
+    """Trackers that receive the metrics: `wandb`, `trackio`, `tensorboard`. Empty: none."""
 
     def __post_init__(self) -> None:
         if self.vllm not in ("", "colocate", "server"):
@@ -82,31 +87,31 @@ class TRLConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SFTConfig:
-    """How to fine-tune. The defaults suit the bundled base."""
+    """Settings of fine-tuning. The defaults suit the bundled base."""
 
     epochs: float = 1.0
-    """Passes over the examples; ignored where `steps` is given."""
+    """Passes over the examples. Ignored if `steps` is given."""
     steps: int = 0
-    """Updates; 0 means that `epochs` says it."""
+    """Updates; 0 means that `epochs` decides."""
     batch_size: int = 64
-    """Sequences an update."""
+    """Sequences in an update."""
     micro_batch: int = 0
-    """Sequences in one forward and backward pass (of each device); fewer need less memory. 0: all of the update's."""
+    """Sequences in one forward and backward pass of a device. Fewer need less memory. 0: all of the update."""
     max_length: int = 2048
-    """Longer examples (prompt and completion, in tokens) are left out, and counted."""
+    """Maximal length of an example (prompt and completion, in tokens). Longer ones are left out and counted."""
     positions: int = 0
-    """Spread each text over up to this many positions by random gaps between its sentences, so that texts longer than
-    those of training meet no new distance; 0: positions as they come. Of the engine `native` alone."""
+    """Spread each text over up to this many positions, with random gaps between its sentences. Longer texts then show
+    no new distances. 0: consecutive positions. Only the engine `native` supports it."""
     seed: int = 0
-    """Order of the data."""
+    """Seed of the order of the data."""
     checkpoint_every: int = 200
     """Updates between checkpoints; 0 means none."""
     engine: str = "native"
-    """Which trainer runs it: `native`, ours, for one device; `trl`, TRL's, for any number (needs zipthought[trl])."""
+    """Trainer: `native` is ours, for one device; `trl` is TRL's, for any number (needs zipthought[trl])."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """Optimizer and schedule."""
     trl: TRLConfig = field(default_factory=TRLConfig)
-    """For the engine `trl`."""
+    """Settings of the engine `trl`."""
 
     def __post_init__(self) -> None:
         _check_engine(self.engine, self.optimizer)
@@ -115,7 +120,7 @@ class SFTConfig:
                 f"micro_batch and positions must be at least 0, got {self.micro_batch} and {self.positions}"
             )
         if self.positions and self.engine != "native":
-            raise ValueError("positions are spread by the engine native only")
+            raise ValueError(f"only the engine native supports positions={self.positions}; use 0, or the engine native")
         if self.batch_size < 1 or self.steps < 0 or self.epochs <= 0:
             raise ValueError(
                 f"batch_size must be at least 1, steps at least 0 and epochs above 0, got {self.batch_size}, "
@@ -123,18 +128,20 @@ class SFTConfig:
             )
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Updates in all."""
+        """Number of updates."""
         return self.steps or max(1, round(self.epochs * steps_per_epoch))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RLVRConfig:
-    """How to train on verifiable rewards by GRPO (Shao et al. 2024). The defaults suit the bundled base."""
+    """Settings of training on verifiable rewards by GRPO (Shao et al. 2024). The defaults suit the bundled base."""
 
+    task: str = "chain"
+    """Task of the problems with its parameters: `chain`, or `tree:width=3,depth=2`. Ignored with a file of problems."""
     n_ops: tuple[int, ...] = (4, 5, 6)
-    """Operations of the problems, in equal shares; of no matter with a file of problems."""
+    """Operations of the problems, in equal shares. Ignored with a file of problems."""
     split: str = "train"
-    """Of the problems; only `train`, or nothing measured afterwards is held out."""
+    """Split of the problems. Only `train` is allowed, so that the other splits stay held out."""
     surface: str = "auto"
     """`english`, `terse`, or `auto`: `terse` for a tokenizer without the words of `english`."""
     modulus: int = 23
@@ -142,50 +149,50 @@ class RLVRConfig:
     number_range: int = 5
     """Constants are 1..number_range-1."""
     steps: int = 200
-    """Batches of rollouts."""
+    """Steps. Each one generates a batch of rollouts."""
     prompts_per_step: int = 32
-    """Problems of a step, each one a group."""
+    """Problems of a step. Each one has a group of completions."""
     group_size: int = 8
     """Completions of a problem."""
     temperature: float = 1.0
-    """Of the rollouts; the loss is that of the same distribution."""
+    """Temperature of the rollouts. The loss uses the same distribution."""
     max_new_tokens: int | None = None
-    """None: 1.25 x the longest explicit gold completion of the first step's problems, in tokens, + 16, as in
-    evaluation; with a file of problems, of the longest completion there."""
+    """Limit of generated tokens. None: 1.25 times the longest gold completion in tokens, plus 16. Gold completions are
+    the explicit ones of the first step's problems, or the completions of a file of problems."""
     reward: str = "outcome"
-    """`outcome`, `faithful`, `outcome+length:0.001` (that cost a token), or ``package.module:name``."""
+    """`outcome`, `faithful`, `outcome+length:0.001` (the cost of a token), or ``package.module:name``."""
     advantage: str = "grpo"
-    """`grpo`: reward less the group's mean, over its standard deviation (of n-1) + 1e-4 (Shao et al. 2024);
-    `dr-grpo`: without the division, which favours problems that are nearly all right or wrong (Liu et al. 2025)."""
+    """`grpo`: reward minus the mean of the group, divided by its standard deviation (of n-1) + 1e-4 (Shao et al. 2024).
+    `dr-grpo`: without the division, which favours problems with nearly all answers right or wrong (Liu et al. 2025)."""
     loss: str = "token"
-    """How tokens are averaged. `token`: all of the step alike (Yu et al. 2025, DAPO); `sequence`: within each
-    completion first (Shao et al. 2024); `constant`: a completion's sum over max_new_tokens (Liu et al. 2025)."""
+    """Average over tokens. `token`: over all tokens of the step (Yu et al. 2025, DAPO). `sequence`: within each
+    completion first (Shao et al. 2024). `constant`: each completion's sum over max_new_tokens (Liu et al. 2025)."""
     clip: float = 0.2
-    """The probability ratio is clipped at 1 - clip from below (Schulman et al. 2017)."""
+    """Lower clip of the probability ratio, at 1 - clip (Schulman et al. 2017)."""
     clip_high: float | None = None
-    """And at 1 + clip_high from above (Yu et al. 2025); None: the same as `clip`."""
+    """Upper clip, at 1 + clip_high (Yu et al. 2025). None: the same as `clip`."""
     kl: float = 0.0
-    """Weight of the KL divergence from the model at the start, by the estimator k3 (Schulman 2020)."""
+    """Weight of the KL divergence from the initial model, by the estimator k3 (Schulman 2020)."""
     kl_every: int = 10
-    """Steps between measurements of that divergence where it is no part of the loss; 0: never."""
+    """Steps between measurements of that divergence if its weight is 0. 0: never."""
     passes: int = 1
     """Updates on each batch of rollouts."""
     micro_batch: int = 64
-    """Completions in one forward and backward pass; smaller needs less memory and changes nothing else."""
+    """Completions in one forward and backward pass. Fewer need less memory and change nothing else."""
     seed: int = 0
-    """Of the problems and the rollouts."""
+    """Seed of the problems and the rollouts."""
     checkpoint_every: int = 25
     """Steps between checkpoints; 0 means none."""
     engine: str = "native"
-    """Which trainer runs it: `native`, ours, for one device; `trl`, TRL's, for any number (needs zipthought[trl])."""
+    """Trainer: `native` is ours, for one device; `trl` is TRL's, for any number (needs zipthought[trl])."""
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
             learning_rate=2e-4, min_learning_rate_ratio=1.0, warmup_ratio=0.02, weight_decay=0.0
         )
     )
-    """Optimizer and schedule; a constant learning rate after the warm-up."""
+    """Optimizer and schedule: by default a constant learning rate after the warm-up."""
     trl: TRLConfig = field(default_factory=TRLConfig)
-    """For the engine `trl`."""
+    """Settings of the engine `trl`."""
 
     def __post_init__(self) -> None:
         _check_engine(self.engine, self.optimizer)
@@ -195,7 +202,8 @@ class RLVRConfig:
         if self.split != "train":
             raise ValueError(f"split must be train, so that the other splits stay held out, got {self.split!r}")
         if not self.n_ops or min(self.n_ops) < 1:
-            raise ValueError(f"n_ops must be one or more numbers of at least 1, got {self.n_ops}")
+            raise ValueError(f"n_ops must hold at least one number, each at least 1, got {self.n_ops}")
+        parse_task(self.task)
         for setting, least in (("steps", 1), ("prompts_per_step", 1), ("group_size", 2), ("passes", 1)):
             if getattr(self, setting) < least:
                 raise ValueError(f"{setting} must be at least {least}, got {getattr(self, setting)}")
@@ -204,7 +212,7 @@ class RLVRConfig:
                 f"micro_batch and max_new_tokens must be at least 1, got {self.micro_batch} and {self.max_new_tokens}"
             )
         if self.temperature <= 0:
-            raise ValueError(f"temperature must be above 0, or all of a group are alike; got {self.temperature}")
+            raise ValueError(f"temperature must be above 0, or a group repeats one completion; got {self.temperature}")
         if not 0 < self.clip < 1 or (self.clip_high is not None and self.clip_high <= 0) or self.kl < 0:
             raise ValueError(
                 f"clip must be in 0..1, clip_high above 0 and kl at least 0, got {self.clip}, {self.clip_high} and "
@@ -213,15 +221,23 @@ class RLVRConfig:
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed}")
 
+    def identity(self) -> dict[str, Any]:
+        """The fields that a checkpoint depends on. The default `task` is left out, so that checkpoints of version 0.1,
+        which has chains only, can be resumed."""
+        values = asdict(self) | {"n_ops": list(self.n_ops)}
+        if self.task == "chain":
+            del values["task"]
+        return values
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    """The recipe; its defaults are those of the bundled base's first run (``make base`` has all three)."""
+    """The recipe of a base. The defaults are those of the first run of the bundled base; ``make base`` has all runs."""
 
     init: str = ""
-    """A model to go on from (a directory); empty for fresh weights. Then `family` and `size` are that model's."""
+    """Directory of a model to continue from; `family` and `size` are then those of the model. Empty: fresh weights."""
     grow: int = 0
-    """Layers added on top of the model of `init`, which change nothing at first (their outputs are zero)."""
+    """Layers added on top of the model of `init`. Their outputs are zero at first, so they change nothing then."""
     family: str = "llama"
     """`llama` or `gpt2`."""
     size: str = "0.6M"
@@ -229,31 +245,32 @@ class PretrainConfig:
     steps: int = 6000
     """Updates."""
     batch_size: int = 32
-    """Sequences an update."""
+    """Sequences in an update."""
     n_ops: tuple[tuple[int, float], ...] = ((1, 0.1), (2, 0.15), (3, 0.3), (4, 0.45))
     """(operations of a chain, its probability), as in `--n-ops 1 0.5 2 0.5`."""
     facts: float = 0.04
-    """Share of the sequences that are single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
+    """Share of single facts, `3 * 4` -> `3 * 4 = 12 .`, over all residues."""
     fact_ops: tuple[tuple[int, float], ...] = ((1, 1.0),)
-    """(operations of a single fact, its probability); with two, `( 3 + 4 ) * 2` -> `( 3 + 4 ) * 2 = 14 .`, the base
-    can do small sums in one go, as large models can, and SFT on composed steps need not teach the arithmetic."""
+    """(operations of a single fact, its probability). With two operations, `( 3 + 4 ) * 2` -> `( 3 + 4 ) * 2 = 14 .`,
+    the base learns small sums in one step, as large models know them. SFT on composed steps then need not teach
+    them."""
     lookups: float = 0.1
-    """Share of the sequences that ask for a quantity that the prompt gives."""
+    """Share of sequences whose question is a quantity that the prompt gives."""
     walks: float = 0.4
-    """Share of the sequences that tell several chains at once, from any residues, and name the start of one, to be
-    followed to its end. A chain that is asked for by its target can be solved by walking back from there in the layers;
-    a walk cannot, so it teaches the look-up that a trace needs at every step, whatever its length (docs/LOG.md)."""
+    """Share of walks. A walk gives several chains, from any residues, names the start of one, and follows it to its
+    end. A model can solve a chain with a known target by going back from it within the layers. It cannot do so for a
+    walk, so a walk teaches the look-up that every step of a trace needs, whatever its length."""
     starts: float = 0.0
-    """Share of the sequences that are chain problems answered by their first step alone, without an end: which of the
-    given quantities the chain starts from is the hardest decision of a trace, and one token in forty of its loss."""
+    """Share of chain problems that are answered by their first step alone, without an end of sequence. Which quantity a
+    chain starts from is the hardest decision of a trace, but one token in forty of its loss."""
     granularity: tuple[tuple[int, float], ...] = ((1, 1.0),)
-    """(operations of a group, its probability); `1 1.0` is explicit only."""
+    """(operations of a step, its probability); `1 1.0` is explicit only."""
     modulus: int = 23
     """Residues are 0..modulus-1."""
     number_range: int = 5
     """Constants are 1..number_range-1."""
     seed: int = 0
-    """Weights and data."""
+    """Seed of the weights and the data."""
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(optimizer="muon", learning_rate=7e-3, min_learning_rate_ratio=0.02)
     )
@@ -270,9 +287,10 @@ class PretrainConfig:
         if self.steps < 1 or self.batch_size < 1:
             raise ValueError(f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}")
         if self.grow < 0 or (self.grow and not self.init):
-            raise ValueError(f"grow must be at least 0, and adds to the model of init; got {self.grow}")
+            raise ValueError(f"grow must be at least 0, and above 0 it needs a model in init; got {self.grow}")
+        MODEL_FAMILIES.find(self.family)
 
     @property
     def chains(self) -> float:
-        """Share of the sequences that are chain problems with whole traces: the rest."""
+        """Share of chain problems with whole traces: what the other shares leave."""
         return max(0.0, 1 - self.facts - self.lookups - self.walks - self.starts)

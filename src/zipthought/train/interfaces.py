@@ -1,7 +1,7 @@
-"""The reward functions that other trainers call, with their signatures (ECOSYSTEM.md, "Interfaces").
+"""Reward functions with the signatures of other trainers.
 
 TRL         reward_funcs=[trl_reward("outcome")]
-verl        custom_reward_function.path=reward.py, whose compute_score is ours
+verl        custom_reward_function.path=reward.py, whose compute_score is the one below
 verifiers   vf.Rubric(funcs=[verifiers_outcome, verifiers_faithful])
 lm-eval     process_results: !function utils.process_results
 """
@@ -11,27 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .rewards import get_reward, judge
+from .rewards import Attempt, parse_reward, verdict_or_none
 
 COLUMNS = ("question", "surface", "modulus", "answer")
-"""What the exported rows carry for the rewards; `question` is the `prompt` of a record."""
+"""Columns of exported rows that rewards read; `question` is the `prompt` of a record."""
 
 
 def text_of(completion: Any) -> str:
-    """The text of a completion: a string, or the last of a list of messages."""
+    """The text of a completion, which is a string or a list of messages whose last one counts."""
     if isinstance(completion, str):
         return completion
     return str(completion[-1]["content"]) if completion else ""
 
 
 def record_of(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a record that `judge` needs, from the columns of an exported row."""
+    """The part of a record that the verifier needs, from the columns of an exported row."""
     return {"prompt": columns.get("question"), **{name: columns.get(name) for name in COLUMNS[1:]}}
 
 
 def trl_reward(name: str) -> Callable[..., list[float | None]]:
-    """A reward for TRL's GRPOTrainer; None, which TRL leaves out, where the gold of a row cannot be read."""
-    reward = get_reward(name)
+    """A reward for TRL's GRPOTrainer. Rows whose gold answer cannot be read score None, which TRL ignores."""
+    reward = parse_reward(name)
 
     def score(
         prompts: Sequence[Any], completions: Sequence[Any], completion_ids: Sequence[Any] = (), **columns: Any
@@ -40,7 +40,7 @@ def trl_reward(name: str) -> Callable[..., list[float | None]]:
         rows = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*given, strict=True)]
         lengths = [len(ids) for ids in completion_ids] or [0] * len(completions)
         return [
-            reward(text_of(completion), record_of(row), length)
+            reward.score(Attempt.of_record(text_of(completion), record_of(row), length))
             for completion, row, length in zip(completions, rows, lengths, strict=True)
         ]
 
@@ -51,14 +51,14 @@ def trl_reward(name: str) -> Callable[..., list[float | None]]:
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None, **_: Any
 ) -> dict[str, float]:
-    """The reward for verl: `score` is 1.0 for the correct final answer, and the same keys come every time.
+    """The reward for verl: `score` is 1.0 for the correct final answer. The keys are always the same.
 
-    `skipped` is 1.0 where the gold cannot be read; verl needs a number all the same, and gets 0.0.
+    If the gold answer cannot be read, `skipped` is 1.0 and `score` is 0.0, because verl requires a number.
     """
     record = record_of(extra_info or {})
     if record["answer"] is None:
         record["answer"] = ground_truth
-    verdict = judge(solution_str, record)
+    verdict = verdict_or_none(solution_str, record)
     if verdict is None:
         return {"score": 0.0, "faithful": 0.0, "parsed": 0.0, "skipped": 1.0}
     return {
@@ -75,7 +75,7 @@ def verifiers_outcome(completion: Any, info: Mapping[str, Any], **_: Any) -> flo
 
 
 def verifiers_faithful(completion: Any, info: Mapping[str, Any], **_: Any) -> float:
-    """A metric for verifiers: 1.0 where every step is valid, too."""
+    """A metric for verifiers: 1.0 if also every step is valid."""
     return _verifiers(completion, info)["faithful"]
 
 

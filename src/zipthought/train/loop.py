@@ -1,9 +1,9 @@
-"""The optimization loop that pretraining, SFT and RLVR share, and the next-token loss of the first two.
+"""The optimization loop of pretraining, SFT and RLVR, and the next-token loss of the first two.
 
-The loop owns the optimizers, the schedule, ``metrics.jsonl`` and the checkpoint, which holds all that the next step
-depends on, so that a killed and resumed run ends in the same bytes. What a step does is the caller's `Work`.
+The loop owns the optimizers, the schedule, ``metrics.jsonl`` and the checkpoint. A checkpoint holds everything that the
+next step depends on, so a killed and resumed run ends in the same bytes. The caller's `Work` decides what a step does.
 
-The model's decoder runs on the whole batch, its output layer only on the positions that carry loss.
+The decoder of the model runs on the whole batch, its output layer only on positions with loss.
 Shapes: B batch, T time, N positions with loss, H width, V vocabulary.
 """
 
@@ -13,8 +13,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -24,29 +24,12 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from ..files.atomic import atomic_open
-from .batches import Batch
+from .batches import TokenBatch
 from .config import OptimizerConfig
-from .muon import Muon
+from .optimizers import OPTIMIZERS
 
 
-def make_optimizers(model: PreTrainedModel, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
-    """The optimizers for the model's parameters, at the peak learning rate."""
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    outer = ("embed", "wte", "wpe", "lm_head")
-    hidden = [p for n, p in named if p.ndim == 2 and not any(word in n for word in outer)]
-    taken = {id(p) for p in hidden} if config.optimizer == "muon" else set()
-    rest = [p for _, p in named if id(p) not in taken]
-    groups = [
-        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    adamw = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
-    if config.optimizer == "adamw":
-        return [adamw]
-    return [adamw, Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay)]
-
-
-def batch_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+def batch_loss(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
     """Mean cross-entropy over the batch's target positions (a scalar, nats per token)."""
     hidden = model.get_decoder()(
         input_ids=batch.ids, position_ids=batch.positions, use_cache=False
@@ -58,33 +41,35 @@ def batch_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
 
 @dataclass(slots=True)
 class LoopResult:
-    """What a finished loop reports."""
+    """The result of a finished loop."""
 
     steps: int
     tokens: int
-    """Training tokens that are not padding, prompts included."""
+    """Training tokens without padding, prompts included."""
     seconds: float
-    """Wall time of the steps, all runs of a resumed loop together."""
+    """Wall time of all steps, including those before a resume."""
     history: list[dict[str, Any]]
     """The rows of ``metrics.jsonl``."""
 
     @property
     def final_loss(self) -> float:
-        """Mean over the last tenth of the steps; not a number where none of them had a loss."""
+        """Mean over the last tenth of the steps; NaN if none of them had a loss."""
         tail = [row["loss"] for row in self.history[-max(1, self.steps // 10) :] if row["loss"] is not None]
         return sum(tail) / len(tail) if tail else math.nan
 
 
 Update = Callable[[], float]
-"""Clips the gradients that were gathered, steps the optimizers, clears the gradients; returns the gradient's norm."""
+"""Clips the accumulated gradient, steps the optimizers and clears the gradient. Returns the norm of the gradient."""
 Work = Callable[[int, Update], dict[str, Any]]
-"""``work(step, update)``: the forward and backward passes of a step, with a call of `update` after each gradient.
-Returns the step's metrics, `tokens` (those of this step that are no padding) among them."""
+"""``work(step, update)`` runs the forward and backward passes of a step, and calls `update` after each gradient.
+Returns the metrics of the step, with `tokens`, its number of tokens without padding."""
 
 
-def next_token(model: PreTrainedModel, batch_at: Callable[[int], Batch], micro_batch: int = 0) -> Work:
-    """The work of pretraining and SFT: the next-token loss of ``batch_at(step)``, one update a step, its gradient
-    gathered over parts of `micro_batch` sequences (0: all at once)."""
+def next_token(model: PreTrainedModel, batch_at: Callable[[int], TokenBatch], micro_batch: int = 0) -> Work:
+    """The work of pretraining and SFT: one update a step on the next-token loss of ``batch_at(step)``.
+
+    The gradient accumulates over parts of `micro_batch` sequences (0: all at once).
+    """
     device = next(model.parameters()).device
 
     def work(step: int, update: Update) -> dict[str, Any]:
@@ -93,8 +78,8 @@ def next_token(model: PreTrainedModel, batch_at: Callable[[int], Batch], micro_b
         mean = 0.0
         for low in range(0, len(batch.ids), size):
             part = slice(low, low + size)
-            placed = batch.positions[part].to(device) if batch.positions is not None else None
-            piece = Batch(batch.ids[part].to(device), batch.targets[part].to(device), 0, placed)
+            positions = batch.positions[part].to(device) if batch.positions is not None else None
+            piece = TokenBatch(batch.ids[part].to(device), batch.targets[part].to(device), 0, positions)
             with mixed_precision(device):
                 loss = batch_loss(model, piece) * (piece.targets.sum().item() / total)
             loss.backward()
@@ -111,6 +96,48 @@ def mixed_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
+@dataclass(slots=True)
+class _State:
+    """What the next step of a run depends on, apart from its configuration."""
+
+    model: PreTrainedModel
+    optimizers: list[torch.optim.Optimizer]
+    step: int = 0
+    """Finished steps."""
+    tokens: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def save(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Write the checkpoint atomically."""
+        content = {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "history": self.history,
+            "identity": dict(identity),
+        }
+        with atomic_open(path) as file:
+            torch.save(content, file)
+
+    def load(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Read a checkpoint. Raises `ValueError` if it is damaged or has another identity."""
+        device = next(self.model.parameters()).device
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, UnpicklingError) as error:
+            raise ValueError(f"{path} is damaged; delete it to start again") from error
+        if content["identity"] != identity:
+            raise ValueError(f"{path} belongs to another configuration; use another output directory")
+        self.model.load_state_dict(content["model"])
+        for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.tokens, self.seconds = content["step"], content["tokens"], content["seconds"]
+        self.history = content["history"]
+
+
 def train_loop(
     model: PreTrainedModel,
     work: Work,
@@ -123,62 +150,58 @@ def train_loop(
     identity: dict[str, Any] | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> LoopResult:
-    """`steps` steps of `work`, which change `model` in place.
+    """Run `steps` steps of `work`, which change `model` in place.
 
-    `directory` receives ``metrics.jsonl`` and, every `checkpoint_every` steps (0: never), ``checkpoint.pt``; `resume`
-    continues from it where it exists. Whoever has saved the trained model calls `drop_checkpoint`. `identity` is what a
-    checkpoint must have been made for: a resumed run with another raises `ValueError`.
+    `directory` receives ``metrics.jsonl`` and, every `checkpoint_every` steps (0: never), ``checkpoint.pt``. `resume`
+    continues from that checkpoint if it exists. The caller saves the trained model and then calls `drop_checkpoint`.
+    `identity` is what a checkpoint belongs to; resuming with another identity raises `ValueError`.
     """
-    optimizers = make_optimizers(model, config)
-    device = next(model.parameters()).device
-    history: list[dict[str, Any]] = []
-    first, tokens, seconds = 0, 0, 0.0
+    identity = identity or {}
+    state = _State(model, OPTIMIZERS.find(config.optimizer).build(model, config))
     checkpoint = directory / "checkpoint.pt" if directory else None
     if resume and checkpoint and checkpoint.exists():
-        try:
-            state = torch.load(checkpoint, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, UnpicklingError) as error:
-            raise ValueError(f"{checkpoint} is torn; delete it to start again") from error
-        if state["identity"] != (identity or {}):
-            raise ValueError(f"{checkpoint} belongs to another configuration; use another output directory")
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        first, tokens, seconds, history = state["step"], state["tokens"], state["seconds"], state["history"]
+        state.load(checkpoint, identity)
     model.train()
+    update = _updater(model, state.optimizers, config.gradient_clip)
+    log = _MetricsLog(directory / "metrics.jsonl" if directory else None, state.history)
+    for step in range(state.step, steps):
+        began = time.perf_counter()
+        learning_rate = config.learning_rate * config.factor(step, steps)
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+        row = {"step": step + 1, **work(step, update), "learning_rate": learning_rate}
+        state.step = step + 1
+        state.tokens += row["tokens"]
+        state.seconds += time.perf_counter() - began
+        row |= {"tokens": state.tokens, "seconds": round(state.seconds, 3)}
+        state.history.append(row)
+        log.write(row)
+        if on_step:
+            on_step(row)
+        if checkpoint and checkpoint_every and state.step % checkpoint_every == 0 and state.step < steps:
+            state.save(checkpoint, identity)
+    log.close()
+    model.eval()
+    return LoopResult(steps, state.tokens, state.seconds, state.history)
+
+
+def _updater(model: PreTrainedModel, optimizers: list[torch.optim.Optimizer], clip: float) -> Update:
+    """The `Update` of these optimizers; `clip` 0 turns clipping off."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    log = _MetricsLog(directory / "metrics.jsonl" if directory else None, history)
 
     def update() -> float:
-        norm = torch.nn.utils.clip_grad_norm_(parameters, config.gradient_clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clip or math.inf)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm.item()
 
-    for step in range(first, steps):
-        began = time.perf_counter()
-        learning_rate = config.learning_rate * config.factor(step, steps)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-        row = {"step": step + 1, **work(step, update), "learning_rate": learning_rate}
-        tokens += row["tokens"]
-        seconds += time.perf_counter() - began
-        row |= {"tokens": tokens, "seconds": round(seconds, 3)}
-        history.append(row)
-        log.write(row)
-        if on_step:
-            on_step(row)
-        if checkpoint and checkpoint_every and (step + 1) % checkpoint_every == 0 and step + 1 < steps:
-            _save(checkpoint, model, optimizers, step + 1, tokens, seconds, history, identity or {})
-    log.close()
-    model.eval()
-    return LoopResult(steps, tokens, seconds, history)
+    return update
 
 
 class _MetricsLog:
-    """``metrics.jsonl``, a line a step, begun anew with the steps that a resumed run already has."""
+    """``metrics.jsonl``, one line a step. It starts with the rows that a resumed run already has."""
 
     def __init__(self, path: Path | None, history: list[dict[str, Any]]) -> None:
         if path:
@@ -197,7 +220,7 @@ class _MetricsLog:
 
 
 def fingerprint(model: PreTrainedModel) -> str:
-    """A digest of the weights that a run starts from."""
+    """A digest of the weights."""
     digest = hashlib.sha256()
     for parameter in model.parameters():
         digest.update(parameter.detach().float().cpu().numpy().tobytes())
@@ -205,42 +228,16 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 
 def require_free(directory: Path, resume: bool) -> None:
-    """Raises `ValueError` where a run would write over a finished model, or over a checkpoint that it does not go on
-    from."""
+    """Raises `ValueError` if a run would overwrite a finished model, or a checkpoint without resuming it."""
     if (directory / "checkpoint.pt").exists():
         if not resume:
             raise ValueError(
-                f"{directory} holds a checkpoint; go on from it with --resume, or use another --output-dir"
+                f"{directory} holds a checkpoint; continue it with --resume, or choose another --output-dir"
             )
     elif (directory / "config.json").exists():
-        raise ValueError(f"{directory} holds a finished model; use another --output-dir")
+        raise ValueError(f"{directory} holds a finished model; choose another --output-dir")
 
 
 def drop_checkpoint(directory: Path) -> None:
-    """Remove the checkpoint of a run whose model is saved."""
+    """Delete the checkpoint of a run whose model is saved."""
     (directory / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def _save(
-    path: Path,
-    model: PreTrainedModel,
-    optimizers: list[torch.optim.Optimizer],
-    step: int,
-    tokens: int,
-    seconds: float,
-    history: list[dict[str, Any]],
-    identity: dict[str, Any],
-) -> None:
-    with atomic_open(path) as file:
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                "step": step,
-                "tokens": tokens,
-                "seconds": seconds,
-                "history": history,
-                "identity": identity,
-            },
-            file,
-        )

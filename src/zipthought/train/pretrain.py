@@ -1,10 +1,10 @@
 """Pretraining of the tiny base: single facts, look-ups, walks and short chains in `terse`, never repeated.
 
-What the base learns is the language of the task and exact single operations, not any compressed format, so that
-compression is learnt in post-training alone. A `granularity` mix (`1 0.75 2 0.25`) makes each group of a chain
-one operation or two with these probabilities, for a base whose step-by-step prior is less brittle.
+The base learns the language of the task and exact single operations. It learns no compressed format, so that all
+compression comes from post-training. With a `granularity` mix such as `1 0.75 2 0.25`, each step of a chain covers one
+or two operations with these probabilities; such a base is less tied to explicit steps.
 
-    zipthought pretrain --output-dir base      # the first run of the bundled base; `make base` has all three
+    zipthought pretrain --output-dir base      # the first run of the bundled base; `make base` has all runs
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from ..surfaces.expressions import write
 from ..tasks.names import nouns
 from ..tasks.sampling import SamplerConfig, sample_batch
 from ..tasks.splits import split_of
-from .batches import Batch, Example, collate
+from .batches import Example, TokenBatch, collate
 from .config import PretrainConfig
 from .loop import LoopResult, next_token, train_loop
 
 
 def mixed_trace(problem: Problem, granularity: Sequence[tuple[int, float]], rng: np.random.Generator) -> Trace:
-    """A forward trace of a chain whose group sizes are drawn from `granularity`."""
-    place, ends = 0, []
-    while place < problem.n_ops:
-        place = min(problem.n_ops, place + _draw(granularity, rng))
-        ends.append(problem.order[place])
+    """A forward trace of a chain whose operations per step are drawn from `granularity`."""
+    end, ends = 0, []
+    while end < problem.n_ops:
+        end = min(problem.n_ops, end + _draw(granularity, rng))
+        ends.append(problem.order[end])
     return Trace(settle(problem, ends), str(problem.answer), problem=problem)
 
 
 def _draw(mix: Sequence[tuple[int, float]], rng: np.random.Generator) -> int:
-    """One of the numbers of (number, probability) pairs; nothing is drawn where there is one."""
+    """A number drawn from (number, probability) pairs. A single pair uses no randomness."""
     numbers, weights = zip(*mix, strict=True)
     return numbers[0] if len(numbers) == 1 else int(rng.choice(numbers, p=weights))
 
@@ -56,14 +56,16 @@ def _draw(mix: Sequence[tuple[int, float]], rng: np.random.Generator) -> int:
 class PretrainStream:
     """``stream(step)``: the batch of an update, a pure function of (config, step).
 
-    Windows of `WINDOW` updates are made at once and sorted by length, so that little is padding.
+    A window of `WINDOW` updates is built at once and sorted by length, which keeps padding low.
     """
 
     WINDOW = 32
 
     def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         if config.modulus > MAX_NUMBER:
-            raise ValueError(f"modulus must be at most {MAX_NUMBER}, whose residues have tokens; got {config.modulus}")
+            raise ValueError(
+                f"modulus must be at most {MAX_NUMBER}, got {config.modulus}; greater residues have no token"
+            )
         self._config, self._tokenizer = config, tokenizer
         self._sizes, self._weights = zip(*config.n_ops, strict=True)
         vocabulary = tokenizer.get_vocab()
@@ -71,46 +73,46 @@ class PretrainStream:
         self._head = prompt_ids(tokenizer, prompt_messages("", config.modulus, "terse"))
         self._tail = completion_ids(tokenizer, "")
         self._stop = vocabulary["."]
-        self._window = lru_cache(maxsize=2)(self._make_window)
+        self._window = lru_cache(maxsize=2)(self._build_window)
 
     def _example(self, prompt: str, completion: str) -> Example:
         before = self._head + self._encode(prompt)
         return Example(before + self._encode(completion) + self._tail, len(before))
 
     def _first_step(self, example: Example) -> Example:
-        """The example without what follows its first step."""
+        """The example cut after its first step."""
         end = example.ids.index(self._stop, example.prompt_length) + 1
         return Example(example.ids[:end], example.prompt_length)
 
     def _fact(self, rng: np.random.Generator) -> tuple[str, str]:
         c = self._config
         fact: Expr = -1
-        for place in range(_draw(c.fact_ops, rng)):
+        for i in range(_draw(c.fact_ops, rng)):
             op = "+-*"[rng.integers(3)]
-            left = int(rng.integers(c.modulus)) if place == 0 else fact
+            left = int(rng.integers(c.modulus)) if i == 0 else fact
             fact = BinOp(op, left, int(rng.integers(1 + (op == "*"), c.number_range)))
-        asked = " ".join(write(fact, str))
-        return asked, f"{asked} = {evaluate(fact, {}, c.modulus)} ."
+        prompt = " ".join(write(fact, str))
+        return prompt, f"{prompt} = {evaluate(fact, {}, c.modulus)} ."
 
     def _lookup(self, rng: np.random.Generator) -> tuple[str, str]:
         c = self._config
         count = int(rng.integers(2, 2 + max(c.n_ops)[0]))
         names = [nouns()[i] for i in rng.choice(len(nouns()), size=count, replace=False)]
         values = rng.integers(c.modulus, size=count).tolist()
-        asked = int(rng.integers(count))
-        problem = Problem(c.modulus, dict(zip(names, values, strict=True)), names[asked])
+        target = names[int(rng.integers(count))]
+        problem = Problem(c.modulus, dict(zip(names, values, strict=True)), target)
         return terse.render_problem(problem), terse.render(solve(problem))
 
     def _walk(self, rng: np.random.Generator) -> tuple[str, str]:
         while True:
             problem, start = self._draw_walk(rng)
-            if split_of(problem.structure) == "train":  # Walks keep to the split as chains do.
+            if split_of(problem.structure) == "train":
                 break
-        asked = terse.render_problem(Problem(problem.modulus, problem.definitions, start))
-        return asked, terse.render(mixed_trace(problem, self._config.granularity, rng))
+        prompt = terse.render_problem(Problem(problem.modulus, problem.definitions, start))
+        return prompt, terse.render(mixed_trace(problem, self._config.granularity, rng))
 
     def _draw_walk(self, rng: np.random.Generator) -> tuple[Problem, str]:
-        """A problem that asks for the end of one of several chains, and the start of that chain."""
+        """A problem with several chains whose target is the end of one, and the start of that chain."""
         c = self._config
         lengths = rng.choice(self._sizes, p=self._weights, size=int(rng.integers(2, 4))).tolist()
         names = iter(rng.choice(len(nouns()), size=sum(lengths) + len(lengths), replace=False).tolist())
@@ -123,23 +125,23 @@ class PretrainStream:
                 op, before, end = "+-*"[rng.integers(3)], end, nouns()[next(names)]
                 sentences[end] = BinOp(op, before, int(rng.integers(1 + (op == "*"), c.number_range)))
             ends.append((start, end))
-        told = {name: sentences[name] for name in rng.permutation(list(sentences)).tolist()}
+        shuffled = {name: sentences[name] for name in rng.permutation(list(sentences)).tolist()}
         start, end = ends[rng.integers(len(ends))]
-        return Problem(c.modulus, told, end), start
+        return Problem(c.modulus, shuffled, end), start
 
-    def _make_window(self, window: int) -> list[list[Example]]:
+    def _build_window(self, window: int) -> list[list[Example]]:
         c = self._config
         rng = np.random.default_rng([c.seed, window])
         count = self.WINDOW * c.batch_size
-        *made, starts, chains = rng.multinomial(count, [c.facts, c.lookups, c.walks, c.starts, c.chains])
+        *others, starts, chains = rng.multinomial(count, [c.facts, c.lookups, c.walks, c.starts, c.chains])
         lengths = rng.multinomial(starts + chains, self._weights)
-        alone = iter(rng.permutation(starts + chains) < starts)
+        first_step_only = iter(rng.permutation(starts + chains) < starts)
         examples = [
-            self._example(*make(rng))
-            for make, number in zip((self._fact, self._lookup, self._walk), made, strict=True)
+            self._example(*draw(rng))
+            for draw, number in zip((self._fact, self._lookup, self._walk), others, strict=True)
             for _ in range(number)
         ]
-        sampler_seed = -1 - c.seed  # Negative, so that no study with a usual seed draws the same items.
+        sampler_seed = -1 - c.seed  # Studies use seeds of at least 0 and draw other items.
         for n_ops, number in zip(self._sizes, lengths.tolist(), strict=True):
             sampler = SamplerConfig(n_ops=n_ops, seed=sampler_seed, modulus=c.modulus, number_range=c.number_range)
             batch = sample_batch(sampler, "train", range(window * count, window * count + number))
@@ -147,14 +149,14 @@ class PretrainStream:
                 problem = batch.problem(row)
                 trace = mixed_trace(problem, c.granularity, rng)
                 example = self._example(terse.render_problem(problem), terse.render(trace))
-                examples.append(self._first_step(example) if next(alone) else example)
+                examples.append(self._first_step(example) if next(first_step_only) else example)
         examples.sort(key=lambda e: len(e.ids))
         batches = [examples[i : i + c.batch_size] for i in range(0, count, c.batch_size)]
         return [batches[i] for i in rng.permutation(len(batches))]
 
-    def __call__(self, step: int) -> Batch:
-        window, place = divmod(step, self.WINDOW)
-        return collate(self._window(window)[place], self._tokenizer.pad_token_id)
+    def __call__(self, step: int) -> TokenBatch:
+        window, index = divmod(step, self.WINDOW)
+        return collate(self._window(window)[index], self._tokenizer.pad_token_id)
 
 
 def pretrain(
@@ -164,7 +166,8 @@ def pretrain(
     resume: bool = False,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoopResult]:
-    """A tiny model trained by the recipe, from fresh weights or from `init`; the rest is as for `train_loop`."""
+    """Train a tiny model by the recipe, from fresh weights or from `init`. The other arguments are those of
+    `train_loop`."""
     tokenizer = build_tokenizer()
     if config.init:
         model, _ = load(config.init, "cpu")

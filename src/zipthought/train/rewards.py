@@ -1,34 +1,53 @@
-"""Rewards: thin adapters of the verifier, for our GRPO and for the trainers of others (ECOSYSTEM.md, "Interfaces").
+"""Rewards of RLVR: a number for each completion, from its verdict.
 
-    outcome                 1 for the correct final answer, strictly read, else 0
-    faithful                1 where also every step is valid and the chain complete, else 0
-    outcome+length:0.001    outcome, less so much a token of a correct response (at least 0)
-    package.module:name     a function of yours, ``f(completion, record, tokens) -> float | None``
+    outcome                 1 for the correct final answer, strictly read; else 0
+    faithful                1 if also every step is valid and the chain is complete; else 0
+    outcome+length:0.001    outcome minus this cost for each token of a correct response, at least 0
+    package.module:name     a function of the user, ``f(completion, record, tokens) -> float | None``
 
-A reward is None where the record's own gold cannot be read: such an item is skipped and counted, never scored 0 or 1.
+A reward is None where the gold answer cannot be read. Such a completion is skipped and counted. It never scores 0 or 1.
+
+Adding a reward is one module with a subclass of `Reward` and its registration. The contract test
+(`tests/test_rewards.py`) covers everything that is registered.
 """
 
 from __future__ import annotations
 
 import math
-import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
+from ..core.registry import Registry
 from ..core.verify import Verdict
 from ..records.reading import verdict_of
 
-Reward = Callable[[str, Mapping[str, Any], int], float | None]
-"""``f(completion, record, tokens) -> float | None``: the text, the record that asked for it, its length in tokens."""
 
-BUILT_IN = ("outcome", "faithful", "outcome+length")
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A completion with its verdict."""
+
+    completion: str
+    tokens: int
+    """Length of the completion, the end of sequence included."""
+    verdict: Verdict | None
+    """None if the problem or its gold answer cannot be read."""
+    record: Mapping[str, Any]
+    """The record of the problem: at least `prompt`, `surface`, `modulus` and `answer`."""
+
+    @classmethod
+    def of_record(cls, completion: str, record: Mapping[str, Any], tokens: int = 0) -> Attempt:
+        """An attempt at the problem of a record, which is parsed here."""
+        return cls(completion, tokens, verdict_or_none(completion, record), record)
 
 
-def judge(completion: str, record: Mapping[str, Any]) -> Verdict | None:
-    """The verdict on a completion of a record; None where the record's problem or right answer cannot be read.
+def verdict_or_none(completion: str, record: Mapping[str, Any]) -> Verdict | None:
+    """The verdict on a completion; None if the record's problem or gold answer cannot be read.
 
-    A record needs `prompt`, `surface` and `modulus`; of a real solution `prompt`, `surface` and `answer`.
+    A record needs `prompt`, `surface` and `modulus`. A record of a real solution needs `prompt`, `surface` and
+    `answer`.
     """
     try:
         return verdict_of(record, completion)
@@ -36,47 +55,126 @@ def judge(completion: str, record: Mapping[str, Any]) -> Verdict | None:
         return None
 
 
-def outcome(completion: str, record: Mapping[str, Any], tokens: int = 0) -> float | None:
+class Reward(ABC):
+    """The contract of a reward. Subclasses are frozen dataclasses of their parameter."""
+
+    NAME: ClassVar[str]
+    """The part of a reward's text before the colon."""
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, parameter: str | None) -> Reward:
+        """The reward with the parameter after the colon, or None if there is no colon. Raises `ValueError`."""
+
+    @abstractmethod
+    def score(self, attempt: Attempt) -> float | None:
+        """The reward of an attempt; None if it cannot be judged."""
+
+
+REWARDS: Registry[type[Reward]] = Registry("reward", ("parse", "score"))
+
+
+def _no_parameter(name: str, parameter: str | None) -> None:
+    """Raises `ValueError` if there is a parameter."""
+    if parameter is not None:
+        raise ValueError(f"the reward {name!r} takes no parameter, got {parameter!r}; use {name!r}")
+
+
+@REWARDS.register
+@dataclass(frozen=True, slots=True)
+class Outcome(Reward):
     """1.0 for the correct final answer, else 0.0."""
-    verdict = judge(completion, record)
-    return None if verdict is None else float(verdict.answer == "correct")
+
+    NAME = "outcome"
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Outcome:
+        _no_parameter(cls.NAME, parameter)
+        return cls()
+
+    def score(self, attempt: Attempt) -> float | None:
+        return None if attempt.verdict is None else float(attempt.verdict.answer == "correct")
 
 
-def faithful(completion: str, record: Mapping[str, Any], tokens: int = 0) -> float | None:
+@REWARDS.register
+@dataclass(frozen=True, slots=True)
+class Faithful(Reward):
     """1.0 for the correct final answer by valid steps only, else 0.0."""
-    verdict = judge(completion, record)
-    return None if verdict is None else float(verdict.faithful)
+
+    NAME = "faithful"
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Faithful:
+        _no_parameter(cls.NAME, parameter)
+        return cls()
+
+    def score(self, attempt: Attempt) -> float | None:
+        return None if attempt.verdict is None else float(attempt.verdict.faithful)
 
 
-def length_priced(cost: float) -> Reward:
-    """`outcome`, less `cost` a token; never below 0, so that no wrong answer is worth more than a long correct one."""
+@REWARDS.register
+@dataclass(frozen=True, slots=True)
+class OutcomeLength(Reward):
+    """`Outcome` minus a cost for each token. It is never below 0, so no wrong answer beats a long correct one."""
 
-    def outcome_less_length(completion: str, record: Mapping[str, Any], tokens: int = 0) -> float | None:
-        value = outcome(completion, record)
-        return value if not value else max(0.0, value - cost * tokens)
+    NAME = "outcome+length"
 
-    return outcome_less_length
+    cost: float
+    """Cost of a token, at least 0."""
 
-
-def get_reward(name: str) -> Reward:
-    """The reward of that name. Raises `ValueError` for one that does not exist or cannot be imported."""
-    if name in ("outcome", "faithful"):
-        return outcome if name == "outcome" else faithful
-    if match := re.fullmatch(r"outcome\+length:([0-9.eE+-]+)", name):
+    @classmethod
+    def parse(cls, parameter: str | None) -> OutcomeLength:
         try:
-            cost = float(match[1])
+            cost = float(parameter or "")
         except ValueError:
             cost = math.nan
         if not 0 <= cost < math.inf:
-            raise ValueError(f"the cost a token must be a number of at least 0, got {match[1]!r}")
-        return length_priced(cost)
-    module, _, function = name.partition(":")
-    if not function or "+" in name:
-        raise ValueError(f"unknown reward {name!r}; use outcome, faithful, outcome+length:0.001 or package.module:name")
-    try:
-        found = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot import the reward {name!r}: {error}") from error
-    if not callable(found):
-        raise ValueError(f"the reward {name!r} is not a function")
-    return found
+            raise ValueError(
+                f"the reward {cls.NAME!r} needs the cost of a token, a number of at least 0, got {parameter!r}; "
+                f"write {cls.NAME}:0.001"
+            )
+        return cls(cost)
+
+    def score(self, attempt: Attempt) -> float | None:
+        if attempt.verdict is None:
+            return None
+        return max(0.0, 1.0 - self.cost * attempt.tokens) if attempt.verdict.answer == "correct" else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionReward(Reward):
+    """A function of the user, ``f(completion, record, tokens) -> float | None``, named by ``package.module:name``."""
+
+    NAME = "package.module:name"
+
+    function: Callable[[str, Mapping[str, Any], int], float | None]
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> FunctionReward:
+        module, _, name = (parameter or "").partition(":")
+        try:
+            function = getattr(import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"cannot import the reward {parameter!r}: {error}") from error
+        if not callable(function):
+            raise ValueError(f"the reward {parameter!r} is not a function")
+        return cls(function)
+
+    def score(self, attempt: Attempt) -> float | None:
+        return self.function(attempt.completion, attempt.record, attempt.tokens)
+
+
+def parse_reward(text: str) -> Reward:
+    """The reward that a text names.
+
+    Raises `ValueError` for an unknown reward, a wrong parameter, and a function that cannot be imported.
+    """
+    name, colon, parameter = text.partition(":")
+    if name in REWARDS:
+        return REWARDS.find(name).parse(parameter if colon else None)
+    if not parameter or "+" in name:
+        raise ValueError(f"unknown reward {text!r}; use {', '.join(REWARDS)} or {FunctionReward.NAME}")
+    return FunctionReward.parse(text)
+
+
+__all__ = ["REWARDS", "Attempt", "Faithful", "Outcome", "OutcomeLength", "Reward", "parse_reward", "verdict_or_none"]

@@ -1,9 +1,9 @@
-"""Supervised fine-tuning on completions: the loss covers the assistant's turn and its end-of-sequence token.
+"""Supervised fine-tuning on completions. The loss covers the assistant's turn and its end-of-sequence token.
 
     zipthought train sft --model bundled --data composed-2.jsonl --output-dir out
 
-The learning-rate schedule is cosine after a linear warm-up; batches are bucketed by length; runs are deterministic and
-resume exactly.
+The learning rate warms up linearly and decays by a cosine. Batches hold sequences of similar length. Runs are
+deterministic and resume exactly.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..records.chat import completion_ids, prompt_ids, require_known
 from .batches import EpochBatches, Example
 from .config import SFTConfig
+from .held_out import numbered_training_records
 from .loop import LoopResult, fingerprint, next_token, train_loop
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Example:
-    """The tokens of a record, through the one prompt builder.
+    """The tokens of a record, through the prompt builder of `records.chat`.
 
     Raises `ValueError` for a record whose `messages` do not end with an assistant's turn after others, and for text
-    that the tokenizer has no tokens for: training on unknown tokens teaches nothing and says nothing.
+    with unknown tokens, from which a model would learn nothing.
     """
     turns = record.get("messages")
     if (
@@ -44,23 +45,45 @@ def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Exa
     return Example(before + after, len(before))
 
 
-def encode_all(
-    tokenizer: PreTrainedTokenizerBase, records: Iterable[Mapping[str, Any]], max_length: int
-) -> tuple[list[Example], int]:
-    """The examples of at most `max_length` tokens, and how many are longer.
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """The examples of a run, and how many records it left out."""
 
-    Raises `ValueError` for a record that cannot be trained on, by its place, and where every example is too long.
+    examples: list[Example]
+    too_long: int
+    """Records with more tokens than `SFTConfig.max_length`."""
+    held_out: int
+    """Records of the validation and test splits."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one epoch."""
+        return sum(len(e.ids) for e in self.examples)
+
+    @property
+    def digest(self) -> str:
+        """The identity of the examples."""
+        return hashlib.sha256(repr(self.examples).encode()).hexdigest()
+
+
+def training_set(
+    tokenizer: PreTrainedTokenizerBase, records: Iterable[Mapping[str, Any]], max_length: int
+) -> TrainingSet:
+    """The examples of at most `max_length` tokens, without held-out records.
+
+    Raises `ValueError` for a record that `encode` refuses, by its number, and if no example is left.
     """
+    numbered, held_out = numbered_training_records(records)
     encoded = []
-    for place, record in enumerate(records, 1):
+    for number, record in numbered:
         try:
             encoded.append(encode(tokenizer, record))
         except ValueError as error:
-            raise ValueError(f"record {place}: {error}") from error
+            raise ValueError(f"record {number}: {error}") from error
     examples = [e for e in encoded if len(e.ids) <= max_length]
     if encoded and not examples:
         raise ValueError(f"all {len(encoded)} examples are longer than max_length={max_length}; raise it")
-    return examples, len(encoded) - len(examples)
+    return TrainingSet(examples, len(encoded) - len(examples), held_out)
 
 
 def sentence_ends(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -68,22 +91,24 @@ def sentence_ends(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     return frozenset(token for word, token in tokenizer.get_vocab().items() if word.endswith((".", "?")))
 
 
-def digest(examples: list[Example]) -> str:
-    """The identity of the training data."""
-    return hashlib.sha256(repr(examples).encode()).hexdigest()
-
-
 @dataclass(slots=True)
 class SFTResult:
-    """What a fine-tuning run reports."""
+    """The result of a fine-tuning run."""
 
     loop: LoopResult
     examples: int
     """Examples trained on."""
     too_long: int
-    """Examples left out since they exceed `max_length`."""
+    """Records left out because they exceed `max_length`."""
+    held_out: int
+    """Records left out because they belong to the validation or test split."""
     distinct_tokens: int
-    """Tokens of the examples, each counted once."""
+    """Tokens of one epoch."""
+
+    @classmethod
+    def of(cls, loop: LoopResult, data: TrainingSet) -> SFTResult:
+        """The result of a loop over a training set."""
+        return cls(loop, len(data.examples), data.too_long, data.held_out, data.tokens)
 
 
 def fine_tune(
@@ -97,13 +122,13 @@ def fine_tune(
     on_step: Callable[[dict[str, Any]], None] | None = None,
     on_start: Callable[[int], None] | None = None,
 ) -> SFTResult:
-    """Fine-tune `model` in place on records with `messages`.
+    """Fine-tune `model` in place on records with `messages`. Records of the validation and test splits are left out.
 
-    `on_start` hears the number of updates. Raises `ValueError` where no example is left, and as `train_loop` does.
+    `on_start` receives the number of updates. Raises `ValueError` if no example is left, and as `train_loop` does.
     """
-    examples, too_long = encode_all(tokenizer, records, config.max_length)
+    data = training_set(tokenizer, records, config.max_length)
     pad, ends = tokenizer.pad_token_id or 0, sentence_ends(tokenizer) if config.positions else frozenset()
-    batches = EpochBatches(examples, config.batch_size, config.seed, pad, config.positions, ends)
+    batches = EpochBatches(data.examples, config.batch_size, config.seed, pad, config.positions, ends)
     steps = config.total_steps(batches.steps_per_epoch)
     if on_start:
         on_start(steps)
@@ -117,10 +142,13 @@ def fine_tune(
         checkpoint_every=config.checkpoint_every if directory else 0,
         identity={
             **asdict(config),
-            "examples": digest(examples),
+            "examples": data.digest,
             "weights": fingerprint(model),
             "threads": torch.get_num_threads(),
         },
         on_step=on_step,
     )
-    return SFTResult(loop, len(examples), too_long, sum(len(e.ids) for e in examples))
+    return SFTResult.of(loop, data)
+
+
+__all__ = ["SFTResult", "TrainingSet", "encode", "fine_tune", "sentence_ends", "training_set"]

@@ -1,0 +1,230 @@
+"""What SFT and RLVR through TRL share: trainer arguments, our schedule, ``metrics.jsonl``, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+
+from ..files.atomic import write_text
+from .config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
+from .loop import LoopResult
+from .optimizers import OPTIMIZERS
+
+_RENAMED = {
+    "grad_norm": "gradient_norm",
+    "num_tokens": "tokens",
+    "frac_reward_zero_std": "zero_variance",
+    "completions/mean_length": "response_tokens",
+    "completions/clipped_ratio": "truncated",
+    "clip_ratio/region_mean": "clipped",
+}
+"""TRL's name of a metric -> ours, if they differ."""
+OnStep = Callable[[dict[str, Any]], None]
+
+
+def import_trl() -> Any:
+    """The module `trl`. Raises `ValueError` if it is missing."""
+    try:
+        import trl
+    except ImportError as error:
+        raise ValueError("the engine trl needs TRL; install zipthought[trl]") from error
+    return trl
+
+
+def scheduled(trainer: Any, optimizer: OptimizerConfig) -> Any:
+    """A subclass of a trainer class with our optimizer and schedule."""
+
+    schedule = optimizer.factor
+
+    class Scheduled(trainer):
+        optimizer: Any
+        lr_scheduler: Any
+
+        def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+            if self.optimizer is None:
+                trained = self.model if model is None else model
+                (self.optimizer,) = OPTIMIZERS.find(optimizer.optimizer).build(trained, optimizer)
+            return self.optimizer
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            if self.lr_scheduler is None:
+                self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                    optimizer or self.optimizer, lambda step: schedule(step, num_training_steps)
+                )
+            return self.lr_scheduler
+
+    return Scheduled
+
+
+class Metrics(TrainerCallback):
+    """Writes ``metrics.jsonl`` as the native loop does, on the main process.
+
+    `row` turns the metrics of a step, under our names, into the columns of a row. A step has `passes` updates.
+    """
+
+    def __init__(
+        self, directory: Path, row: Callable[[dict[str, float]], dict[str, Any]], passes: int, on_step: OnStep | None
+    ) -> None:
+        self._path, self._row, self._passes, self._on_step = directory / "metrics.jsonl", row, passes, on_step
+        self.history: list[dict[str, Any]] = []
+        self._before = 0.0
+        self._logged: dict[str, Any] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step and self._path.exists():
+            rows = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+            self.history = [row for row in rows if row["step"] <= state.global_step // self._passes]
+            self._before = self.history[-1]["seconds"] if self.history else 0.0
+        if state.is_world_process_zero:
+            write_text(self._path, "".join(json.dumps(row) + "\n" for row in self.history))
+        self._began = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if "loss" not in (logs or {}):
+            return
+        # TRL logs the metrics of rollouts only at the first of their passes.
+        self._logged |= {_RENAMED.get(name, name): value for name, value in logs.items()}
+        if state.global_step % self._passes:
+            return
+        logged, self._logged = self._logged, {}
+        row = {
+            "step": state.global_step // self._passes,
+            **self._row(logged),
+            "learning_rate": logged["learning_rate"],
+            "tokens": int(logged["tokens"]),
+            "seconds": round(self._before + time.perf_counter() - self._began, 3),
+        }
+        self.history.append(row)
+        if state.is_world_process_zero:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            if self._on_step:
+                self._on_step(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How the sequences of an update are distributed."""
+
+    per_device: int
+    """Sequences in one pass of a device."""
+    passes: int
+    """Passes of a device in an update."""
+
+    @classmethod
+    def of(cls, count: int, micro_batch: int) -> Share:
+        """Distribute `count` sequences. Raises `ValueError` if they cannot be split evenly."""
+        from accelerate import PartialState
+
+        devices = PartialState().num_processes
+        if count % devices:
+            raise ValueError(f"{count} sequences of an update cannot be split over {devices} processes; use a multiple")
+        share = count // devices
+        size = min(micro_batch or share, share)
+        if share % size:
+            raise ValueError(f"{share} sequences of a device cannot be split into parts of {size}; change micro_batch")
+        return cls(size, share // size)
+
+
+def arguments(config: SFTConfig | RLVRConfig, steps: int, directory: Path, share: Share) -> dict[str, Any]:
+    """The training arguments of both trainers."""
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(directory),
+        "max_steps": steps,
+        "per_device_train_batch_size": share.per_device,
+        "gradient_accumulation_steps": share.passes,
+        "max_grad_norm": config.optimizer.gradient_clip,
+        "learning_rate": config.optimizer.learning_rate,
+        "bf16": gpu,
+        "use_cpu": not gpu,
+        "seed": config.seed,
+        "logging_steps": 1,
+        "save_strategy": "steps" if config.checkpoint_every else "no",
+        "save_steps": max(1, config.checkpoint_every),
+        "save_total_limit": 1,
+        "report_to": list(config.trl.report_to) or "none",
+        "disable_tqdm": True,
+        "gradient_checkpointing": config.trl.gradient_checkpointing,
+        "dataloader_pin_memory": gpu,
+    }
+
+
+def lora(config: TRLConfig) -> Any:
+    """The configuration of LoRA adapters; None without adapters. Raises `ValueError` if PEFT is missing."""
+    if not config.lora_rank:
+        return None
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise ValueError("lora_rank needs PEFT; install zipthought[trl]") from error
+    return LoraConfig(
+        r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run of a trainer."""
+
+    directory: Path
+    resume: bool
+    identity: dict[str, Any]
+    """What a checkpoint belongs to."""
+    steps: int
+
+    def execute(self, trainer: Any, metrics: Metrics, tokenizer: PreTrainedTokenizerBase) -> LoopResult:
+        """Train, save the model with merged adapters, and delete the checkpoints.
+
+        Raises `ValueError` for a checkpoint of another identity.
+        """
+        resume = self._prepare()
+        trainer.remove_callback(PrinterCallback)  # Standard output is for results.
+        trainer.train(resume_from_checkpoint=resume)
+        self._save(trainer, tokenizer)
+        last = metrics.history[-1]
+        return LoopResult(self.steps, last["tokens"], last["seconds"], metrics.history)
+
+    @property
+    def _identity_file(self) -> Path:
+        return self.directory / "engine.json"
+
+    def _prepare(self) -> bool:
+        """Whether the run resumes. Otherwise old checkpoints are deleted, and the identity is written."""
+        checkpoints = sorted(self.directory.glob("checkpoint-*"))
+        file = self._identity_file
+        if self.resume and checkpoints:
+            plain = json.loads(json.dumps(self.identity))
+            if not file.exists() or json.loads(file.read_text(encoding="utf-8")) != plain:
+                raise ValueError(f"{checkpoints[-1]} belongs to another configuration; use another output directory")
+            return True
+        for checkpoint in checkpoints:
+            shutil.rmtree(checkpoint)
+        write_text(file, json.dumps(self.identity) + "\n")
+        return False
+
+    def _save(self, trainer: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        if hasattr(trained, "merge_and_unload"):
+            if trainer.accelerator.is_main_process:
+                trained.merge_and_unload().save_pretrained(self.directory)
+        else:
+            trainer.save_model(str(self.directory))
+        trainer.accelerator.wait_for_everyone()
+        if trainer.accelerator.is_main_process:
+            tokenizer.save_pretrained(self.directory)
+            (self.directory / "training_args.bin").unlink(missing_ok=True)
+            self._identity_file.unlink(missing_ok=True)
+            for checkpoint in self.directory.glob("checkpoint-*"):
+                shutil.rmtree(checkpoint)
+
+
+__all__ = ["Metrics", "OnStep", "Run", "Share", "arguments", "import_trl", "lora", "scheduled"]
