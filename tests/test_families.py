@@ -116,9 +116,10 @@ def test_a_format_without_a_writer_names_those_that_exist():
 
 
 PLUGIN = '''
+import sys
 from dataclasses import dataclass
 
-from zipthought.core.methods import METHODS, Method
+from zipthought.core.methods import Method
 from zipthought.solutions import FAMILIES, Example, gsm8k
 from zipthought.solutions.methods import WRITERS, SolutionWriter
 
@@ -158,9 +159,7 @@ def write(solution, method, context):
     return context.tokenizer.decode(kept) + "\\n" + solution.tail.lstrip()
 
 
-import sys
 FAMILIES.register(sys.modules[__name__])
-METHODS.register(Truncate)
 WRITERS.register(SolutionWriter(Truncate, write, example="truncate:5"))
 '''
 

@@ -20,17 +20,17 @@ GSM8K = Path(__file__).parents[2] / "shared" / "data" / "gsm8k" / "test.jsonl"
 def read(text):
     """The result or the fault of each equation; `=` for an equation that could not be read."""
     read = []
-    for found in find_equations(text):
-        if isinstance(found, UnreadEquals):
-            assert text[found.start :].startswith(("=", "equals"))
+    for equation in find_equations(text):
+        if isinstance(equation, UnreadEquals):
+            assert text[equation.start :].startswith(("=", "equals"))
             read.append("=")
-        elif isinstance(found, FalseEquation):
-            assert "=" in text[slice(*found.span)] or found.fault == "unreadable_annotation"
-            read.append(found.fault)
+        elif isinstance(equation, FalseEquation):
+            assert "=" in text[slice(*equation.span)] or equation.fault == "unreadable_annotation"
+            read.append(equation.fault)
         else:
-            value = evaluate(found.tree, {str(i): v for i, v in enumerate(found.values)}, None)
-            assert value == found.result
-            read.append(found.result)
+            value = evaluate(equation.tree, {str(i): v for i, v in enumerate(equation.values)}, None)
+            assert value == equation.result
+            read.append(equation.result)
     return read
 
 

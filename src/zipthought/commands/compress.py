@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -62,14 +62,18 @@ def compress(
     with progress() as bar:
         task = bar.add_task("compress", total=count_lines(input), note="")
         summary = compress_file(config, lambda done: bar.update(task, completed=done))
-    code = 0 if summary["verified"] else 1
     if json:
         print_json(summary)
-        return code
+    else:
+        _print_summary(summary, "tokens" if tokenizer else "pieces")
+    return 0 if summary["verified"] else 1
+
+
+def _print_summary(summary: dict[str, Any], unit: str) -> None:
+    """Tables of the rejected and the compressed records, and the paths of the files."""
     if summary["rejected"]:
         rows = [{"reason": reason, "records": n} for reason, n in summary["reasons"].items()]
-        print_table(f"{summary['rejected']} of {summary['input']} records kept aside: {summary['rejects_file']}", rows)
-    unit = "tokens" if tokenizer else "pieces"
+        print_table(f"{summary['rejected']} of {summary['input']} records rejected: {summary['rejects_file']}", rows)
     rows = [
         {"format": name, unit: row["tokens_after"], "of": row["tokens_before"], "ratio": row["ratio"]}
         | {f"p{p}": row[f"ratio_p{p}"] for p in (10, 50, 90)}
@@ -78,4 +82,3 @@ def compress(
     print_table(f"{summary['verified']} of {summary['input']} records verified and compressed", rows)
     for path in dict.fromkeys(summary["files"].values()):
         console.print(path, markup=False, soft_wrap=True)
-    return code

@@ -54,7 +54,7 @@ class UnreadEquals(NamedTuple):
     """Offset of the ``=`` in the text."""
 
 
-Found = Equation | FalseEquation | UnreadEquals
+AnyEquation = Equation | FalseEquation | UnreadEquals
 
 
 class Values(NamedTuple):

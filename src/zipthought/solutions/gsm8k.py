@@ -145,17 +145,17 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         answer = "conflicting"
     steps = []
     last: Equation | FalseEquation | None = None
-    for found in find_equations(text[: stated[0]] if stated else text):
-        if isinstance(found, UnreadEquals):
+    for equation in find_equations(text[: stated[0]] if stated else text):
+        if isinstance(equation, UnreadEquals):
             continue
-        last = found
-        if isinstance(found, FalseEquation):
-            verdict = "unparseable" if found.fault == "unreadable_annotation" else "wrong_arithmetic"
-            steps.append(StepVerdict(_explain(text, found), verdict, 0, "unknown"))
+        last = equation
+        if isinstance(equation, FalseEquation):
+            verdict = "unparseable" if equation.fault == "unreadable_annotation" else "wrong_arithmetic"
+            steps.append(StepVerdict(_explain(text, equation), verdict, 0, "unknown"))
         else:
-            operations = count_operations(found.tree)
+            operations = count_operations(equation.tree)
             form = "explicit" if operations == 1 else "composed"
-            steps.append(StepVerdict(write_number(found.result), "valid", operations, form))
+            steps.append(StepVerdict(write_number(equation.result), "valid", operations, form))
     complete = answer != "missing" and (last is None or correct in _results(last))
     granularity = tuple(step.granularity for step in steps if step.granularity)
     return Verdict(answer, tuple(steps), complete, granularity, text)
@@ -182,13 +182,13 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     """The solution of a text whose equations hold and end in `final`. Raises `UnreadableError` if they do not."""
     equations: list[Equation] = []
     unread: list[int] = []
-    for found in find_equations(text):
-        if isinstance(found, Equation):
-            equations.append(found)
-        elif isinstance(found, FalseEquation):
-            raise UnreadableError(found.fault, _explain(text, found))
+    for equation in find_equations(text):
+        if isinstance(equation, Equation):
+            equations.append(equation)
+        elif isinstance(equation, FalseEquation):
+            raise UnreadableError(equation.fault, _explain(text, equation))
         else:
-            unread.append(found.start)
+            unread.append(equation.start)
     if not equations:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
     if final not in _results(equations[-1]):

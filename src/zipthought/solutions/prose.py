@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from ..core.arithmetic import BinOp, same
-from .equations import Equation, FalseEquation, Found, Span, UnreadEquals, check
+from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
 from .expressions import Expression, read_expression
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
@@ -26,7 +26,7 @@ MAX_UNIT_WORDS = 3
 """Words that a unit after a number may have. A longer text after a final answer may take the answer back."""
 
 
-def find_equations(text: str) -> Iterator[Found]:
+def find_equations(text: str) -> Iterator[AnyEquation]:
     """The annotations of a text and the equations of its prose, in the order of the text.
 
     `UnreadEquals` stands for what looks like an equation and cannot be read: it has letters, or it has words between
@@ -46,7 +46,7 @@ def find_equations(text: str) -> Iterator[Found]:
         line_start = line_end + 1
 
 
-def read_line(text: str, tokens: list[Token]) -> Iterator[Found]:
+def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
     """The equations of one line of the text, of which `tokens` are the tokens."""
     low = 0
     sides: list[Span] = []  # The sides of the current chain, each as a range of tokens.
@@ -122,7 +122,7 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
     return best, True
 
 
-def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[Found]:
+def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
     """The equation of a chain of sides. Its result is read after the last `=`, before the token `stop`."""
     stated, end = _read_leading_number(tokens, equals + 1, stop)
     if not stated and len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1:  # 250(2/5) = 100 = x

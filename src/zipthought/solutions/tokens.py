@@ -15,6 +15,7 @@ MAX_DIGITS = 30
 """Numbers of more characters are not read."""
 
 Number = int | Fraction
+_new = tuple.__new__  # The constructor of a NamedTuple calls this; calling it directly takes half the time.
 
 
 class Token(NamedTuple):
@@ -112,9 +113,10 @@ def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:
             continue
         if kind == "n" or kind == "mixed":
             value = parse_number(match[0])
-            tokens.append(Token("w", begin, stop) if value is None else Token("n", begin, stop, value))
+            fields = ("w", begin, stop, 0, False) if value is None else ("n", begin, stop, value, False)
+            tokens.append(_new(Token, fields))
         elif kind == "op":
-            tokens.append(Token(match[0], begin, stop))
+            tokens.append(_new(Token, (match[0], begin, stop, 0, False)))
         elif kind == "percent" and tokens and tokens[-1].kind == "n":
             tokens[-1] = tokens[-1]._replace(percent=True)
         elif kind == "frac":
@@ -133,9 +135,9 @@ def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:
                 else:
                     tokens += (Token(")", begin, stop), Token(")", stop, stop))
         elif kind in _KIND and not (kind == "of" and (not tokens or tokens[-1].kind not in "n)")):
-            tokens.append(Token(_KIND[kind], begin, stop))
+            tokens.append(_new(Token, (_KIND[kind], begin, stop, 0, False)))
         elif tokens and tokens[-1].kind == "w":
-            tokens[-1] = Token("w", tokens[-1].start, stop)
+            tokens[-1] = _new(Token, ("w", tokens[-1].start, stop, 0, False))
         else:
-            tokens.append(Token("w", begin, stop))
+            tokens.append(_new(Token, ("w", begin, stop, 0, False)))
     return tokens

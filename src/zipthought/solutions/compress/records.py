@@ -74,13 +74,13 @@ class RecordWriter:
         self._n_ops = len(solution.steps)
         self._end = (
             f'"source_id":{quoted(source_id)},"split":"{split_of(structure)}","structure":"{structure}",'
-            f'"surface":"{family.NAME}"'
+            f'"surface":{quoted(family.NAME)}'
         )
 
     def line(self, method: Method, completion: str, n_tokens: int, n_source_tokens: int) -> str:
         """The line of the record in one format, where `completion` is the compressed text."""
         text = quoted(completion)
-        head = f'{{"answer":{self._answer},"completion":{text},"format":"{method.NAME}",'
+        head = f'{{"answer":{self._answer},"completion":{text},"format":{quoted(method.NAME)},'
         tail = (
             f'"index":{self._index},"k":{method.granularity(self._n_ops)},'
             f'"messages":[{{"content":{self._system},"role":"system"}},'
