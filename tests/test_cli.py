@@ -1,4 +1,4 @@
-"""Whole commands through the command line, and what bad input gets: one line, exit code 2, no traceback, no file."""
+"""Whole commands through the command line. Bad input gets one line, exit code 2, no traceback and no file."""
 
 import json
 import shutil
@@ -29,14 +29,14 @@ def generate(capsys, directory, *extra):
 def test_generate_verify_and_a_changed_number(capsys, tmp_path):
     code, out, _ = generate(capsys, tmp_path)
     assert code == 0
-    made = json.loads(out)
-    assert made["records"] == 24
-    assert set(made["files"]) == {"explicit", "composed:2"}
-    lines = [json.loads(line) for line in Path(made["files"]["composed:2"]).read_text().splitlines()]
+    result = json.loads(out)
+    assert result["records"] == 24
+    assert set(result["files"]) == {"explicit", "composed:2"}
+    lines = [json.loads(line) for line in Path(result["files"]["composed:2"]).read_text().splitlines()]
     assert len(lines) == 12
     fields = "answer completion format id index k messages modulus n_ops order prompt split structure surface"
     assert " ".join(sorted(lines[0])) == fields
-    code, out, _ = run(capsys, "verify", made["files"]["composed:2"], "--json")
+    code, out, _ = run(capsys, "verify", result["files"]["composed:2"], "--json")
     summary = json.loads(out)
     assert code == 0
     assert (summary["records"], summary["faithful"], summary["answers"]["correct"]) == (12, 12, 12)
@@ -53,7 +53,7 @@ def test_generate_verify_and_a_changed_number(capsys, tmp_path):
     assert "line 3" in err
 
 
-def test_verify_reads_what_another_program_wrote(capsys, tmp_path):
+def test_verify_reads_records_of_other_programs(capsys, tmp_path):
     record = {
         "problem": "The number of kites equals 3. The number of drums equals the number of kites plus 4. The number of "
         "oaks equals 2. The number of lamps equals the number of drums times 2.",
@@ -106,7 +106,7 @@ def test_bad_settings_of_generate(capsys, tmp_path, extra, says):
     assert not directory.exists() or not list(directory.iterdir())
 
 
-def test_an_unwritable_place_is_one_line(capsys, tmp_path):
+def test_an_unwritable_directory_is_one_line(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, err = generate(capsys, tmp_path / "file")
     assert code == 2
@@ -157,7 +157,7 @@ def test_explain_shows_formats_with_tokens(capsys):
         (("--task", "tree:width=346", "--n-ops", 345), "aliases"),
     ],
 )
-def test_explain_says_what_it_cannot_show(capsys, extra, says):
+def test_explain_reports_what_it_cannot_show(capsys, extra, says):
     code, out, err = run(capsys, "explain", "--n-ops", 4, *extra)
     assert (code, out) == (2, "")
     assert says in err
@@ -177,13 +177,13 @@ def test_an_error_after_the_start_is_one_line(capsys, tmp_path):
     ):
         code, _, err = run(capsys, *command)
         assert code == 2
-        assert len(err.strip().splitlines()) == 1  # No line of a progress bar that no one sees.
+        assert len(err.strip().splitlines()) == 1  # No line of a progress bar, which is disabled here.
 
 
-def test_a_bar_that_someone_sees_knows_how_much_there_is(capsys, tmp_path, monkeypatch):
+def test_progress_bars_in_a_terminal_show_the_total(capsys, tmp_path, monkeypatch):
     from rich.console import Console
 
-    # All before the patch: a module that is first imported under it would keep what it finds.
+    # Imported before the patch: a module that is first imported under it would keep the patched console.
     from zipthought.commands import compress, console, export, verify  # noqa: F401
 
     generate(capsys, tmp_path)
@@ -326,7 +326,7 @@ def test_torn_models_and_checkpoints_are_one_line(capsys, tmp_path, tiny_base):
         (("study", "run", "quick", "--workers", "-1", "--output-dir", "x"), 2, "workers must be at least 0"),
     ],
 )
-def test_what_cannot_be_done_says_what_to_do(capsys, tmp_path, monkeypatch, arguments, code, says):
+def test_errors_name_the_remedy(capsys, tmp_path, monkeypatch, arguments, code, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "wrong.jsonl").write_text('{"question": "a", "answer": "2 + 2 = 5\\n#### 5"}\n')

@@ -82,3 +82,14 @@ def test_continuous_integration_runs_every_supported_version_of_python():
     assert PROJECT["requires-python"] == f">={versions[0]}"
     assert job["steps"][-1] == {"run": ".ci/run", "env": {"PYTHON": "python"}}
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_what_the_table_of_additions_names_exists():
+    rows = re.findall(r"^\| an? (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(rows) == 11
+    for row in rows:
+        model, registry, module, contract = re.findall(r"`([^`]+)`", row)
+        registration = "COMMANDS = {" if registry == "COMMANDS" else f"{registry}.register"
+        assert (SOURCES / model).exists(), row
+        assert registration in (SOURCES / module).read_text(), row
+        assert (ROOT / contract).exists(), row

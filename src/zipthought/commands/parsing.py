@@ -1,4 +1,4 @@
-"""Options of a command: tyro parses them by the command's signature; what it refuses becomes one line."""
+"""Options of a command: tyro parses them by the signature of the command. A refusal becomes one line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import tyro
 
 
 def parse(command: Callable[..., int], prog: str, description: str, arguments: list[str]) -> Callable[[], int]:
-    """The command with its arguments, ready to run.
+    """The command bound to its arguments, ready to run.
 
-    Exits with 0 after ``--help``. Raises `ValueError` with the reason for arguments that it refuses.
+    Exits with code 0 after ``--help``. Raises `ValueError` with the reason if the arguments are refused.
     """
 
     @wraps(command)

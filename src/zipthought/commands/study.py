@@ -71,7 +71,7 @@ def run(
         if cell.error and cell.status == "failed":
             console.print(f"cell {cell.digest} failed: {cell.error}", markup=False)
     if waiting := counts.get("pending"):
-        console.print(f"{waiting} cells wait for one that failed; run the command again to try it again")
+        console.print(f"{waiting} cells wait for one that failed; run the command again to retry it")
     _report(store, output_dir / REPORT_NAME, json)
     return 1 if counts.get("failed") else 0
 
@@ -150,8 +150,11 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
 
 
 def seconds_left(cells: list[StoredCell]) -> int | None:
-    """Seconds of one worker for what is open, by each cell's stated cost at the pace of what is done: of cells of its
-    kind from its base, or of all where none of these is; None where nothing is done yet."""
+    """Seconds that one worker needs for the open cells; None if no cell is done yet.
+
+    Each cell's cost is multiplied by the seconds per cost of the finished cells of its kind and base, or of all
+    finished cells if none of them is.
+    """
     seconds: dict[tuple[str, str] | None, float] = defaultdict(float)
     cost: dict[tuple[str, str] | None, float] = defaultdict(float)
     for cell in cells:
@@ -194,8 +197,8 @@ def _estimate(spec: StudySpec, json: bool) -> int:
     ]
     print_table(f"{spec.name}: {sum(p.cells for p in parts.values())} cells, {total:.3g} GPU hours", rows)
     print(
-        f"An estimate for one H100 at {TRAINING_TFLOPS:g} TFLOP/s in training and {GENERATION_TFLOPS:g} in generation; "
-        "tokens are counted on sampled texts."
+        f"Estimated for one H100 at {TRAINING_TFLOPS:g} TFLOP/s in training and {GENERATION_TFLOPS:g} in generation. "
+        "Tokens are counted on sampled texts."
     )
     return 0
 

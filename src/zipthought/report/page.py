@@ -39,7 +39,7 @@ def build_report(data: ReportData) -> str:
         "chips": {name: chip(look) for name, look in palette.looks.items()},
         "problems": [asdict(problem) for problem in data.problems],
     }
-    # Markup is for the report's own text and for JSON and scripts made safe below. All other values are escaped.
+    # Only the report's own text, and JSON and scripts after escaping, are marked as markup. Jinja2 escapes all else.
     return templates.get_template("page.html").render(
         title=data.title,
         created=data.created or "date not recorded",
@@ -75,10 +75,14 @@ def build_report(data: ReportData) -> str:
 
 @cache
 def environment() -> Environment:
-    """The templates of the report. A name that no value was given for is an error."""
-    made = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
-    made.filters |= {"number": tables.number, "columns": tables.columns_of, "mark": tables.VERDICT_MARKS.__getitem__}
-    return made
+    """The templates of the report. An undefined name in a template is an error."""
+    templates = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
+    templates.filters |= {
+        "number": tables.number,
+        "columns": tables.columns_of,
+        "mark": tables.VERDICT_MARKS.__getitem__,
+    }
+    return templates
 
 
 def json_for_script(value: Any) -> str:
