@@ -92,8 +92,8 @@ def test_files_and_functions_are_short(path):
 def test_files_that_the_sources_cite_exist(path):
     cited = re.findall(r"(?<![\w/{}<.-])((?:[\w.-]+/)*[\w-]+\.(?:md|toml|yml))(?![\w(])", path.read_text())
     cited += re.findall(r"\b((?:tests|docs|benchmarks|examples)/[\w/.-]*\w)", path.read_text())
-    places = (REPOSITORY, path.parent, *(REPOSITORY / room for room in ("src/zipthought", "docs")))
-    missing = {name for name in cited if not any((place / name).exists() for place in places)}
+    roots = (REPOSITORY, REPOSITORY / "docs", ROOT, path.parent, path.parent / "templates")
+    missing = {name for name in cited if not any((root / name).exists() for root in roots)}
     assert missing <= WRITTEN, missing
 
 

@@ -299,7 +299,7 @@ def test_torn_models_and_checkpoints_are_one_line(capsys, tmp_path, tiny_base):
     out.mkdir()
     (out / "checkpoint.pt").write_bytes(b"PK half of it")
     train = ("train", "sft", "--model", tiny_base, "--data", tmp_path / "explicit.jsonl", "--steps", 1)
-    for more, says in (((), "holds a checkpoint; go on from it with --resume"), (("--resume",), "torn")):
+    for more, says in (((), "holds a checkpoint; continue it with --resume"), (("--resume",), "torn")):
         code, _, err = run(capsys, *train, "--output-dir", out, *more)
         assert (code, len(err.strip().splitlines())) == (2, 1)
         assert says in err

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -31,49 +32,69 @@ def verify(
     """
     if modulus is not None and modulus < 2:
         raise ValueError(f"modulus must be at least 2, got {modulus}")
-    answers, steps = Counter(dict.fromkeys(ANSWERS, 0)), Counter(dict.fromkeys(STEP_VERDICTS, 0))
-    bad: list[BadLine] = []
-    records = faithful = 0
+    counts = _count(file, modulus)
+    for line in counts.bad[:SHOWN]:
+        console.print(f"line {line.number}: not read: {line.reason}", markup=False, soft_wrap=True)
+    if len(counts.bad) > SHOWN:
+        console.print(f"... and {len(counts.bad) - SHOWN} more lines that could not be read")
+    if json:
+        print_json(counts.summary())
+    else:
+        rows = [{"what": "answer", "verdict": k, "count": n} for k, n in counts.answers.items() if n]
+        rows += [{"what": "step", "verdict": k, "count": n} for k, n in counts.steps.items() if n]
+        print_table(f"{counts.faithful} of {counts.records} faithful, {len(counts.bad)} lines not read", rows)
+    if counts.faithful < counts.records:
+        return 1
+    if not counts.records and not counts.bad:
+        console.print(f"{file} holds no records", markup=False, soft_wrap=True)
+    return 0 if counts.records and not counts.bad else 2
+
+
+@dataclass(slots=True)
+class _Counts:
+    """The verdicts on the records of a file."""
+
+    records: int = 0
+    faithful: int = 0
+    answers: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(ANSWERS, 0)))
+    steps: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(STEP_VERDICTS, 0)))
+    bad: list[BadLine] = field(default_factory=list)
+    """Lines without a record that can be verified."""
+
+    def summary(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "records": self.records,
+            "faithful": self.faithful,
+            "answers": dict(self.answers),
+            "steps": dict(self.steps),
+            "bad_lines": len(self.bad),
+        }
+
+
+def _count(file: Path, modulus: int | None) -> _Counts:
+    """Verify the records of a file. Prints the first `SHOWN` that are not faithful."""
+    counts = _Counts()
     with progress() as bar:
         task = bar.add_task("verify", total=count_lines(file), note="")
         for number, record in enumerate(read_records(file), 1):
-            bar.update(task, completed=number) if number % 500 == 0 else None
+            if number % 500 == 0:
+                bar.update(task, completed=number)
             if isinstance(record, BadLine):
-                bad.append(record)
+                counts.bad.append(record)
                 continue
             try:
                 verdict = verdict_of(record, solution_of(record), modulus)
             except ValueError as error:
-                bad.append(BadLine(number, str(error)))
+                counts.bad.append(BadLine(number, str(error)))
                 continue
-            records += 1
-            faithful += verdict.faithful
-            answers[verdict.answer] += 1
-            steps.update(step.verdict for step in verdict.steps)
-            if not verdict.faithful and records - faithful <= SHOWN:
+            counts.records += 1
+            counts.faithful += verdict.faithful
+            counts.answers[verdict.answer] += 1
+            counts.steps.update(step.verdict for step in verdict.steps)
+            if not verdict.faithful and counts.records - counts.faithful <= SHOWN:
                 wrong = [f"{s.verdict} at {s.name!r}" for s in verdict.steps if s.verdict != "valid"][:3]
                 message = f"line {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
                 console.print(message, markup=False, soft_wrap=True)
-        bar.update(task, completed=records + len(bad))
-    for line in bad[:SHOWN]:
-        console.print(f"line {line.number}: not read: {line.reason}", markup=False, soft_wrap=True)
-    if len(bad) > SHOWN:
-        console.print(f"... and {len(bad) - SHOWN} more lines that could not be read")
-    summary = {
-        "records": records,
-        "faithful": faithful,
-        "answers": dict(answers),
-        "steps": dict(steps),
-        "bad_lines": len(bad),
-    }
-    if json:
-        print_json(summary)
-    else:
-        rows = [{"what": "answer", "verdict": k, "count": n} for k, n in answers.items() if n]
-        rows += [{"what": "step", "verdict": k, "count": n} for k, n in steps.items() if n]
-        print_table(f"{faithful} of {records} faithful, {len(bad)} lines not read", rows)
-    if faithful < records:
-        return 1
-    if not records and not bad:
-        console.print(f"{file} holds no records", markup=False, soft_wrap=True)
-    return 0 if records and not bad else 2
+        bar.update(task, completed=counts.records + len(counts.bad))
+    return counts
