@@ -101,6 +101,12 @@ def test_commands_and_targets_in_the_text_exist(page):
         assert target in targets
 
 
+@pytest.mark.parametrize("page", [p for p in PAGES if "log" not in p.parts], ids=lambda page: page.name)
+def test_files_that_the_pages_cite_exist(page):
+    cited = re.findall(r"`((?:\w+/)+[\w.-]+\.(?:py|txt|toml|yaml))`", page.read_text("utf-8"))
+    assert [path for path in cited if not ((ROOT / path).exists() or (ROOT / "src/zipthought" / path).exists())] == []
+
+
 def test_the_links_of_the_readme_work_from_a_package_index():
     text = README.read_text("utf-8")
     links = re.findall(r"\]\(([^)]+)\)", text)
