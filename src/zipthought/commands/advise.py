@@ -29,6 +29,7 @@ class Profile(NamedTuple):
 
 
 def advise(
+    *,
     examples: int = 0,
     n_ops: int = 0,
     max_response_tokens: float = 0.0,

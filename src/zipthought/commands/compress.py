@@ -13,6 +13,7 @@ from .console import console, count_lines, print_json, print_table, progress
 
 def compress(
     input: Annotated[Path, tyro.conf.Positional],  # noqa: A002
+    *,
     output: Path,
     format: tuple[str, ...] = ("composed:2",),  # noqa: A002
     layout: str = "auto",

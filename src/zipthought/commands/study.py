@@ -21,6 +21,7 @@ REPORT_NAME = "report.html"
 
 def run(
     spec: Annotated[str, tyro.conf.Positional],
+    *,
     output_dir: Path | None = None,
     workers: int = 0,
     threads: int = 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json as jsonlib
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,29 +19,36 @@ from .console import console, print_json, progress
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ..train.loop import LoopResult
 
-def sft(
-    data: Path,
-    output_dir: Path,
-    model: str = "bundled",
-    config: SFTConfig = SFTConfig(),  # noqa: B008
-    resume: bool = False,
-    device: str = "auto",
-    threads: int = 0,
-    json: bool = False,
-) -> int:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options of every training run."""
+
+    output_dir: Path
+    """Receives the model, its tokenizer, metrics.jsonl and run.json."""
+    model: str = "bundled"
+    """bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. `train rlvr` excludes the structures
+    in the SFT data of a model that `train sft` wrote."""
+    resume: bool = False
+    """Continue from the checkpoint in output_dir, if there is one."""
+    device: str = "auto"
+    """auto, cpu or cuda; the engine trl finds its devices itself."""
+    threads: int = 0
+    """CPU threads; 0 is the default of torch."""
+    json: bool = False
+    """Print the result as one object on standard output."""
+
+
+def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  # noqa: B008
     """Fine-tune a model.
 
     Args:
         data: Records as `zipthought generate` writes them (JSON Lines or Parquet). Records of the validation and test
             splits are left out.
-        output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
-        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id.
+        run: The run.
         config: Settings of fine-tuning.
-        resume: Continue from the checkpoint in output_dir, if there is one.
-        device: auto, cpu or cuda; the engine trl finds its devices itself.
-        threads: CPU threads; 0 is the default of torch.
-        json: Print the result as one object on standard output.
     """
     records = read_all(data)
     if config.engine == "trl":
@@ -49,24 +56,24 @@ def sft(
     else:
         from ..train.sft import fine_tune as train
 
-    loaded, tokenizer = _begin(model, output_dir, resume, config.engine, device, threads)
+    model, tokenizer = _begin(run, config.engine)
     with progress() as bar:
         task = bar.add_task("sft", total=None, note="")
         result = train(
-            loaded,
+            model,
             tokenizer,
             records,
             config,
-            directory=output_dir,
-            resume=resume,
+            directory=run.output_dir,
+            resume=run.resume,
             on_start=lambda steps: bar.update(task, total=steps),
             on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
         )
-    if not _finish(loaded, tokenizer, output_dir, config.engine):
+    if not _finish(model, tokenizer, run, config.engine):
         return 0
     summary = {
-        "model": str(output_dir),
-        "base": absolute(model),
+        "model": str(run.output_dir),
+        "base": absolute(run.model),
         "data": str(data.resolve()),
         "examples": result.examples,
         "too_long": result.too_long,
@@ -76,104 +83,104 @@ def sft(
         "seconds": round(result.loop.seconds, 2),
         "final_loss": result.loop.final_loss,
     }
-    write_text(output_dir / "run.json", jsonlib.dumps({**summary, "config": asdict(config)}, indent=2) + "\n")
     report_held_out(result.held_out, len(records))
     if result.too_long:
         console.print(f"left out {result.too_long} examples of more than {config.max_length} tokens")
-    if json:
-        print_json(summary)
-    else:
-        print(
-            f"{summary['steps']} updates on {result.examples} examples, loss {summary['final_loss']:.4f}: {output_dir}"
-        )
+    text = f"{summary['steps']} updates on {result.examples} examples, loss {summary['final_loss']:.4f}"
+    _report(run, config, summary, text)
     return 0
 
 
 def rlvr(
-    output_dir: Path,
-    model: str = "bundled",
+    run: RunOptions,
     data: Path | None = None,
     exclude: tuple[Path, ...] = (),
     config: RLVRConfig = RLVRConfig(),  # noqa: B008
-    resume: bool = False,
-    device: str = "auto",
-    threads: int = 0,
-    json: bool = False,
 ) -> int:
     """Train on verifiable rewards by GRPO.
 
     Args:
-        output_dir: Receives the model, its tokenizer, metrics.jsonl and run.json.
-        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. The structures in the SFT
-            data of a model that `train sft` wrote are excluded.
+        run: The run.
         data: Records with the problems to train on; without it, problems come from the sampler. Records of the
             validation and test splits are left out.
         exclude: Files of records whose structures are excluded.
         config: Settings of training.
-        resume: Continue from the checkpoint in output_dir, if there is one.
-        device: auto, cpu or cuda; the engine trl finds its devices itself.
-        threads: CPU threads; 0 is the default of torch.
-        json: Print the result as one object on standard output.
     """
     records = read_all(data) if data else []
     if config.engine == "trl":
         from ..train.trl_engine import rlvr_with_trl as train
     else:
         from ..train.grpo import grpo as train
-    from ..train.prompts import PromptSource, RecordPrompts, SampledPrompts, seen_in_training, structures_of
+    from ..train.prompts import PromptSource, RecordPrompts, SampledPrompts
 
-    seen, missing = seen_in_training(model)
-    if missing and not data:
-        console.print(
-            f"{missing[0]}, the training data of {model}, no longer exists: its structures are not excluded",
-            markup=False,
-        )
-    for path in exclude:
-        seen |= structures_of(path)
-    loaded, tokenizer = _begin(model, output_dir, resume, config.engine, device, threads)
+    excluded = _excluded(run.model, exclude, warn=not data)
+    model, tokenizer = _begin(run, config.engine)
     prompts: PromptSource
     held_out = 0
     if data:
-        prompts = of_records = RecordPrompts(config, tokenizer, records, seen)
+        prompts = of_records = RecordPrompts(config, tokenizer, records, excluded)
         held_out, identity = of_records.held_out, digest(of_records.records)
     else:
-        prompts, identity = SampledPrompts(config, tokenizer, seen), digest(sorted(seen))
+        prompts, identity = SampledPrompts(config, tokenizer, excluded), digest(sorted(excluded))
     with progress() as bar:
         task = bar.add_task("rlvr", total=config.steps, note="")
         result = train(
-            loaded,
+            model,
             tokenizer,
             prompts,
             config,
-            directory=output_dir,
-            resume=resume,
+            directory=run.output_dir,
+            resume=run.resume,
             identity={"problems": identity},
             on_step=lambda row: bar.update(
                 task, completed=row["step"], note="" if row["reward"] is None else f"reward {row['reward']:.3f}"
             ),
         )
-    if not _finish(loaded, tokenizer, output_dir, config.engine):
+    if not _finish(model, tokenizer, run, config.engine):
         return 0
+    report_held_out(held_out, len(records))
+    _report_rlvr(run, config, result, data, held_out)
+    return 0
+
+
+def _excluded(model: str, files: tuple[Path, ...], warn: bool) -> set[str]:
+    """The structures of the model's SFT data and of the files. A warning is printed if the SFT data no longer exist."""
+    from ..train.prompts import seen_in_training, structures_of
+
+    seen, missing = seen_in_training(model)
+    if missing and warn:
+        console.print(
+            f"{missing[0]}, the training data of {model}, no longer exists: its structures are not excluded",
+            markup=False,
+        )
+    return seen.union(*map(structures_of, files))
+
+
+def _report_rlvr(run: RunOptions, config: RLVRConfig, result: LoopResult, data: Path | None, held_out: int) -> None:
     last = result.history[-max(1, result.steps // 10) :]
+    means = {name: mean_of(last, name) for name in ("reward", "ops_per_step", "response_tokens", "faithful")}
     summary = {
-        "model": str(output_dir),
-        "base": absolute(model),
+        "model": str(run.output_dir),
+        "base": absolute(run.model),
         "data": str(data.resolve()) if data else None,
         "steps": result.steps,
         "tokens": result.tokens,
         "seconds": round(result.seconds, 2),
         "skipped": sum(row["skipped"] for row in result.history),
         "held_out": held_out,
-        "last_tenth": {name: mean_of(last, name) for name in ("reward", "ops_per_step", "response_tokens", "faithful")},
+        "last_tenth": means,
     }
-    write_text(output_dir / "run.json", jsonlib.dumps({**summary, "config": asdict(config)}, indent=2) + "\n")
-    report_held_out(held_out, len(records))
-    if json:
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in means.items() if value is not None)
+    _report(run, config, summary, f"{result.steps} steps; over the last tenth {shown}")
+
+
+def _report(run: RunOptions, config: SFTConfig | RLVRConfig, summary: dict[str, Any], text: str) -> None:
+    """Write run.json, and print the summary as JSON or the text."""
+    write_text(run.output_dir / "run.json", jsonlib.dumps({**summary, "config": asdict(config)}, indent=2) + "\n")
+    if run.json:
         print_json(summary)
     else:
-        means = ", ".join(f"{name} {value:.3f}" for name, value in summary["last_tenth"].items() if value is not None)
-        print(f"{result.steps} steps; over the last tenth {means}: {output_dir}")
-    return 0
+        print(f"{text}: {run.output_dir}")
 
 
 def mean_of(rows: list[dict[str, Any]], name: str) -> float | None:
@@ -187,30 +194,28 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json({"": value}).encode()).hexdigest()
 
 
-def _begin(
-    model: str, output_dir: Path, resume: bool, engine: str, device: str, threads: int
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _begin(run: RunOptions, engine: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load the model to train. TRL moves it to its devices itself. Raises `ValueError` as `require_free` does."""
     import torch
 
     from ..models.loading import load
     from ..train.loop import require_free
 
-    require_free(output_dir, resume)
-    if threads:
-        torch.set_num_threads(threads)
-    return load(model, device if engine == "native" else "cpu", training=True)
+    require_free(run.output_dir, run.resume)
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    return load(run.model, run.device if engine == "native" else "cpu", training=True)
 
 
-def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output_dir: Path, engine: str) -> bool:
+def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunOptions, engine: str) -> bool:
     """Save the model of the native engine; TRL saves its own. Returns whether this process reports: it is the only one,
     or the first of those that ``accelerate launch`` started."""
     from ..models.loading import save
     from ..train.loop import drop_checkpoint
 
     if engine == "native":
-        save(model, tokenizer, output_dir)
-        drop_checkpoint(output_dir)
+        save(model, tokenizer, run.output_dir)
+        drop_checkpoint(run.output_dir)
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -224,6 +229,6 @@ def read_all(path: Path) -> list[Record]:
 
 
 def report_held_out(held_out: int, total: int) -> None:
-    """Say how many records training left out."""
+    """Print how many records training left out, if any."""
     if held_out:
-        console.print(f"{held_out} of {total} records are held out, and left out", markup=False)
+        console.print(f"{held_out} of {total} records are held out and were left out", markup=False)
