@@ -1,10 +1,10 @@
-"""pass@k: the chance that at least one of k samples of a problem is correct, without bias (Chen et al. 2021, eq. 1)."""
+"""pass@k: unbiased estimate of the probability that one of k samples is correct (Chen et al. 2021, eq. 1)."""
 
 from __future__ import annotations
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """1 - C(n-c, k) / C(n, k), for c correct among n samples, as a product of ratios in which nothing overflows.
+    """1 - C(n-c, k) / C(n, k) for c correct among n samples, computed as a product of ratios to avoid overflow.
 
     Raises `ValueError` for k outside 1..n and c outside 0..n.
     """
@@ -14,7 +14,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
         raise ValueError(f"c must be 0..n ({n}), got {c}")
     if n - c < k:
         return 1.0
-    if c < k:  # The shorter of two equal products: C(n-c, k) / C(n, k) = C(n-k, c) / C(n, c).
+    if c < k:  # C(n-c, k) / C(n, k) = C(n-k, c) / C(n, c); use the shorter product.
         c, k = k, c
     all_wrong = 1.0
     for i in range(k):
@@ -23,7 +23,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def ks_for(samples: int) -> list[int]:
-    """The k that are reported for so many samples: powers of two, and `samples` itself."""
+    """The k that are reported: powers of two below `samples`, and `samples`."""
     powers = [1 << i for i in range(samples.bit_length()) if 1 << i < samples]
     return [*powers, samples]
 

@@ -1,13 +1,13 @@
-"""Completions of a causal language model: greedy or sampled, batched, with a key-value cache. Made for tiny models too.
+"""Completions of a causal language model: greedy or sampled, in batches, with a key-value cache.
 
-Prompts are sorted by length and padded on the right, where causal attention needs no mask; a prompt is read once for
-all its samples. Then every row is fed one token a step. Where several samples share a prompt they go on sharing its
-keys and values (`shared_prompts`); elsewhere a row has a copy of them, all rows write into the same column of the
-cache, and the gap between a short prompt and that column is masked. The cache grows in blocks, in place
-(`DynamicCache` copies itself at every token), and rows that have ended leave the batch, shared prompts with them.
+Prompts are sorted by length and padded on the right, where causal attention needs no mask. The model reads a prompt
+once for all its samples. Then it reads one token of every row a step. If several samples share a prompt, they also
+share its keys and values (`shared_prompts`). Otherwise each row has its own copy, all rows write into the same column
+of the cache, and a mask hides the gap between a short prompt and that column. The cache grows in place, in blocks,
+because `DynamicCache` copies itself at every token. Finished rows are dropped from the batch.
 
-What a row draws depends on (seed, place of the prompt, place of the sample, place of the token) alone, so that results
-change with the batch size only as far as float arithmetic does.
+The random numbers of a row depend only on the seed, the index of the prompt, the index of the sample and the index of
+the token. So the batch size changes results only through rounding.
 
 Shapes: B rows, T columns of the cache, V vocabulary, H heads, D head width.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,34 +28,34 @@ from transformers.cache_utils import DynamicLayer
 from .shared_prompts import Prompts, attending, is_supported
 
 _GROWTH = 64
-"""Columns by which a full cache grows."""
+"""A full cache grows by this many columns."""
 _COMPACTION = 0.8
-"""Rows that have ended leave once no more than this share of the batch is live: leaving copies the cache."""
+"""Finished rows are dropped when at most this share is still running, because dropping copies the cache."""
 
 
 class Completion(NamedTuple):
-    """What a model wrote after a prompt."""
+    """The completion of a prompt."""
 
     ids: list[int]
     """Tokens, without the end of sequence."""
     text: str
-    """The tokens as text, without special tokens."""
+    """The text of the tokens, without special tokens."""
     truncated: bool
-    """Whether `max_new_tokens` ran out before the end of sequence."""
+    """Whether the completion reached `max_new_tokens` without an end of sequence."""
     logprobs: list[float] | None = None
-    """Natural logarithm of the probability of each token and, unless truncated, of the end of sequence after them,
-    under the distribution that was drawn from (greedy: the model's own). None where they were not asked for."""
+    """Log-probabilities of the tokens and, unless truncated, of the end of sequence, under the sampling distribution
+    (greedy: under the model). None if they were not requested."""
     end: int | None = None
-    """The end-of-sequence token that came; None where truncated."""
+    """The end-of-sequence token; None if truncated."""
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that the model produced, the end of sequence included."""
+        """Generated tokens, the end of sequence included."""
         return len(self.ids) + (not self.truncated)
 
 
 class _GrowingLayer(DynamicLayer):
-    """A layer's keys and values, (B, H, T, D), as views of buffers with room for the next columns."""
+    """Keys and values of a layer, (B, H, T, D), as views of buffers with free columns."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -87,21 +88,47 @@ class _GrowingLayer(DynamicLayer):
 
 
 def is_growable(cache: DynamicCache) -> bool:
-    """Whether every layer attends to all that came before. Sliding windows count columns, and allow no gap."""
+    """Whether every layer attends to all earlier columns. Sliding windows count columns, so they allow no gap."""
     return bool(cache.layers) and all(type(layer) in (DynamicLayer, _GrowingLayer) for layer in cache.layers)
 
 
 def end_of_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that end a completion: the tokenizer's and those of the model's generation configuration.
+    """The tokens that end a completion: those of the tokenizer and of the model's generation configuration.
 
-    Raises `ValueError` where there is none.
+    Raises `ValueError` if there are none.
     """
     generation = getattr(model, "generation_config", None)
     also = getattr(generation, "eos_token_id", None)
     ends = {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
     if not ends:
-        raise ValueError("neither tokenizer nor model has an end-of-sequence token; set one, or nothing ever stops")
+        raise ValueError("neither tokenizer nor model has an end-of-sequence token; set one, or completions never end")
     return sorted(ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sampling:
+    """How the tokens of a row are chosen."""
+
+    max_new_tokens: int
+    temperature: float
+    """0 is greedy."""
+    seed: int
+    ends: tuple[int, ...]
+    """End-of-sequence tokens."""
+    logprobs: bool
+    """Whether log-probabilities are requested."""
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        if self.temperature < 0 or self.seed < 0:
+            raise ValueError(f"temperature and seed must not be negative, got {self.temperature} and {self.seed}")
+
+
+Row = tuple[int, int]
+"""The index of a prompt, and the index of one of its samples."""
+Written = tuple[list[int], list[float] | None]
+"""The tokens of a row, the end of sequence included, and their log-probabilities if requested."""
 
 
 def generate(
@@ -117,19 +144,38 @@ def generate(
     logprobs: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Completion]]:
-    """`samples` completions of each prompt (token ids), in the order given.
+    """Generate `samples` completions of each prompt (token ids), in the order of the prompts.
 
-    `temperature` 0 is greedy. `batch_size` is the most rows (completions) at once. `on_progress` is told the
-    completions finished so far and all that there will be. Raises `ValueError` for arguments out of range, an empty
-    prompt, and prompts that with `max_new_tokens` exceed the model's positions.
+    `temperature` 0 is greedy. A batch has at most `batch_size` rows (completions). `on_progress` receives the number of
+    finished completions and the total. Raises `ValueError` for arguments out of range, for an empty prompt, and for
+    prompts that exceed the model's positions together with `max_new_tokens`.
     """
-    if max_new_tokens < 1 or samples < 1 or batch_size < 1:
-        raise ValueError(
-            "max_new_tokens, samples and batch_size must be at least 1, "
-            f"got {max_new_tokens}, {samples} and {batch_size}"
-        )
-    if temperature < 0 or seed < 0:
-        raise ValueError(f"temperature and seed must not be negative, got {temperature} and {seed}")
+    if samples < 1 or batch_size < 1:
+        raise ValueError(f"samples and batch_size must be at least 1, got {samples} and {batch_size}")
+    ends = tuple(end_of_sequence(model, tokenizer))
+    sampling = _Sampling(
+        max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, ends=ends, logprobs=logprobs
+    )
+    _check_prompts(model, prompts, max_new_tokens)
+    rows = [(prompt, sample) for prompt in range(len(prompts)) for sample in range(samples)]
+    rows.sort(key=lambda row: (len(prompts[row[0]]), row))
+    written: dict[Row, Written] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for chunk in _chunks(model, rows, prompts, batch_size):
+                written |= zip(chunk, _Decoder(model, chunk, prompts, sampling).run(), strict=True)
+                if on_progress:
+                    on_progress(len(written), len(rows))
+    finally:
+        model.train(was_training)
+    flat = _completions(tokenizer, [written[row] for row in sorted(rows)], set(ends))
+    return [flat[i : i + samples] for i in range(0, len(flat), samples)]
+
+
+def _check_prompts(model: PreTrainedModel, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> None:
+    """Raises `ValueError` for an empty prompt, and for prompts that exceed the model's positions."""
     longest = max((len(prompt) for prompt in prompts), default=0)
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions and longest + max_new_tokens - 1 > positions:
@@ -138,54 +184,34 @@ def generate(
             "positions; lower max_new_tokens or shorten the prompts"
         )
     if not all(prompts):
-        raise ValueError("a prompt has no tokens; begin it with a beginning-of-sequence token at least")
+        raise ValueError("a prompt has no tokens; start it with a beginning-of-sequence token at least")
 
-    ends = end_of_sequence(model, tokenizer)
-    rows = [(place, sample) for place in range(len(prompts)) for sample in range(samples)]
-    rows.sort(key=lambda row: (len(prompts[row[0]]), row))
-    written: dict[tuple[int, int], tuple[list[int], list[float] | None]] = {}
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for chunk in _chunks(model, rows, prompts, batch_size):
-                ids, chosen = _decode(model, chunk, prompts, max_new_tokens, temperature, seed, ends, logprobs)
-                for i, row in enumerate(chunk):
-                    written[row] = (ids[i], chosen[i] if chosen else None)
-                if on_progress:
-                    on_progress(len(written), len(rows))
-    finally:
-        model.train(was_training)
 
-    stops = set(ends)
-    order = sorted(rows)
-    bodies = [ids[:-1] if ids[-1] in stops else ids for ids in (written[row][0] for row in order)]
-    texts = _decode_texts(tokenizer, bodies)
-    flat = [
-        Completion(
-            body, text, (end := written[row][0][-1]) not in stops, written[row][1], end if end in stops else None
-        )
-        for row, body, text in zip(order, bodies, texts, strict=True)
+def _completions(tokenizer: PreTrainedTokenizerBase, written: list[Written], ends: set[int]) -> list[Completion]:
+    """The completions of these rows, with their texts."""
+    bodies = [ids[:-1] if ids[-1] in ends else ids for ids, _ in written]
+    return [
+        Completion(body, text, truncated=ids[-1] not in ends, logprobs=logs, end=ids[-1] if ids[-1] in ends else None)
+        for (ids, logs), body, text in zip(written, bodies, _decode_texts(tokenizer, bodies), strict=True)
     ]
-    return [flat[i : i + samples] for i in range(0, len(flat), samples)]
 
 
 def _decode_texts(tokenizer: PreTrainedTokenizerBase, bodies: list[list[int]]) -> list[str]:
-    """Texts of many token lists; spaces are left as they are, since surfaces are exact about them."""
+    """Texts of many token lists. Spaces are not cleaned up, because the parsers of surfaces are exact about them."""
     if not bodies:
         return []
     return list(tokenizer.batch_decode(bodies, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def _chunks(
-    model: PreTrainedModel, rows: list[tuple[int, int]], prompts: Sequence[Sequence[int]], batch_size: int
-) -> Iterable[list[tuple[int, int]]]:
-    """`rows` cut into batches, between prompts where a batch has room for all samples of one; where the model's cache
-    allows no gap, a batch has prompts of one length."""
+    model: PreTrainedModel, rows: list[Row], prompts: Sequence[Sequence[int]], batch_size: int
+) -> Iterable[list[Row]]:
+    """`rows` in batches. All samples of a prompt are in the same batch if they fit into one. If the model's cache
+    allows no gap, all prompts of a batch have the same length."""
     one_length = not is_growable(DynamicCache(config=model.config))
     samples = len(rows) // len(prompts) if prompts else 1
     batch_size -= batch_size % samples if samples <= batch_size else 0
-    chunk: list[tuple[int, int]] = []
+    chunk: list[Row] = []
     for row in rows:
         other = chunk and one_length and len(prompts[row[0]]) != len(prompts[chunk[0][0]])
         if len(chunk) == batch_size or other:
@@ -205,13 +231,13 @@ def _prefill(model: PreTrainedModel, prompts: list[Sequence[int]]) -> DynamicCac
     ids = np.zeros((len(prompts), width), dtype=np.int64)
     for row, prompt in enumerate(prompts):
         ids[row, : len(prompt) - 1] = prompt[:-1]
-    # Only the cache is wanted; the decoder alone leaves the output layer out.
+    # The decoder alone skips the output layer, which is not needed here.
     model.get_decoder()(input_ids=torch.from_numpy(ids).to(model.device), past_key_values=cache, use_cache=True)
     return cache
 
 
 def _share(model: PreTrainedModel, cache: DynamicCache, prompts: list[Sequence[int]], rows: int) -> Prompts:
-    """The prompts' part of a cache, which is left with the (empty) part of `rows` completions."""
+    """Move the prompts' part out of a cache, which keeps the empty part of `rows` completions."""
     layers = [(layer.keys, layer.values) for layer in cache.layers if isinstance(layer, DynamicLayer)]
     cache.layers = [
         _GrowingLayer(*(x.new_empty(rows, x.shape[1], 0, x.shape[3]) for x in layer))  # type: ignore[union-attr, misc]
@@ -222,7 +248,7 @@ def _share(model: PreTrainedModel, cache: DynamicCache, prompts: list[Sequence[i
 
 
 def _repeat(cache: DynamicCache, repeats: torch.Tensor) -> None:
-    """Gives every completion its copy of its prompt's part: the rows `repeats` (B,) of the cache."""
+    """Give every completion its own copy of its prompt's part: the rows `repeats` (B,) of the cache."""
     if is_growable(cache):
         full = [layer for layer in cache.layers if isinstance(layer, DynamicLayer) and layer.is_initialized]
         if full:
@@ -231,86 +257,108 @@ def _repeat(cache: DynamicCache, repeats: torch.Tensor) -> None:
         cache.batch_select_indices(repeats)
 
 
-def _decode(
-    model: PreTrainedModel,
-    rows: list[tuple[int, int]],
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    temperature: float,
-    seed: int,
-    ends: list[int],
-    logprobs: bool,
-) -> tuple[list[list[int]], list[list[float]] | None]:
-    """Tokens of each row, the end of sequence included, and their log-probabilities where asked for."""
-    device = model.device
-    places = list(dict.fromkeys(place for place, _ in rows))
-    number = {place: i for i, place in enumerate(places)}
-    asked = [prompts[p] for p in places]
-    cache = _prefill(model, asked)
-    lengths = [len(prompts[place]) for place, _ in rows]
-    samples = len(rows) // len(places)
-    even = set(Counter(place for place, _ in rows).values()) == {samples}
-    shared = None
-    if samples > 1 and even and min(lengths) > 1 and is_supported(model) and is_growable(cache):
-        shared = _share(model, cache, asked, len(rows))
-    else:
-        _repeat(cache, torch.tensor([number[p] for p, _ in rows], device=device))
-    column = max(lengths) - 1  # of the cache, the next to be written
-    position = torch.tensor(lengths, device=device)[:, None] - 1  # (B, 1)
-    mask = None
-    if not shared and min(lengths) < max(lengths):
-        mask = torch.ones(len(rows), column + max_new_tokens, dtype=torch.long, device=device)  # (B, T)
-        mask[:, :column] = torch.arange(column, device=device) < position
-    token = torch.tensor([prompts[place][-1] for place, _ in rows], device=device)[:, None]  # (B, 1)
-    if temperature:
-        uniform = np.stack([np.random.default_rng([seed, *row]).random(max_new_tokens) for row in rows])
-        draws = torch.from_numpy(uniform).to(device)  # (B, max_new_tokens)
-    stop = torch.tensor(ends, device=device)
-    live = torch.arange(len(rows), device=device)  # (B,) place in `rows` of the rows still in the batch
-    done = torch.zeros(len(rows), dtype=torch.bool, device=device)
-    ids = torch.zeros(len(rows), max_new_tokens, dtype=torch.long, device=device)
-    chosen = torch.zeros(len(rows), max_new_tokens, device=device) if logprobs else None
+class _Decoder:
+    """Generates the completions of one batch, one token of every row a step."""
 
-    for t in range(max_new_tokens):
-        told = {"position_ids": position} if shared or mask is not None else {}
-        if mask is not None:
-            told["attention_mask"] = mask[:, : column + 1]
-        with attending(model, shared) if shared else nullcontext():
-            logits = model(input_ids=token, past_key_values=cache, use_cache=True, **told).logits[:, -1]  # (B, V)
-        probabilities = torch.softmax(logits.double() / (temperature or 1.0), -1) if temperature or logprobs else logits
-        token = _choose(probabilities, draws[live, t]) if temperature else logits.argmax(-1, keepdim=True)
-        ids[live, t] = token[:, 0]
-        if chosen is not None:
-            chosen[live, t] = probabilities.gather(1, token)[:, 0].log().float()
-        done |= torch.isin(token[:, 0], stop)
-        remaining = len(done) - int(done.sum())
-        if not remaining:
-            break
-        column, position = column + 1, position + 1
-        staying = ~done
-        if shared:  # A prompt leaves with the last of its completions.
-            groups = staying.view(-1, samples).any(1)
-            staying = groups.repeat_interleave(samples)
-            remaining = int(staying.sum())
-        if remaining <= _COMPACTION * len(done):
-            keep = staying.nonzero()[:, 0]
-            if shared:
-                shared.keep(groups.nonzero()[:, 0])
-            cache.batch_select_indices(keep)
-            live, done, token, position = live[keep], done[keep], token[keep], position[keep]
-            mask = None if mask is None else mask[keep]
+    def __init__(
+        self, model: PreTrainedModel, rows: list[Row], prompts: Sequence[Sequence[int]], sampling: _Sampling
+    ) -> None:
+        self._model, self._sampling = model, sampling
+        device, limit = model.device, sampling.max_new_tokens
+        self._read_prompts(rows, prompts)
+        lengths = [len(prompts[prompt]) for prompt, _ in rows]
+        self._column = max(lengths) - 1  # of the cache, the next to be written
+        self._position = torch.tensor(lengths, device=device)[:, None] - 1  # (B, 1)
+        self._mask: torch.Tensor | None = None
+        if not self._shared and min(lengths) < max(lengths):
+            self._mask = torch.ones(len(rows), self._column + limit, dtype=torch.long, device=device)  # (B, T)
+            self._mask[:, : self._column] = torch.arange(self._column, device=device) < self._position
+        self._token = torch.tensor([prompts[prompt][-1] for prompt, _ in rows], device=device)[:, None]  # (B, 1)
+        if sampling.temperature:
+            uniform = np.stack([np.random.default_rng([sampling.seed, *row]).random(limit) for row in rows])
+            self._draws = torch.from_numpy(uniform).to(device)  # (B, limit)
+        self._stop = torch.tensor(sampling.ends, device=device)
+        self._live = torch.arange(len(rows), device=device)  # (B,) index in `rows` of the rows still in the batch
+        self._done = torch.zeros(len(rows), dtype=torch.bool, device=device)
+        self._ids = torch.zeros(len(rows), limit, dtype=torch.long, device=device)
+        self._logs = torch.zeros(len(rows), limit, device=device) if sampling.logprobs else None
 
-    stops = set(ends)
-    # A row that ended goes on until it leaves the batch: what comes after its end of sequence is dropped here.
-    sizes = [next((i + 1 for i, x in enumerate(row) if x in stops), max_new_tokens) for row in ids.tolist()]
-    kept = [row[:size] for row, size in zip(ids.tolist(), sizes, strict=True)]
-    if chosen is None:
-        return kept, None
-    return kept, [row[:size] for row, size in zip(chosen.tolist(), sizes, strict=True)]
+    def _read_prompts(self, rows: list[Row], prompts: Sequence[Sequence[int]]) -> None:
+        """Fill the cache with all but the last token of each prompt, shared by its samples if possible."""
+        count = Counter(prompt for prompt, _ in rows)
+        number = {prompt: i for i, prompt in enumerate(count)}
+        distinct = [prompts[prompt] for prompt in count]
+        self._cache = _prefill(self._model, distinct)
+        self._samples = len(rows) // len(count)
+        even = set(count.values()) == {self._samples}
+        self._shared: Prompts | None = None
+        supported = is_supported(self._model) and is_growable(self._cache)
+        if self._samples > 1 and even and min(map(len, distinct)) > 1 and supported:
+            self._shared = _share(self._model, self._cache, distinct, len(rows))
+        else:
+            _repeat(self._cache, torch.tensor([number[prompt] for prompt, _ in rows], device=self._model.device))
+
+    def run(self) -> list[Written]:
+        """The tokens of each row."""
+        for t in range(self._sampling.max_new_tokens):
+            self._step(t)
+            running = len(self._done) - int(self._done.sum())
+            if not running:
+                break
+            self._column, self._position = self._column + 1, self._position + 1
+            self._drop_finished(running)
+        return self._written()
+
+    def _step(self, t: int) -> None:
+        """Choose token t of every row."""
+        temperature, logs = self._sampling.temperature, self._logs
+        extra = {"position_ids": self._position} if self._shared or self._mask is not None else {}
+        if self._mask is not None:
+            extra["attention_mask"] = self._mask[:, : self._column + 1]
+        with attending(self._model, self._shared) if self._shared else nullcontext():
+            output = self._model(input_ids=self._token, past_key_values=self._cache, use_cache=True, **extra)
+        logits = output.logits[:, -1]  # (B, V)
+        needed = temperature or logs is not None
+        probabilities = torch.softmax(logits.double() / (temperature or 1.0), -1) if needed else logits
+        if temperature:
+            self._token = _choose(probabilities, self._draws[self._live, t])
+        else:
+            self._token = logits.argmax(-1, keepdim=True)
+        self._ids[self._live, t] = self._token[:, 0]
+        if logs is not None:
+            logs[self._live, t] = probabilities.gather(1, self._token)[:, 0].log().float()
+        self._done |= torch.isin(self._token[:, 0], self._stop)
+
+    def _drop_finished(self, running: int) -> None:
+        """Drop finished rows if few are still running. A shared prompt is dropped with the last of its rows."""
+        staying = ~self._done
+        if self._shared:
+            groups = staying.view(-1, self._samples).any(1)
+            staying = groups.repeat_interleave(self._samples)
+            running = int(staying.sum())
+        if running > _COMPACTION * len(self._done):
+            return
+        keep = staying.nonzero()[:, 0]
+        if self._shared:
+            self._shared.keep(groups.nonzero()[:, 0])
+        self._cache.batch_select_indices(keep)
+        self._live, self._done = self._live[keep], self._done[keep]
+        self._token, self._position = self._token[keep], self._position[keep]
+        self._mask = None if self._mask is None else self._mask[keep]
+
+    def _written(self) -> list[Written]:
+        """The tokens of each row up to its end of sequence. A finished row still generates until it is dropped."""
+        ends, ids = set(self._sampling.ends), self._ids.tolist()
+        sizes = [next((i + 1 for i, token in enumerate(row) if token in ends), len(row)) for row in ids]
+        logs = [None] * len(ids) if self._logs is None else self._logs.tolist()
+        return [
+            (row[:size], None if values is None else values[:size])
+            for row, values, size in zip(ids, logs, sizes, strict=True)
+        ]
 
 
 def _choose(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """(B, V), (B,) double -> (B, 1): the inverse of the cumulative distribution at `uniform`."""
+    """(B, V) and (B,) double -> (B, 1) tokens: the inverse of the cumulative distribution at `uniform`."""
     cumulative = probabilities.cumsum(-1)
     target = (uniform * cumulative[:, -1])[:, None]
     return torch.searchsorted(cumulative, target, right=True).clamp_(max=probabilities.shape[-1] - 1)

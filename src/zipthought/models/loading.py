@@ -13,21 +13,22 @@ from .names import resolve
 
 
 def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model and its tokenizer: float32 on the CPU, bfloat16 on a GPU; for training, float32 weights everywhere
-    (the loop computes in bfloat16 on a GPU, and small updates are not rounded away).
+    """Load a model and its tokenizer.
 
-    Raises `ValueError` where there is no such model or device (HF_HUB_OFFLINE is respected by the loader itself).
+    Weights are float32 on the CPU and bfloat16 on a GPU. For training they are float32 everywhere: the loop computes in
+    bfloat16 on a GPU, and float32 weights keep small updates. Raises `ValueError` if the model or the device does not
+    exist. The loader respects HF_HUB_OFFLINE.
     """
-    where = resolve(name)
+    source = resolve(name)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise ValueError(f"device {device!r} is not there; use auto, cpu or, on a machine with a GPU, cuda")
+        raise ValueError(f"device {device!r} does not exist here; use auto, cpu or, on a machine with a GPU, cuda")
     dtype = torch.float32 if device == "cpu" or training else torch.bfloat16
     disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where)
-        model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"cannot load the model {name!r}: {str(error).splitlines()[0]}") from error
     if tokenizer.pad_token_id is None:
@@ -37,8 +38,8 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
-    """The model (safetensors) and its tokenizer into `directory`."""
+    """Save the model (safetensors) and its tokenizer in `directory`."""
     model.save_pretrained(directory)
     for path in directory.glob("*.safetensors"):
-        path.chmod(0o644)  # The writer leaves them to their owner alone.
+        path.chmod(0o644)  # The writer makes them readable by their owner only.
     tokenizer.save_pretrained(directory)

@@ -1,4 +1,4 @@
-"""Names of models: the bundled bases, directories, hub ids. No torch here."""
+"""Names of models: bundled bases, directories, hub ids. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ BUNDLED = ("bundled", "bundled-deep", "bundled-mixed")
 
 
 def absolute(name: str) -> str:
-    """The name as it means the same from any directory: a local model by its absolute path."""
+    """The name with the same meaning in every working directory: for a local model, its absolute path."""
     return str(Path(name).resolve()) if name not in BUNDLED and Path(name).is_dir() else name
 
 
 def resolve(name: str) -> str:
-    """The directory of a bundled base or of a local model; a hub id as it is.
+    """The directory of a bundled base or a local model; a hub id is returned unchanged.
 
-    Raises `ValueError` for a path that is not there or holds no model.
+    Raises `ValueError` for a path that does not exist or holds no model.
     """
     if name in BUNDLED:
         return str(resources.files("zipthought.models").joinpath("bases", name))

@@ -1,8 +1,8 @@
-"""Attention of many completions over the prompts that they share, for decoding one token at a time.
+"""Attention of many completions to shared prompts, for decoding one token at a time.
 
-The keys and values of a prompt are kept once for all its completions, which attend to them side by side: most of what
-a decoding step reads from memory are the prompts, and this reads them once a group instead of once a row. A softmax
-over the prompt's columns and the row's own together makes it the usual attention, without a gap between the two.
+The keys and values of a prompt are stored once for all its completions. Most of the memory traffic of a decoding step
+is for the prompts, and this reads each one once for its group instead of once for each row. One softmax covers the
+columns of the prompt and of the row together, so the result is the usual attention.
 
 Shapes: G groups (prompts), S completions of a prompt, B = G x S rows, H key heads, R query heads of a key head,
 P columns of the prompts, T of the completions, D head width.
@@ -18,30 +18,30 @@ from typing import Any
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
-FAMILIES = ("gpt2", "llama", "qwen2", "qwen3")
-"""Model types whose attention is the plain one: scaled, causal, without windows, sinks or caps."""
+_PLAIN_ATTENTION = ("gpt2", "llama", "qwen2", "qwen3")
+"""Model types with plain attention: scaled, causal, without windows, sinks or caps."""
 _NAME = "zipthought_shared_prompts"
 
 
 class Prompts:
-    """What the prompts of a batch left in the cache."""
+    """Keys and values of the prompts of a batch."""
 
     def __init__(self, layers: list[tuple[torch.Tensor, torch.Tensor]], lengths: torch.Tensor) -> None:
-        """`layers`: keys and values (G, H, P, D) of each layer; `lengths`: (G,) columns that are no padding."""
+        """`layers`: keys and values (G, H, P, D) of each layer. `lengths`: (G,) columns without padding."""
         self.layers = layers
         columns = torch.arange(layers[0][0].shape[2], device=lengths.device)
         padding = columns >= lengths[:, None]  # (G, P)
         self._mask = torch.zeros(padding.shape, device=lengths.device).masked_fill_(padding, float("-inf"))
 
     def keep(self, groups: torch.Tensor) -> None:
-        """Drop all groups but these places."""
+        """Keep only the groups with these indices."""
         self.layers = [(keys[groups], values[groups]) for keys, values in self.layers]
         self._mask = self._mask[groups]
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
     ) -> torch.Tensor:
-        """(B, H x R, 1, D) queries, (B, H, T, D) keys and values of the completions -> (B, 1, H x R, D)."""
+        """(B, H x R, 1, D) queries and (B, H, T, D) keys and values of the completions -> (B, 1, H x R, D) outputs."""
         keys, values = self.layers[layer]
         groups, heads, width, size = keys.shape
         rows, repeats = len(query) // groups, query.shape[1] // heads
@@ -49,16 +49,16 @@ class Prompts:
         def by_group(x: torch.Tensor) -> torch.Tensor:  # (B, H, R, n) -> (G, H, S x R, n)
             return x.view(groups, rows, heads, repeats, -1).transpose(1, 2).reshape(groups, heads, rows * repeats, -1)
 
-        def by_row(x: torch.Tensor) -> torch.Tensor:  # and back
+        def by_row(x: torch.Tensor) -> torch.Tensor:  # the inverse
             return x.view(groups, heads, rows, repeats, -1).transpose(1, 2).reshape(len(query), heads, repeats, -1)
 
         query = query.reshape(len(query), heads, repeats, size) * scaling
-        told = by_group(query) @ keys.transpose(-1, -2) + self._mask[:, None, None]  # (G, H, S x R, P)
+        of_prompt = by_group(query) @ keys.transpose(-1, -2) + self._mask[:, None, None]  # (G, H, S x R, P)
         own = query @ key.transpose(-1, -2)  # (B, H, R, T)
         precise = torch.promote_types(query.dtype, torch.float32)
-        weights = torch.cat([by_row(told), own], dim=-1).softmax(-1, dtype=precise).to(query.dtype)
-        told, own = weights[..., :width].contiguous(), weights[..., width:].contiguous()
-        mixed = by_row(by_group(told) @ values) + own @ value  # (B, H, R, D)
+        weights = torch.cat([by_row(of_prompt), own], dim=-1).softmax(-1, dtype=precise).to(query.dtype)
+        of_prompt, own = weights[..., :width].contiguous(), weights[..., width:].contiguous()
+        mixed = by_row(by_group(of_prompt) @ values) + own @ value  # (B, H, R, D)
         return mixed.reshape(len(query), 1, heads * repeats, size)
 
 
@@ -83,13 +83,13 @@ AttentionMaskInterface.register(_NAME, lambda *_, **__: None)
 
 
 def is_supported(model: PreTrainedModel) -> bool:
-    """Whether the model's attention is one that `Prompts` can stand in for."""
-    return model.config.model_type in FAMILIES and model.config._attn_implementation == "sdpa"
+    """Whether `Prompts` can replace the model's attention."""
+    return model.config.model_type in _PLAIN_ATTENTION and model.config._attn_implementation == "sdpa"
 
 
 @contextmanager
 def attending(model: PreTrainedModel, prompts: Prompts) -> Iterator[None]:
-    """Inside, every row of a batch that `model` reads attends to its prompt and to its own columns of the cache."""
+    """Within this context, each row that `model` reads attends to its prompt and to its own columns of the cache."""
     before = model.config._attn_implementation
     token = _prompts.set(prompts)
     model.config._attn_implementation = _NAME

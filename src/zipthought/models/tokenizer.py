@@ -1,7 +1,7 @@
 """A word-level tokenizer for the `terse` surface: one symbol, one token.
 
-It is a plain `tokenizers` file, so `AutoTokenizer.from_pretrained` loads it. Text is split at whitespace; a word that
-it does not know becomes ``<unk>``.
+It is a plain `tokenizers` file, so `AutoTokenizer.from_pretrained` loads it. Text is split at whitespace. An unknown
+word becomes ``<unk>``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..tasks.names import nouns
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SYMBOLS = ("mod", "=", ".", "?", "+", "-", "*", "(", ")", "answer")
 MAX_NUMBER = 100
-"""Numbers 0..MAX_NUMBER-1 are tokens, which bounds the modulus of a `terse` model."""
+"""The numbers 0..MAX_NUMBER-1 are tokens. This limits the modulus of a `terse` model."""
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
