@@ -232,5 +232,6 @@ def from_plain(value: Mapping[str, Any]) -> Reference:
     return Reference(**dict(value) | rest)
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def _mean(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known)

@@ -80,7 +80,7 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def markdown(data: ReportData) -> str:
-    """The verdicts with their tables, the tables that experiments show, and the command and environment of the study."""
+    """The verdicts, the tables that experiments show, and the command and environment of the study."""
     parts = [f"# {data.title}", data.created, "## Verdicts"]
     for finding in data.findings:
         parts += [

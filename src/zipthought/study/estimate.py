@@ -1,7 +1,8 @@
 """What a study will take: cells, tokens, FLOPs, GPU hours (``zipthought study run --dry-run``).
 
 Each cell estimates its tokens (`Cell.work`). Training takes 6 FLOPs per parameter and token, generation 2 (Kaplan et
-al. 2020). GPU hours assume the rates of a well-tuned job on one H100. They are estimates for planning, not measurements.
+al. 2020). GPU hours assume the rates of a well-tuned job on one H100. They are estimates for planning, not
+measurements.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Experiment(ABC, Generic[Measured]):
         """The numbers of operations of its problems."""
         return ()
 
-    def check(self, spec: StudySpec) -> None:  # noqa: B027
+    def check(self, spec: StudySpec) -> None:
         """Raise `ValueError` for settings that the study does not allow. `__post_init__` checks all others."""
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """The scheduler for a Ray cluster: the driver owns the store, and tasks run cells on any node with free resources.
 
 A task receives a cell, the results that it needs and the weights that it starts from. It returns its result and its
-files. So nodes share nothing with the driver but the package. If a task dies with its node or its worker, its cell is put
-back and claimed again. Nodes need the environment variable ``ZIPTHOUGHT_PLUGINS`` of the driver if the study has
+files. So nodes share nothing with the driver but the package. If a task dies with its node or its worker, its cell is
+put back and claimed again. Nodes need the environment variable ``ZIPTHOUGHT_PLUGINS`` of the driver if the study has
 experiments or cells of other packages.
 """
 
@@ -54,8 +54,8 @@ def run(
     """Run all cells that are not done on a Ray cluster; returns status -> count.
 
     `address` is that of a running cluster (`auto`: the one of this machine); empty starts one here that ends with the
-    run. Each cell gets `threads` cores and `gpus` GPUs. A `KeyboardInterrupt` stops the tasks and is raised again; their
-    unfinished cells are pending at the next run. Raises `ValueError` if no node has had room for a cell for
+    run. Each cell gets `threads` cores and `gpus` GPUs. A `KeyboardInterrupt` stops the tasks and is raised again;
+    their unfinished cells are pending at the next run. Raises `ValueError` if no node has had room for a cell for
     `WAIT_SECONDS`.
     """
     import ray

@@ -1,5 +1,5 @@
-"""From the store to the report. Every number of a report is read or computed here and in the experiments, from the store
-alone."""
+"""From the store to the report. Every number of a report is read or computed here and in the experiments, from the
+store alone."""
 
 from __future__ import annotations
 

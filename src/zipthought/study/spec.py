@@ -138,17 +138,17 @@ def load_spec(name: str, overrides: Mapping[str, Any] | None = None) -> StudySpe
 def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = None) -> StudySpec:
     """A spec from plain settings, and the digests that its store recorded. Lists become tuples, and tables experiments.
 
-    Raises `ValueError` for unknown and for invalid settings. A table that is None is ignored: stores of version 0.1 have
-    one for each experiment that the study does not make.
+    Raises `ValueError` for unknown and for invalid settings. A table that is None is ignored: stores of version 0.1
+    have one for each experiment that the study does not make.
     """
     if "name" not in settings:
         raise ValueError("a study needs a name")
     skip = ("experiments", "digests")
     own = {f.name for f in fields(StudySpec)} - set(skip)
     if unknown := sorted(set(settings) - own - set(EXPERIMENTS)):
-        table = "table" if isinstance(settings[unknown[0]], Mapping) else "setting"
+        what = "table" if isinstance(settings[unknown[0]], Mapping) else "setting"
         raise ValueError(
-            f"unknown {table} {unknown[0]!r} in a study; tables are {', '.join(EXPERIMENTS)}; settings are "
+            f"unknown {what} {unknown[0]!r} in a study; tables are {', '.join(EXPERIMENTS)}; settings are "
             f"{', '.join(sorted(own))}"
         )
     values = read_settings(StudySpec, {k: v for k, v in settings.items() if k in own}, "a study", skip)

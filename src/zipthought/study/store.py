@@ -26,8 +26,8 @@ from .spec import StudySpec, make_spec
 from .workspace import Workspace
 
 FORMAT = 2
-"""The version of the store's layout. Stores of version 0.1 have none recorded; they are format 1, whose results lack some
-counts."""
+"""The version of the store's layout. Stores of version 0.1 have none recorded; they are format 1, whose results lack
+some counts."""
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
 """A worker without a heartbeat for this long counts as dead."""
@@ -151,9 +151,7 @@ class Store:
             return
         stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
         if stored - {cell.digest for cell in cells}:
-            raise ValueError(
-                f"{self.directory} holds a study of other settings or weights; use another --output-dir"
-            )
+            raise ValueError(f"{self.directory} holds a study of other settings or weights; use another --output-dir")
         db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(value, key) for key, value in meta.items()])
 
     @contextmanager
@@ -206,7 +204,7 @@ class Store:
     def workspace(self, cell: Cell | None = None) -> Workspace:
         """The workspace of the study, with the results that `cell` needs."""
         needs = cell.needs() if cell else []
-        results = self.results(Result) if needs else {}
+        results: dict[str, Result] = self.results(Result) if needs else {}  # type: ignore[type-abstract]
         return Workspace(self.directory, {needed.digest: results[needed.digest] for needed in needs})
 
     def counts(self) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The workspace of a cell: the directory of its files, and the results of the cells that it needs.
 
-On this machine it is the study's own directory. On another machine it is a temporary directory: `pack` and `unpack` carry
-the files there and back.
+On this machine it is the study's own directory. On another machine it is a temporary directory: `pack` and `unpack`
+carry the files there and back.
 """
 
 from __future__ import annotations

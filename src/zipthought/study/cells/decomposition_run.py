@@ -190,9 +190,7 @@ def _measure(
 
 
 @torch.no_grad()
-def _pass_at(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: DecompositionCell
-) -> dict[int, PassAt]:
+def _pass_at(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: DecompositionCell) -> dict[int, PassAt]:
     """n_ops -> pass@k at temperature 1."""
     s = cell.settings
     if s.samples == 1:

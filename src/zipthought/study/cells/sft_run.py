@@ -227,9 +227,7 @@ def _memorized(
 ) -> Memorization:
     """Answers to edited training problems, and to edited held-out problems as the control."""
     count = -(-cell.edited_count // len(cell.n_ops))
-    control = [
-        problem for n in cell.n_ops for _, problem in distinct_problems(cell.sampler(n), cell.split, count)
-    ]
+    control = [problem for n in cell.n_ops for _, problem in distinct_problems(cell.sampler(n), cell.split, count)]
 
     def answers(of: list[Problem]) -> tuple[EditedAnswer, ...]:
         return tuple(edited_answers(model, tokenizer, of, cell.surface, cell.number_range, decoding))

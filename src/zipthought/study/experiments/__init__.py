@@ -1,9 +1,9 @@
 """The experiments that ship, one package each: settings and cells, findings, and the part of the report.
 
-    [scaling]         format x distinct examples, with equal updates              F1, F2a
-    [repetition]      format x epochs over the same examples                      F2b
-    [decomposition]   a short SFT, then RLVR against more SFT                     F3
-    [orders]          order x treatment of positions, lengths beyond training     F4
+[scaling]         format x distinct examples, with equal updates              F1, F2a
+[repetition]      format x epochs over the same examples                      F2b
+[decomposition]   a short SFT, then RLVR against more SFT                     F3
+[orders]          order x treatment of positions, lengths beyond training     F4
 """
 
 from __future__ import annotations

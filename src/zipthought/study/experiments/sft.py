@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.methods import parse_method
 from ...evaluation.config import EvaluateConfig
 from ...train.config import OptimizerConfig, SFTConfig
-from ..cells import SFTCell
+from ..cells import SFTCell, SFTCellResult
 from ..experiment import Experiment, Measured, check_axis
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SFTExperiment(Experiment[Measured]):
 
     def finished(self, store: Store) -> list[SFTCell]:
         """Its finished cells, in the order of `cells`."""
-        results = store.results()
+        results = store.results(SFTCellResult)
         return [c for c in self.cells(store.spec) if isinstance(c, SFTCell) and c.digest in results]
 
 

@@ -68,9 +68,7 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
         return collect(store, self)
 
-    def findings(
-        self, measured: list[DecompositionMeasurements] | None, count: int, spec: StudySpec
-    ) -> list[Finding]:
+    def findings(self, measured: list[DecompositionMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
         from .f3 import f3
 
         return [f3(measured or [], count, spec.bootstrap)]

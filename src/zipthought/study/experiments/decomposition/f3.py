@@ -16,13 +16,13 @@ from .measurements import DecompositionMeasurements
 
 CLAIM = "RLVR after SFT decomposes compressed steps into single operations; more SFT does not."
 RULE = (
-    "The excess is the share of single-operation steps among the steps of greedy completions that state operations of the "
-    "problem, with correct or wrong arithmetic, on held-out problems of the trained lengths. Both counts exclude the "
-    "single-operation steps of the format's own trace, the short last group of a chain: the excess is 0 for the format as "
-    "trained and 1 for an explicit trace. The excess after RLVR, minus that of three other models, is compared with 0: "
-    "the model after SFT that RLVR started from, that model after as many further updates of SFT, and after as many "
-    "further tokens of SFT (about equal compute). {common} The verdict is that of the first format and the first length "
-    "of SFT that the study names; the summary also gives the others."
+    "The excess is the share of single-operation steps among the steps of greedy completions that state operations of "
+    "the problem, with correct or wrong arithmetic, on held-out problems of the trained lengths. Both counts exclude "
+    "the single-operation steps of the format's own trace, the short last group of a chain: the excess is 0 for the "
+    "format as trained and 1 for an explicit trace. The excess after RLVR, minus that of three other models, is "
+    "compared with 0: the model after SFT that RLVR started from, that model after as many further updates of SFT, and "
+    "after as many further tokens of SFT (about equal compute). {common} The verdict is that of the first format and "
+    "the first length of SFT that the study names; the summary also gives the others."
 )
 NAMES = {SFT_STATE: "after SFT", "rlvr": "RLVR", "sft-updates": "SFT, same updates", "sft-tokens": "SFT, same tokens"}
 """State of a model -> its name in the report."""
@@ -51,8 +51,7 @@ def f3(measured: Sequence[DecompositionMeasurements], findings: int = 1, draws: 
         comparisons.append(differences)
         rows += [_row(data, state, shares[state], differences) for state in STATES]
     verdicts = [
-        decide(list(differences.values()), data.seeds)
-        for data, differences in zip(measured, comparisons, strict=True)
+        decide(list(differences.values()), data.seeds) for data, differences in zip(measured, comparisons, strict=True)
     ]
     summary = _summary(measured, comparisons[0], verdicts)
     return Finding(id="F3", claim=CLAIM, rule=rule, verdict=verdicts[0], summary=summary, rows=rows)

@@ -98,9 +98,7 @@ def _excess(cell: DecompositionCell, completion: JudgedCompletion) -> tuple[int,
     return excess_counts(completion.stated, short_steps(problem, parse_method(cell.format).k))
 
 
-def _shown(
-    results: Sequence[DecompositionResult], lengths: Sequence[int], samples: int
-) -> dict[str, float | None]:
+def _shown(results: Sequence[DecompositionResult], lengths: Sequence[int], samples: int) -> dict[str, float | None]:
     """The further columns of the table: means over seeds and trained lengths."""
     points = [result.points[-1].by_n_ops[n] for result in results for n in lengths]
     pass_at = [result.pass_at[n] for result in results for n in lengths if n in result.pass_at]

@@ -134,9 +134,9 @@ def _figures(points: Sequence[ProfilePoint], palette: Palette) -> list[FigureGro
     return [
         FigureGroup(
             title="After SFT: RLVR against more SFT",
-            caption="Greedy completions of held-out problems of the trained lengths. Faint: one seed. Solid: mean of the "
-            "seeds. Single operations: the share of single-operation steps beyond those of the format; 0 is the format "
-            "as trained, 1 an explicit trace.",
+            caption="Greedy completions of held-out problems of the trained lengths. Faint: one seed. Solid: mean of "
+            "the seeds. Single operations: the share of single-operation steps beyond those of the format; 0 is the "
+            "format as trained, 1 an explicit trace.",
             panels=[
                 Panel("fig-profile", "single operations", chart(points, "excess", palette)),
                 Panel("fig-profile-accuracy", "accuracy", chart(points, "accuracy", palette)),

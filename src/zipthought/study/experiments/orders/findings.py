@@ -83,14 +83,12 @@ RULE = (
     "quantities are added until training prompts have as many sentences as the longest test problems, and random gaps "
     "between sentences spread training texts over as many positions. So longer problems bring more operations, but no "
     "new position or distance. It is the same for every order. In the view plain, training problems are unchanged. The "
-    "summary names orders that do not fit their own training problems (accuracy below 0.9): they may lack updates rather "
-    "than generalization."
+    "summary names orders that do not fit their own training problems (accuracy below 0.9): they may lack updates "
+    "rather than generalization."
 )
 
 
-def f4(
-    measured: Mapping[tuple[str, str], OrderMeasurements], findings: int = 1, draws: int = 1000
-) -> Finding:
+def f4(measured: Mapping[tuple[str, str], OrderMeasurements], findings: int = 1, draws: int = 1000) -> Finding:
     """The finding. `findings` is the number of findings of the study."""
     views = list(dict.fromkeys(view for view, _ in measured))
     rule = RULE.format(common=common_rule(findings), view=views[0] if views else "familiar")

@@ -87,12 +87,12 @@ def _old(result: SFTCellResult, problems: str) -> list[bool]:
 
 CLAIM = "Repeating the same data helps composed chains of thought, and makes implicit ones memorize."
 RULE = (
-    "Each format is trained for several numbers of epochs over the same examples. Its gain is the held-out accuracy after "
-    "the most epochs, minus that after the fewest. Memorization is measured after the most epochs: training problems are "
-    "answered again with one constant changed, so that their answer changes. The measure is the share whose old answer "
-    "returns, minus the same share of held-out problems. Three comparisons with 0: the gain of the first composed format; "
-    "that gain minus the gain of the first implicit format; the memorization of the implicit format minus that of the "
-    "composed one. {common}"
+    "Each format is trained for several numbers of epochs over the same examples. Its gain is the held-out accuracy "
+    "after the most epochs, minus that after the fewest. Memorization is measured after the most epochs: training "
+    "problems are answered again with one constant changed, so that their answer changes. The measure is the share "
+    "whose old answer returns, minus the same share of held-out problems. Three comparisons with 0: the gain of the "
+    "first composed format; that gain minus the gain of the first implicit format; the memorization of the implicit "
+    "format minus that of the composed one. {common}"
 )
 
 

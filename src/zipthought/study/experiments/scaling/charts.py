@@ -55,14 +55,22 @@ def accuracy(rows: ScalingRows, x: str, palette: Palette) -> alt.LayerChart | No
 
 
 def _runs(rows: ScalingRows, x: str, palette: Palette) -> list[dict[str, Any]]:
-    """A row for each run: `at` is its position on the axis, `shift` its distance from `value`, and `group` what its mean
-    is taken over."""
+    """A row for each run: `at` is its position on the axis, `shift` its distance from `value`, and `group` what its
+    mean is taken over."""
     if x == "flops" and rows.paths:
         most = max(p.examples for p in rows.paths)  # The runs with the most examples cover the widest range.
         return [
             {
-                **{"format": p.format, "value": p.flops, "at": p.flops, "seed": p.seed, "n": p.n},
-                **{"accuracy": p.accuracy, "low": None, "high": None, "group": p.step, "shift": 1.0},
+                "format": p.format,
+                "value": p.flops,
+                "at": p.flops,
+                "seed": p.seed,
+                "n": p.n,
+                "accuracy": p.accuracy,
+                "low": None,
+                "high": None,
+                "group": p.step,
+                "shift": 1.0,
             }
             for p in rows.paths
             if p.examples == most
@@ -73,8 +81,16 @@ def _runs(rows: ScalingRows, x: str, palette: Palette) -> list[dict[str, Any]]:
     shift = {name: 1.035 ** (i - (len(names) - 1) / 2) if x == "examples" else 1.0 for i, name in enumerate(names)}
     return [
         {
-            **{"format": c.format, "value": _x_of(c, x), "at": _x_of(c, x) * shift[c.format], "seed": c.seed, "n": c.n},
-            **{"accuracy": c.accuracy, "low": c.low, "high": c.high, "group": c.examples, "shift": shift[c.format]},
+            "format": c.format,
+            "value": _x_of(c, x),
+            "at": _x_of(c, x) * shift[c.format],
+            "seed": c.seed,
+            "n": c.n,
+            "accuracy": c.accuracy,
+            "low": c.low,
+            "high": c.high,
+            "group": c.examples,
+            "shift": shift[c.format],
         }
         for c in cells
     ]
@@ -90,7 +106,9 @@ def _x_of(cell: CellRow, x: str) -> Any:
 
 def _threshold_levels(rows: ScalingRows, x: str, palette: Palette) -> list[Any]:
     """A dotted line with a label at each threshold."""
-    accuracies = sorted({t.threshold for t in rows.thresholds if t.x == x and t.estimate is not None and t.estimate > 0})
+    accuracies = sorted(
+        {t.threshold for t in rows.thresholds if t.x == x and t.estimate is not None and t.estimate > 0}
+    )
     levels = charts.fixed([{"level": level, "text": f"N* at {level:g}"} for level in accuracies])
     muted = palette.ink("muted")
     return [
@@ -107,9 +125,7 @@ def _fit_layers(fits: list[dict[str, Any]], across: Callable[[str], alt.X], pale
     return [band, line.encode(x=across("value"), y=y, color=color, strokeDash=charts.dash(palette))]
 
 
-def _run_layers(
-    seeds: list[dict[str, Any]], x: str, across: Callable[[str], alt.X], palette: Palette
-) -> list[Any]:
+def _run_layers(seeds: list[dict[str, Any]], x: str, across: Callable[[str], alt.X], palette: Palette) -> list[Any]:
     """Each run, faint, with its interval, and the means of the seeds."""
     groups: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for row in seeds:
@@ -150,9 +166,7 @@ def _crossings(rows: ScalingRows, x: str, across: Callable[[str], alt.X], palett
     ]
     color, chart = charts.color(palette), charts.switched(crossings)
     interval = chart.mark_rule(clip=True, strokeWidth=4.5, opacity=0.55, strokeCap="round")
-    point = chart.mark_point(
-        clip=True, filled=True, size=70, shape="stroke", angle=90, strokeWidth=3, opacity=1
-    )
+    point = chart.mark_point(clip=True, filled=True, size=70, shape="stroke", angle=90, strokeWidth=3, opacity=1)
     tips = charts.tooltips(x, "format", "estimate", "low", "high")
     return [
         interval.encode(x=across("low"), x2="high:Q", y="threshold:Q", color=color),
@@ -163,7 +177,13 @@ def _crossings(rows: ScalingRows, x: str, across: Callable[[str], alt.X], palett
 def response_tokens(rows: ScalingRows, palette: Palette) -> alt.LayerChart | None:
     """Accuracy over the mean response length, one point for each cell. Larger points had more examples."""
     points: list[dict[str, Any]] = [
-        {"format": c.format, "tokens": c.response_tokens, "accuracy": c.accuracy, "examples": c.examples, "seed": c.seed}
+        {
+            "format": c.format,
+            "tokens": c.response_tokens,
+            "accuracy": c.accuracy,
+            "examples": c.examples,
+            "seed": c.seed,
+        }
         for c in rows.whole()
         if c.response_tokens is not None and c.accuracy is not None
     ]
@@ -193,9 +213,7 @@ def response_tokens(rows: ScalingRows, palette: Palette) -> alt.LayerChart | Non
 
 
 def _cloud(points: list[dict[str, Any]], x: alt.X, y: alt.Y, tips: list[alt.Tooltip], palette: Palette) -> alt.Chart:
-    mark = charts.switched(points).mark_point(
-        filled=True, opacity=0.72, stroke=palette.ink("card"), strokeWidth=0.6
-    )
+    mark = charts.switched(points).mark_point(filled=True, opacity=0.72, stroke=palette.ink("card"), strokeWidth=0.6)
     look = {"color": charts.color(palette), "shape": charts.shape(palette), "size": charts.size(points)}
     return mark.encode(x=x, y=y, tooltip=tips, **look)
 

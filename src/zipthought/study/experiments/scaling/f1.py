@@ -14,12 +14,12 @@ from .measurements import X_NAMES, ScalingMeasurements, coarse, comparable
 CLAIM = "Coarser chains of thought need more SFT data."
 RULE = (
     "N* is the number of distinct training examples at which the fitted curve of held-out accuracy reaches "
-    "{threshold}. If the crossing lies outside the measured range, N* is the end of the range and the ratio is a bound, "
-    "whose interval is open on the unknown side. For each format with granularity above 1, the ratio of its N* to that "
-    "of explicit is compared with 1. {common} The verdict is that at equal examples, from the first base. The same rule "
-    "also gives verdicts at equal tokens of the distinct training examples, and at equal training compute, the FLOPs "
-    "along the runs with the most examples. The summary names formats that do not fit their own training problems at "
-    "the largest N (accuracy below 0.9): they may lack updates."
+    "{threshold}. If the crossing lies outside the measured range, N* is the end of the range and the ratio is a "
+    "bound, whose interval is open on the unknown side. For each format with granularity above 1, the ratio of its N* "
+    "to that of explicit is compared with 1. {common} The verdict is that at equal examples, from the first base. The "
+    "same rule also gives verdicts at equal tokens of the distinct training examples, and at equal training compute, "
+    "the FLOPs along the runs with the most examples. The summary names formats that do not fit their own training "
+    "problems at the largest N (accuracy below 0.9): they may lack updates."
 )
 NOTHING = "No seed has every explicit and coarser cell at two data sizes or more: nothing to compare."
 
@@ -105,15 +105,15 @@ def _summary(
     if unfit:
         named = ", ".join(f"{fmt} ({acc:.2f})" for fmt, acc in unfit.items())
         summary += (
-            f" Caution: at the largest N {named} did not fit their own training problems with the updates of this grid. "
-            "The effect may come from too few updates rather than too little data."
+            f" Caution: at the largest N {named} did not fit their own training problems with the updates of this "
+            "grid. The effect may come from too few updates rather than too little data."
         )
     return summary
 
 
 def _bounded(compared: Comparison, mine: Threshold, base: Threshold) -> Comparison:
-    """The comparison, with an open interval where a censored N* makes the ratio a bound: a lower bound has no upper end,
-    and an upper bound no lower end."""
+    """The comparison, with an open interval where a censored N* makes the ratio a bound: a lower bound has no upper
+    end, and an upper bound no lower end."""
     at_least = mine.censored == "above" or base.censored == "below"
     at_most = mine.censored == "below" or base.censored == "above"
     return Comparison(

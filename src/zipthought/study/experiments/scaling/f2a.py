@@ -12,12 +12,12 @@ from .measurements import X_NAMES, ScalingMeasurements, coarse, comparable
 
 CLAIM = "Composed and implicit chains of thought gain more from more SFT data than explicit ones."
 RULE = (
-    "The gain is the rise of the fitted curve of held-out accuracy (a saturating power law) over the measured range, per "
-    "doubling of the distinct training examples. For each composed and implicit format, its gain minus that of explicit "
-    "is compared with 0. {common} Doubling the examples doubles their tokens, so the verdict at equal tokens is the same. "
-    "The table also has the gains per doubling of training compute, along the runs with the most examples, and the gains "
-    "over the last step of the range, from the second largest data size to the largest, where explicit is nearest to its "
-    "ceiling."
+    "The gain is the rise of the fitted curve of held-out accuracy (a saturating power law) over the measured range, "
+    "per doubling of the distinct training examples. For each composed and implicit format, its gain minus that of "
+    "explicit is compared with 0. {common} Doubling the examples doubles their tokens, so the verdict at equal tokens "
+    "is the same. The table also has the gains per doubling of training compute, along the runs with the most "
+    "examples, and the gains over the last step of the range, from the second largest data size to the largest, where "
+    "explicit is nearest to its ceiling."
 )
 
 

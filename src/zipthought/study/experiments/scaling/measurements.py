@@ -91,12 +91,13 @@ def _measure(store: Store, scaling: Scaling, model: str, formats: Sequence[str],
         flops = np.mean([[point.flops for point in run] for run in points], axis=0)
         correct = np.array([[point.correct for point in run] for run in points], dtype=bool)
         compute[fmt] = Outcomes(tuple(flops.tolist()), correct)
-    per_example = defaultdict(list)
-    training = defaultdict(list)
+    per_example: dict[str, list[float]] = defaultdict(list)
+    training: dict[str, list[float]] = defaultdict(list)
     for (fmt, _, n), cell in cells.items():
         result = results[cell.digest]
         per_example[fmt].append(result.distinct_tokens / cell.examples)
         if n == most:
+            assert result.train.accuracy is not None, "every cell measures training problems"
             training[fmt].append(result.train.accuracy)
     return ScalingMeasurements(
         model=model,

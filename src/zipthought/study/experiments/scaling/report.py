@@ -128,8 +128,8 @@ def _figures(rows: ScalingRows, palette: Palette) -> list[FigureGroup]:
     return [
         FigureGroup(
             title="Accuracy against distinct examples",
-            caption=f"{_SEEDS} Bars on the dotted lines: N* and its 95% interval. Formats at equal N are drawn a little "
-            "apart.",
+            caption=f"{_SEEDS} Bars on the dotted lines: N* and its 95% interval. Formats at equal N are drawn a "
+            "little apart.",
             panels=[Panel("fig-examples", "", charts.accuracy(rows, "examples", palette))],
             names=fitted,
         ),
@@ -161,7 +161,7 @@ def _figures(rows: ScalingRows, palette: Palette) -> list[FigureGroup]:
         ),
         FigureGroup(
             title="Accuracy by number of operations",
-            caption="Mean of the seeds at each format's largest number of examples. Line styles distinguish the orders.",
+            caption="Mean of the seeds at each format's largest number of examples. Line styles show the orders.",
             panels=[Panel("fig-lengths", "", charts.lengths(rows, palette))],
             names={cell.format for cell in rows.cells if cell.n_ops != "all"},
             detail=True,
