@@ -21,7 +21,7 @@ from ...records.schema import make_record
 from ...train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from ...train.grpo import grpo
 from ...train.loop import LoopResult
-from ...train.tasks import SampledTasks
+from ...train.prompts import SampledPrompts
 from ..excess import excess_counts, excess_share, short_steps
 from ..problems import held_out_problem
 from ..workspace import Workspace
@@ -65,8 +65,8 @@ def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | No
 
     if cell.part == "rlvr":
         rlvr = _rlvr_config(cell)
-        tasks = SampledTasks(rlvr, tokenizer, {problem.structure for _, problem in problems})
-        loop = _rlvr_trainer(cell, workspace)(model, tokenizer, tasks, rlvr, on_step=watch)
+        prompts = SampledPrompts(rlvr, tokenizer, {problem.structure for _, problem in problems})
+        loop = _rlvr_trainer(cell, workspace)(model, tokenizer, prompts, rlvr, on_step=watch)
     else:
         sft = _sft_config(cell, steps)
         records = [make_record(problem, cell.format, surface=cell.surface, index=i) for i, problem in problems]
@@ -127,7 +127,7 @@ def _rlvr_config(cell: DecompositionCell) -> RLVRConfig:
     return RLVRConfig(
         n_ops=s.n_ops,
         surface=cell.surface,
-        **({"task": cell.task} if cell.task != "chain" else {}),
+        task=cell.task,
         modulus=cell.modulus,
         number_range=cell.number_range,
         steps=s.rl_steps,
