@@ -1,5 +1,9 @@
 """A study of every kind of cell, as small as it can be, for tests of what runs studies."""
 
+from dataclasses import replace
+
+from zipthought.evaluation.metrics import summarize
+from zipthought.study.cells import SFTCellResult
 from zipthought.study.spec import make_spec
 
 
@@ -39,5 +43,23 @@ def spec_of(model):
 
 
 def results(store):
-    drop = ("train_seconds",)
-    return {c.digest: {k: v for k, v in c.result.items() if k not in drop} for c in store.cells()}
+    """Digest -> result of every cell, without the training time."""
+    return {c.digest: {k: v for k, v in c.result.plain().items() if k != "train_seconds"} for c in store.cells()}
+
+
+def result_of(accuracy=None, **fields):
+    """The result of an SFT cell that measured nothing; `accuracy` is that of its test problems."""
+    nothing = summarize([])
+    empty = {
+        "learning_rate": 1e-3,
+        "points": (),
+        "step": 1,
+        "tokens": 0,
+        "flops": 0.0,
+        "memorized": None,
+        "parameters": 1,
+        "distinct_tokens": 1,
+        "train_seconds": 0.0,
+        "loss": (),
+    }
+    return SFTCellResult(**empty | fields, test=replace(nothing, accuracy=accuracy), train=nothing)

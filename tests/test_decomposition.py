@@ -1,17 +1,19 @@
 """F3: the measure by hand, the verdict on planted data, and a whole study on an untrained model."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import zipthought as zt
 from zipthought.cli import main
-from zipthought.report.data import ProfilePoint, ReportData
+from zipthought.report.data import ReportData
 from zipthought.report.page import build_report
-from zipthought.study.cells import BEFORE, BRANCHES, make_cell, plain
-from zipthought.study.decomposition import excess_counts, excess_share
-from zipthought.study.findings.decomposition import Decomposed, f3
+from zipthought.study.cells import BRANCHES, SFT_STATE, make_cell
+from zipthought.study.excess import excess_counts, excess_share, short_steps
+from zipthought.study.experiments.decomposition.f3 import f3
+from zipthought.study.experiments.decomposition.measurements import DecompositionMeasurements
+from zipthought.study.experiments.decomposition.report import ProfilePoint, section
 from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.statistics import bootstrap_ratio
 
@@ -31,15 +33,33 @@ from zipthought.study.statistics import bootstrap_ratio
     ],
 )
 def test_the_excess_of_a_trace_by_hand(stated, k, n_ops, counts):
-    assert excess_counts(stated, k, n_ops) == counts
+    assert excess_counts(stated, short_steps(zt.sample(n_ops=n_ops), k)) == counts
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+@pytest.mark.parametrize("task", ["chain", "tree", "tree:width=4"])
+def test_what_the_format_leaves_is_counted_on_its_own_trace(task, k):
+    """For a trace as trained, the steps that the verifier counts are exactly those of the format: the excess is 0."""
+    as_in_chains = []
+    for n_ops in range(3, 9):
+        for index in range(8):
+            problem = zt.sample(n_ops=n_ops, task=task, index=index)
+            short = short_steps(problem, k)
+            verdict = zt.verify(zt.render(zt.compress(problem, f"composed:{k}"), "terse"), problem)
+            assert verdict.faithful
+            stated = [step.granularity for step in verdict.steps if step.granularity]
+            assert stated.count(1) == short
+            assert excess_counts(stated, short)[0] == 0
+            assert excess_counts([1] * n_ops, short) == (n_ops - short, n_ops - short)
+            as_in_chains.append(short == (n_ops % k == 1))
+    assert all(as_in_chains) == (task == "chain")
 
 
 def test_the_excess_of_several_completions():
-    def stating(*stated):
-        return SimpleNamespace(stated=stated, n_ops=3)
-
-    assert excess_share([stating(2, 1), stating(1, 1, 1)], 2) == pytest.approx(2 / 3)
-    assert excess_share([stating()], 2) is None
+    short = short_steps(zt.sample(n_ops=3), 2)
+    counts = [excess_counts(stated, short) for stated in ([2, 1], [1, 1, 1])]
+    assert excess_share(counts) == pytest.approx(2 / 3)
+    assert excess_share([excess_counts([], short)]) is None
 
 
 def test_the_bootstrap_of_a_ratio_covers_it():
@@ -60,7 +80,7 @@ def planted(shares, seeds=3, problems=200, noise=0):
         excess[state] = np.stack(
             [rng.binomial(4, np.broadcast_to(wobble, (seeds, problems))), np.full((seeds, problems), 4)], axis=-1
         )
-    return Decomposed(
+    return DecompositionMeasurements(
         format="composed:2",
         sft_steps=30,
         excess=excess,
@@ -71,7 +91,7 @@ def planted(shares, seeds=3, problems=200, noise=0):
 
 
 def shares(before, rlvr, updates, tokens):
-    return dict(zip((BEFORE, *BRANCHES), (before, rlvr, updates, tokens), strict=True))
+    return dict(zip((SFT_STATE, *BRANCHES), (before, rlvr, updates, tokens), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -105,16 +125,17 @@ def test_the_first_length_of_sft_bears_the_verdict():
 
 def test_the_preset_and_what_makes_no_sense():
     spec = load_spec("decomposition")
-    assert spec.decomposition is not None
+    experiment = spec.experiments["decomposition"]
     cells = spec.cells()
-    runs = len(spec.seeds) * len(spec.decomposition.sft_steps) * len(spec.decomposition.formats)
+    runs = len(spec.seeds) * len(experiment.sft_steps) * len(experiment.formats)
     assert len(cells) == runs * (1 + len(BRANCHES))
-    assert [make_cell(json.loads(json.dumps(plain(c)))) for c in cells] == cells
-    places = {cell.digest: place for place, cell in enumerate(cells)}
+    assert [make_cell(json.loads(json.dumps(c.plain()))) for c in cells] == cells
+    positions = {cell.digest: position for position, cell in enumerate(cells)}
     for cell in cells:
-        assert all(places[needed.digest] < places[cell.digest] for needed in cell.needs())
+        assert all(positions[needed.digest] < positions[cell.digest] for needed in cell.needs())
     for bad, says in (
         ({"formats": ["explicit"]}, "composed:k"),
+        ({"formats": ["composed:1"]}, "k above 1"),
         ({"longer_n_ops": [3]}, "longer_n_ops"),
         ({"sft_steps": []}, "sft_steps"),
         ({"sft_steps": [0]}, "at least 1"),
@@ -183,7 +204,7 @@ def test_the_figures_draw_the_mean_of_the_seeds():
         for seed in (0, 1)
         for tokens, share in ((0, 0.2), (100, 0.6))
     ]
-    page = build_report(ReportData(title="t", command="c", profiles=points))
+    page = build_report(ReportData(title="t", command="c", sections=[section(points)]))
     payload = json.loads(page.split('id="report-data">')[1].split("</script>")[0])
     figure = payload["figures"]["fig-profile"]
     data = {name: {round(row["value"], 3) for row in rows} for name, rows in figure["datasets"].items()}

@@ -4,12 +4,15 @@ import json
 import shutil
 
 import pytest
+from small_study import result_of
 
 from zipthought.cli import main
-from zipthought.study.cells import TUNING_SEED, SFTCell, make_cell, plain
+from zipthought.study.cells import TUNING_SEED, SFTCell, make_cell
 from zipthought.study.estimate import estimate
-from zipthought.study.findings.scaling import collect, f1, f2a
-from zipthought.study.spec import PRESETS, load_spec, make_spec, model_digest
+from zipthought.study.experiments.scaling.f1 import f1
+from zipthought.study.experiments.scaling.f2a import f2a
+from zipthought.study.models import model_digest
+from zipthought.study.spec import PRESETS, load_spec, make_spec
 from zipthought.study.store import Store
 from zipthought.study.workspace import Workspace
 
@@ -20,11 +23,11 @@ def test_every_preset_loads_and_its_cells_come_after_those_they_need():
     for name in PRESETS:
         spec = load_spec(name)
         cells = spec.cells()
-        places = {cell.digest: place for place, cell in enumerate(cells)}
-        assert len(places) == len(cells)
+        positions = {cell.digest: position for position, cell in enumerate(cells)}
+        assert len(positions) == len(cells)
         for cell in cells:
-            assert all(places[needed.digest] < places[cell.digest] for needed in cell.needs())
-            assert make_cell(json.loads(json.dumps(plain(cell)))) == cell
+            assert all(positions[needed.digest] < positions[cell.digest] for needed in cell.needs())
+            assert make_cell(json.loads(json.dumps(cell.plain()))) == cell
             assert cell.cost > 0
             assert cell.label
 
@@ -46,14 +49,14 @@ def test_a_learning_rate_is_chosen_with_the_same_effort_for_every_format():
 
 
 def test_the_rate_with_the_best_validation_accuracy_is_taken():
-    from zipthought.study.sft import _learning_rate
+    from zipthought.study.cells.sft_run import _learning_rate
 
     table = {**SFT, "examples": [16], "steps": 4, "learning_rates": [1e-3, 2e-3, 4e-3]}
     spec = make_spec({"name": "x", "scaling": table})
     cell = next(cell for cell in spec.cells() if cell.seed == 0)
     found = {
-        made.digest: {"splits": {"test": {"accuracy": {1e-3: 0.2, 2e-3: 0.7, 4e-3: 0.7}[rate]}}}
-        for rate, made in cell.tuning_cells().items()
+        candidate.digest: result_of(accuracy={1e-3: 0.2, 2e-3: 0.7, 4e-3: 0.7}[rate])
+        for rate, candidate in cell.tuning_cells().items()
     }
     assert _learning_rate(cell, Workspace(None, found)) == 2e-3
 
@@ -128,12 +131,12 @@ def test_a_cell_waits_for_those_it_needs(tiny_base, tmp_path):
     first, second = store.claim("here:1"), store.claim("here:2")
     assert {first.seed, second.seed} == {TUNING_SEED}
     assert store.claim("here:3") is None
-    store.finish(first.digest, "here:1", {"x": 1}, 1.0)
+    store.finish(first.digest, "here:1", result_of(step=1), 1.0)
     assert store.ready() == 0
-    store.finish(second.digest, "here:2", {"x": 2}, 1.0)
+    store.finish(second.digest, "here:2", result_of(step=2), 1.0)
     last = store.claim("here:3")
     assert isinstance(last, SFTCell)
-    assert store.workspace(last).results == {first.digest: {"x": 1}, second.digest: {"x": 2}}
+    assert store.workspace(last).results == {first.digest: result_of(step=1), second.digest: result_of(step=2)}
     store.release(["here:3"])
     assert store.ready() == 1
 
@@ -162,7 +165,7 @@ def test_a_store_is_read_where_its_model_is_gone(tiny_base, tmp_path):
 def test_the_verdict_stays_that_of_the_first_base_though_it_has_no_finished_run(tiny_base, tmp_path):
     table = {**SFT, "formats": ["explicit", "composed:2"], "examples": [8, 16], "steps": 4}
     spec = make_spec({"name": "x", "model": str(tiny_base), "scaling": {**table, "models": ["bundled"]}})
-    measured = collect(Store.create(tmp_path, spec, {}), spec.scaling)
+    measured = spec.experiments["scaling"].collect(Store.create(tmp_path, spec, {}))
     assert [(data.model, data.seeds) for data in measured] == [(str(tiny_base), 0), ("bundled", 0)]
     assert f1(measured).verdict == f2a(measured).verdict == "inconclusive"
 

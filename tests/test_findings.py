@@ -1,11 +1,13 @@
 """Verdicts on planted data: each test finds an effect that is there, and calls none where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from zipthought.study.findings.orders import Ordered, f4
-from zipthought.study.findings.repetition import Repeated, f2b
-from zipthought.study.findings.verdicts import Comparison, decide, quantile
+from zipthought.study.experiments.orders.findings import OrderMeasurements, f4
+from zipthought.study.experiments.repetition.findings import FormatMeasurements, f2b
+from zipthought.study.verdicts import Comparison, decide, quantile
 
 EPOCHS = (1, 4, 16)
 
@@ -19,7 +21,7 @@ def wobbly(rng, means, problems, noise):
 
 def repeated(rng, test, memory, noise=0.03):
     """A format with this held-out accuracy by epochs, and this excess of old answers after the most."""
-    return Repeated(
+    return FormatMeasurements(
         epochs=EPOCHS,
         test=wobbly(rng, test, 200, noise),
         train=wobbly(rng, [0.3, 0.7, 1.0], 50, noise),
@@ -58,7 +60,7 @@ def ordered(rng, accuracy, noise=0.03):
     """An order with this accuracy on problems of 6 and 7 operations."""
     n_ops = np.repeat([4, 6, 7], 60)
     correct = np.concatenate([wobbly(rng, 0.95, 60, 0.01), wobbly(rng, accuracy, 120, noise)], axis=1)
-    return Ordered(
+    return OrderMeasurements(
         n_ops=n_ops,
         longer=n_ops > 5,
         correct=correct,
@@ -94,7 +96,7 @@ def test_f4_finds_what_is_planted(accuracies, verdict):
 def test_f4_names_an_order_that_did_not_fit_and_judges_the_first_view():
     data = orders(0.8, 0.4, 0.3)
     slow = data["familiar", "backward"]
-    data["familiar", "backward"] = Ordered(**{f: getattr(slow, f) for f in slow.__slots__} | {"training_accuracy": 0.4})
+    data["familiar", "backward"] = replace(slow, training_accuracy=0.4)
     data |= {("plain", order): d for (_, order), d in orders(0.4, 0.4, 0.4, seed=1).items()}
     finding = f4(data, draws=300)
     assert finding.verdict == "supported"

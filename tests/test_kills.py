@@ -22,7 +22,7 @@ KILLS = 20
 def toml(spec, tables):
     lines = [f"{key} = {json.dumps(getattr(spec, key))}" for key in ("name", "model", "bootstrap", "seeds")]
     for name, keys in tables.items():
-        table = getattr(spec, name)
+        table = spec.experiments[name]
         lines += [f"[{name}]", *(f"{key} = {json.dumps(getattr(table, key))}" for key in keys)]
     return "\n".join(lines)
 
@@ -36,7 +36,8 @@ def children(pid):
 def test_twenty_kills_change_nothing(tiny_base, tmp_path):
     spec = spec_of(tiny_base)
     # Long enough that kills find cells at work, also on a fast machine.
-    spec = replace(spec, scaling=replace(spec.scaling, steps=400))
+    longer = replace(spec.experiments["scaling"], steps=400)
+    spec = replace(spec, experiments={**spec.experiments, "scaling": longer})
     sft = ("n_ops", "batch_size", "test_count", "train_count")
     tables = {
         "scaling": (*sft, "formats", "examples", "steps", "learning_rates", "validation_count"),

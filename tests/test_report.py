@@ -17,21 +17,25 @@ from zipthought.surfaces import count_pieces
 pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
 
-from zipthought.report import figures, palette, tables
+from zipthought.report import palette, tables
 from zipthought.report.data import (
     CellRow,
-    CurvePoint,
     ExplorerCompletion,
     ExplorerProblem,
-    FindingRow,
-    LossPoint,
-    PathPoint,
-    ProfilePoint,
-    RepetitionPoint,
+    Finding,
     ReportData,
+    Section,
     ThresholdRow,
 )
 from zipthought.report.page import build_report, environment, json_for_script, script_text
+from zipthought.study.experiments.decomposition import report as decomposition_report
+from zipthought.study.experiments.decomposition.report import ProfilePoint
+from zipthought.study.experiments.orders import report as orders_report
+from zipthought.study.experiments.repetition import report as repetition_report
+from zipthought.study.experiments.repetition.report import RepetitionPoint
+from zipthought.study.experiments.scaling import charts as scaling_charts
+from zipthought.study.experiments.scaling import report as scaling_report
+from zipthought.study.experiments.scaling.rows import CurvePoint, LossPoint, PathPoint, ScalingRows
 
 HOSTILE = "</script><script>document.title='owned'</script><!--<img src=x onerror=alert(1)>&\u2028\"'{{ data }}{% if %}"
 FORMATS = ("explicit", "composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only", "random-steps:0.6")
@@ -46,7 +50,7 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
     def curve(name: str, n: float) -> float:
         return 0.04 + 0.94 / (1 + (middle[name] / n) ** 1.6)
 
-    cells, losses = [], []
+    cells, order_cells, losses = [], [], []
     for place, name in enumerate(FORMATS):
         for n in SIZES:
             for seed in range(seeds):
@@ -80,9 +84,9 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
                 for k in (3, 4, 5, 6):
                     shared = {"format": "explicit", "order": order, "stage": view, "examples": 3000, "seed": seed}
                     value = max(0.02, 0.9 - drop * 4 * max(0, k - 4) - seed / 50)
-                    cells.append(CellRow(**shared, n_ops=str(k), n=100, accuracy=value))
+                    order_cells.append(CellRow(**shared, n_ops=str(k), n=100, accuracy=value))
                     if k < 5:
-                        cells.append(CellRow(**shared, n_ops=str(k), n=50, accuracy=1.0, split="train"))
+                        order_cells.append(CellRow(**shared, n_ops=str(k), n=50, accuracy=1.0, split="train"))
     paths = [
         PathPoint(
             format=name, examples=10000, seed=seed, step=step, flops=6e8 * step * tokens[name], n=400,
@@ -133,7 +137,7 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
                     )
                 thresholds.append(row)
     findings = [
-        FindingRow(
+        Finding(
             id="F1", claim="Coarser chains of thought need more SFT data.", verdict="supported",
             rule="Supported when the 95% interval of the ratio N*(composed:2) / N*(explicit) lies above 1.",
             summary="N* at accuracy 0.5 is 240 examples for explicit and 672 for composed:2; ratio 2.8 [2.2, 3.5].",
@@ -142,12 +146,12 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
                 {"format": "composed:2", "N*": 672, "low": None, "high": 786, "ratio": 2.8},
             ],
         ),
-        FindingRow(
+        Finding(
             id="F2b", claim="Composed gains from repetition; implicit memorizes.", verdict="contradicted",
             rule="Supported when eight epochs gain more test accuracy for composed than for implicit, interval > 0.",
             summary="Eight epochs gained 0.11 [0.06, 0.16] for composed:2 and 0.19 [0.13, 0.24] for implicit:2.",
         ),
-        FindingRow(
+        Finding(
             id="F4", claim="The unidirectional order generalizes best to longer problems.", verdict="inconclusive",
             rule="Supported when forward leads both others beyond the training lengths, both intervals above 0.",
             summary="Forward leads backward by 0.04 [-0.02, 0.10] beyond 8 operations; the interval allows both.",
@@ -160,9 +164,16 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
         spec={"seed": 0, "n_ops": [2, 8], "optimizer": {"name": "adamw", "learning_rate": 1e-3},
               "formats": list(FORMATS)},
         environment={"python": "3.11.7", "torch": "2.9.1", "threads": 2, "machine": "x86_64", "gpu": None},
-        findings=findings, cells=cells, curves=curves, thresholds=thresholds, training=losses,
-        paths=paths, profiles=profiles, repetition=repetition,
-        problems=[traces(i) for i in range(problems)],
+        findings=findings,
+        sections=[
+            scaling_report.section(
+                ScalingRows(cells=cells, curves=curves, thresholds=thresholds, training=losses, paths=paths),
+                [traces(i) for i in range(problems)],
+            ),
+            repetition_report.section(repetition),
+            decomposition_report.section(profiles),
+            orders_report.section(order_cells),
+        ],
     )  # fmt: skip
 
 
@@ -278,11 +289,12 @@ def test_censored_thresholds_are_bounds_not_numbers():
         ThresholdRow(format="implicit:2", x="examples", threshold=0.5, estimate=3000, censored="above"),
         ThresholdRow(format="composed:2", x="examples", threshold=0.5, censored="above"),
     ]
-    data = ReportData(title="t", command="c", thresholds=rows)
+    data = ReportData(title="t", command="c", sections=[scaling_report.section(ScalingRows(thresholds=rows))])
     page = Page(build_report(data))
     assert "< 100already reached in the data" in page.visible
     assert "> 3,000not reached in the data" in page.visible
-    assert figures.accuracy(data, "examples", palette.Palette(["explicit", "implicit:2", "composed:2"])) is None
+    colors = palette.Palette(["explicit", "implicit:2", "composed:2"])
+    assert scaling_charts.accuracy(ScalingRows(thresholds=rows), "examples", colors) is None
 
 
 def test_a_report_of_nothing_still_opens():
@@ -299,7 +311,7 @@ def test_few_seeds(seeds):
 
 def test_what_was_not_measured_is_a_dash_and_never_a_zero():
     row = CellRow(format="explicit", examples=100, seed=0, n=10, flops=math.nan)
-    data = ReportData(title="t", command="c", cells=[row], findings=[])
+    data = ReportData(title="t", command="c", sections=[scaling_report.section(ScalingRows(cells=[row]))])
     page = Page(build_report(data))
     assert page.data["figures"] == {}
     assert page.visible.count("–") == 8
@@ -317,14 +329,19 @@ def hostile() -> ReportData:
         id=HOSTILE, n_ops=1, prompt=HOSTILE, gold=[(HOSTILE, HOSTILE, 3)],
         generated=[made],
     )  # fmt: skip
-    finding = FindingRow(
+    finding = Finding(
         id=HOSTILE, claim=HOSTILE, verdict="supported", rule=HOSTILE, summary=HOSTILE, rows=[{HOSTILE: HOSTILE}]
     )
     cell = CellRow(format=HOSTILE, order=HOSTILE, examples=10, seed=0, n_ops=HOSTILE, n=1, accuracy=0.5, stage=HOSTILE)
     return ReportData(
         title=HOSTILE, command=HOSTILE, created=HOSTILE, spec={HOSTILE: HOSTILE}, environment={HOSTILE: [HOSTILE]},
-        findings=[finding], problems=[problem],
-        cells=[cell, CellRow(format=HOSTILE, examples=10, seed=0, n=1, accuracy=0.5)],
+        findings=[finding],
+        sections=[
+            scaling_report.section(
+                ScalingRows(cells=[cell, CellRow(format=HOSTILE, examples=10, seed=0, n=1, accuracy=0.5)]), [problem]
+            ),
+            Section(experiment=HOSTILE, tables={HOSTILE: [cell]}, shown={HOSTILE: HOSTILE}),
+        ],
     )  # fmt: skip
 
 
@@ -367,7 +384,7 @@ def test_script_text_breaks_up_what_html_looks_for():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: FindingRow(id="F1", claim="", verdict="Supported", rule="", summary=""),
+        lambda: Finding(id="F1", claim="", verdict="Supported", rule="", summary=""),
         lambda: CurvePoint(format="explicit", x="steps", value=1, accuracy=0),
         lambda: ThresholdRow(format="explicit", x="tokens", threshold=0.5, censored="yes"),
         lambda: CellRow(format="explicit", examples=1, seed=0, n=1, split="validation"),
@@ -452,7 +469,7 @@ def _walk(page, address: str, keys) -> None:
 
     page.get(address)
     WebDriverWait(page, 30).until(lambda _: one("html").get_attribute("data-ready") == "yes")
-    assert len(many(".chart svg")) == 9  # a plate each; the others wait behind their switches
+    assert len(many(".chart svg")) == 9  # one of each group; the others wait behind their switches
     for key in ("flops", "repetition-memory", "profile-accuracy", "orders-plain"):
         page.execute_script(f"document.querySelector('.switch input[value=fig-{key}]').click()")
         WebDriverWait(page, 10).until(lambda _, key=key: many(f"#fig-{key} svg .mark-line path"))

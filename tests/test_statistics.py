@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from zipthought.study.findings.scaling import Scaled, f1, f2a
+from zipthought.study.experiments.scaling.f1 import f1
+from zipthought.study.experiments.scaling.f2a import f2a
+from zipthought.study.experiments.scaling.measurements import ScalingMeasurements
 from zipthought.study.statistics import (
     Curve,
     Outcomes,
@@ -38,7 +40,7 @@ def planted(curves, seed, seeds=3, problems=200):
 
 
 def scaled(outcomes, trained=1.0, model="bundled", compute=None):
-    return Scaled(
+    return ScalingMeasurements(
         model=model,
         seeds=len(next(iter(outcomes.values())).correct),
         fits=fit_formats(outcomes, draws=200),

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from small_study import results
+from small_study import result_of, results
 
 from zipthought.commands.study import seconds_left
 from zipthought.study.spec import load_spec, make_spec
@@ -61,6 +61,12 @@ def test_the_quick_preset_loads_and_bad_specs_are_named(tmp_path):
         ({"name": "x", "orders": {"n_ops": [3], "longer_n_ops": [3]}}, "above n_ops"),
         ({"name": "x", "repetition": {"epochs": [0]}}, "at least 1"),
         ({"name": "x", "scaling": 3}, "a table"),
+        (
+            {"name": "x", "widths": {}},
+            "unknown table 'widths' in a study; tables are scaling, .*; settings",
+        ),
+        ({"name": "x", "task": "ring", "scaling": {}}, "unknown task"),
+        ({"name": "x", "task": "tree", "orders": {}}, "task 'tree' has no order 'backward'; its orders are forward"),
     ):
         with pytest.raises(ValueError, match=message):
             make_spec(settings)
@@ -84,10 +90,11 @@ def test_claims_are_exclusive_and_results_are_stored_once(spec, tmp_path):
     store = Store.create(tmp_path, spec, {})
     first, second = store.claim("here:1"), store.claim("here:2")
     assert first.digest != second.digest
-    assert not store.finish(first.digest, "here:2", {"x": 1}, 1.0)  # Not its claim.
-    assert store.finish(first.digest, "here:1", {"x": 1}, 1.0)
-    assert not store.finish(first.digest, "here:1", {"x": 2}, 1.0)  # Already done.
-    assert [c.result for c in store.cells() if c.status == "done"] == [{"x": 1}]
+    result = result_of(step=1)
+    assert not store.finish(first.digest, "here:2", result, 1.0)  # Not its claim.
+    assert store.finish(first.digest, "here:1", result, 1.0)
+    assert not store.finish(first.digest, "here:1", result_of(step=2), 1.0)  # Already done.
+    assert [c.result for c in store.cells() if c.status == "done"] == [result]
     assert store.counts() == {"done": 1, "pending": 2, "running": 1}
 
 
@@ -195,7 +202,7 @@ def test_the_time_left_goes_by_cells_of_the_same_base():
     assert (first.model, slow.model) == ("bundled", "bundled-deep")
 
     def stored(cell, seconds):
-        return StoredCell(cell.digest, cell, "done" if seconds else "pending", seconds, {}, None)
+        return StoredCell(cell.digest, cell, "done" if seconds else "pending", seconds, None, None)
 
     assert seconds_left([stored(first, None)]) is None
     assert seconds_left([stored(first, 10.0), stored(second, None), stored(slow, None)]) == 20

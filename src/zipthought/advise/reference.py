@@ -13,6 +13,8 @@ from ..core.methods import parse_method
 from .curves import Run
 
 if TYPE_CHECKING:
+    from ..study.cells import SFTCell
+    from ..study.experiments import Scaling
     from ..study.store import Store
 
 SHIPPED = "laptop"
@@ -94,88 +96,98 @@ class Reference:
 
 
 def from_store(store: Store) -> Reference:
-    """The measurements of a study's finished cells. Raises `ValueError` where it has no data-scaling grid that is
-    finished in some format."""
-    from ..study.cells import SFTCell
-    from ..study.findings import decomposition, repetition
+    """The measurements of a study's finished cells. Raises `ValueError` if no format of its data-scaling grid has
+    finished cells."""
+    from ..study.experiments import Scaling
 
-    spec, results = store.spec, store.results()
-    if spec.scaling is None:
-        raise ValueError(f"{store.directory} has no experiment 'scaling', on which advice rests")
-    model = spec.scaling.model or spec.model
-    runs: dict[str, list[Run]] = {}
-    tokens: dict[str, tuple[int, list[float], list[float]]] = {}
-    epochs: dict[str, dict[int, float]] = {}
-    for cell in spec.scaling.cells(spec):
-        result = results.get(cell.digest)
-        if not isinstance(cell, SFTCell) or result is None or cell.model != model:
-            continue
-        if not parse_method(cell.format).faithful:  # Nobody would be advised to train on broken traces.
-            continue
-        test = result["splits"]["test"]
-        runs.setdefault(cell.format, []).append(Run(cell.examples, round(test["accuracy"] * test["n"]), test["n"]))
-        epochs.setdefault(cell.format, {})[cell.examples] = cell.steps * cell.batch_size / cell.examples
-        largest, responses, trained = tokens.get(cell.format, (0, [], []))
-        if cell.examples > largest:
-            largest, responses, trained = cell.examples, [], []
-        if cell.examples == largest:
-            responses = [*responses, test["response_tokens"]]
-            trained = [*trained, result["splits"]["train"]["accuracy"]]
-        tokens[cell.format] = largest, responses, trained
-    if not runs:
+    spec = store.spec
+    scaling = spec.experiment(Scaling)
+    if scaling is None:
+        raise ValueError(f"{store.directory} has no experiment 'scaling', which advice is based on")
+    formats = _format_runs(store, scaling)
+    if not formats:
         raise ValueError(f"{store.directory} has no finished cell of the experiment 'scaling' yet")
-    repeated = repetition.collect(store, spec.repetition) if spec.repetition else {}
-    decomposed = decomposition.collect(store, spec.decomposition) if spec.decomposition else []
     return Reference(
         name=spec.name,
-        model=model,
+        model=scaling.model or spec.model,
         surface=spec.surface,
         modulus=spec.modulus,
         number_range=spec.number_range,
-        n_ops=spec.scaling.n_ops,
-        formats=[
+        n_ops=scaling.n_ops,
+        formats=formats,
+        repetition=_repetition(store),
+        branches=_branches(store),
+    )
+
+
+def _format_runs(store: Store, scaling: Scaling) -> list[FormatRuns]:
+    """The runs of each faithful format from the grid's first base. Nobody should train on unfaithful traces."""
+    from ..study.cells import SFTCellResult
+
+    results = store.results(SFTCellResult)
+    model = scaling.model or store.spec.model
+    cells: dict[str, list[SFTCell]] = {}
+    for cell in scaling.finished(store):
+        if cell.model == model and parse_method(cell.format).faithful:
+            cells.setdefault(cell.format, []).append(cell)
+    runs = []
+    for fmt, members in cells.items():
+        largest = [results[c.digest] for c in members if c.examples == max(cell.examples for cell in members)]
+        tests = [(c.examples, results[c.digest].test) for c in members]
+        runs.append(
             FormatRuns(
                 format=fmt,
-                runs=made,
-                response_tokens=_mean(tokens[fmt][1]),
-                training_accuracy=_mean(tokens[fmt][2]),
-                epochs=epochs[fmt],
+                runs=[Run(examples, test.correct, test.n) for examples, test in tests],
+                response_tokens=_mean([result.test.response_tokens for result in largest]),
+                training_accuracy=_mean([result.train.accuracy for result in largest]),
+                epochs={c.examples: c.steps * c.batch_size / c.examples for c in members},
             )
-            for fmt, made in runs.items()
-        ],
-        repetition=[
-            Repetition(
-                format=fmt,
-                examples=spec.repetition.examples,
-                model=spec.repetition.model or spec.model,
-                n_ops=spec.repetition.n_ops,
-                accuracy={e: found.test[:, i].mean(axis=1).tolist() for i, e in enumerate(found.epochs)},
-                memorized={
-                    e: (found.old_train[:, i].mean(axis=1) - found.old_held_out[:, i].mean(axis=1)).tolist()
-                    for i, e in enumerate(found.epochs)
-                },
-            )
-            for fmt, found in repeated.items()
-            if spec.repetition
-        ],
-        branches=[
-            Branches(
-                format=found.format,
-                sft_steps=found.sft_steps,
-                model=spec.decomposition.model or spec.model,
-                n_ops=spec.decomposition.n_ops,
-                states={
-                    state: {
-                        "accuracy": float(found.correct[state][:, found.trained].mean()),
-                        **{k: found.shown[state][k] for k in ("response tokens", "operations a step")},
-                    }
-                    for state in found.correct
-                },
-            )
-            for found in decomposed
-            if spec.decomposition
-        ],
-    )
+        )
+    return runs
+
+
+def _repetition(store: Store) -> list[Repetition]:
+    from ..study.experiments import Repetition as RepetitionExperiment
+
+    experiment = store.spec.experiment(RepetitionExperiment)
+    return [
+        Repetition(
+            format=fmt,
+            examples=experiment.examples,
+            model=experiment.model or store.spec.model,
+            n_ops=experiment.n_ops,
+            accuracy={e: data.test[:, i].mean(axis=1).tolist() for i, e in enumerate(data.epochs)},
+            memorized={
+                e: (data.old_train[:, i].mean(axis=1) - data.old_held_out[:, i].mean(axis=1)).tolist()
+                for i, e in enumerate(data.epochs)
+            },
+        )
+        for fmt, data in ((experiment.collect(store) or {}) if experiment else {}).items()
+        if experiment
+    ]
+
+
+def _branches(store: Store) -> list[Branches]:
+    from ..study.experiments import Decomposition
+
+    experiment = store.spec.experiment(Decomposition)
+    return [
+        Branches(
+            format=data.format,
+            sft_steps=data.sft_steps,
+            model=experiment.model or store.spec.model,
+            n_ops=experiment.n_ops,
+            states={
+                state: {
+                    "accuracy": float(data.correct[state][:, data.trained].mean()),
+                    **{name: data.shown[state][name] for name in ("response tokens", "operations a step")},
+                }
+                for state in data.correct
+            },
+        )
+        for data in ((experiment.collect(store) or []) if experiment else [])
+        if experiment
+    ]
 
 
 def load(study: Path | None) -> Reference:
@@ -220,5 +232,6 @@ def from_plain(value: Mapping[str, Any]) -> Reference:
     return Reference(**dict(value) | rest)
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def _mean(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known)

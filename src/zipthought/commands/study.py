@@ -108,8 +108,7 @@ def report(
         print(target)
         return 0
     from ..report.exports import write_export
-    from ..study.findings import measure
-    from ..study.results import report_data
+    from ..study.report import measure, report_data
 
     target = output or directory / {"markdown": "report.md", "json": "report.json", "csv": "tables"}.get(
         format, "figures"
@@ -174,7 +173,7 @@ def seconds_left(cells: list[StoredCell]) -> int | None:
 
 
 def _kin(cell: StoredCell) -> tuple[str, str]:
-    return cell.config.KIND, cell.config.model
+    return cell.config.NAME, cell.config.model
 
 
 def _estimate(spec: StudySpec, json: bool) -> int:
@@ -206,8 +205,7 @@ def _estimate(spec: StudySpec, json: bool) -> int:
 
 def _report(store: Store, path: Path, json: bool) -> None:
     from ..report.page import build_report
-    from ..study.findings import measure
-    from ..study.results import report_data, summary
+    from ..study.report import measure, report_data, summary
 
     data = measure(store)
     shown = report_data(store, data)

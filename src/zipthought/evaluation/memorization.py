@@ -8,7 +8,6 @@ rate on such problems is the control.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -18,17 +17,7 @@ from ..core.problem import Problem
 from ..surfaces import verify
 from .config import DecodingConfig
 from .evaluate import evaluate_items
-from .metrics import Item
-
-
-@dataclass(frozen=True, slots=True)
-class EditedAnswer:
-    """The model's answer to an edited problem."""
-
-    old: bool
-    """It is the answer of the problem before the edit."""
-    right: bool
-    """It is the answer of the edited problem."""
+from .metrics import EditedAnswer, Item
 
 
 def edit_constant(problem: Problem, number_range: int, seed: int) -> Problem | None:

@@ -109,6 +109,16 @@ def judge_completion(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class EditedAnswer:
+    """The model's answer to an edited problem (`evaluation.memorization`)."""
+
+    old: bool
+    """It is the answer of the problem before the edit."""
+    right: bool
+    """It is the answer of the edited problem."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Metrics of many completions. A mean over nothing is None."""
@@ -217,4 +227,4 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-__all__ = ["COLUMNS", "Item", "JudgedCompletion", "Summary", "judge_completion", "summarize"]
+__all__ = ["COLUMNS", "EditedAnswer", "Item", "JudgedCompletion", "Summary", "judge_completion", "summarize"]

@@ -1,12 +1,17 @@
-"""What a report is made of: plain values, filled by the study room from its store.
+"""The data of a report: plain values, which the study room fills from its store.
 
-Nothing here computes. A value that was not measured is None and shows as a dash; it is never 0.
+Nothing here computes measurements. A value that was not measured is None. It shows as a dash, never as 0.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .figures import FigureGroup
+    from .palette import Palette
 
 VERDICTS = ("supported", "contradicted", "inconclusive")
 X_AXES = ("examples", "tokens", "flops")
@@ -14,30 +19,31 @@ SPLITS = ("test", "train")
 CENSORED = ("", "above", "below")
 
 
-def _check(field_name: str, value: str, allowed: tuple[str, ...]) -> None:
+def check_word(field_name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise `ValueError` for a value that is not allowed."""
     if value not in allowed:
         raise ValueError(f"{field_name} must be one of {', '.join(repr(a) for a in allowed)}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FindingRow:
-    """A claim that was written down before the run, and what the data say of it."""
+class Finding:
+    """A claim that was registered before the run, and the verdict of the data."""
 
     id: str
-    """`F1`, `F2a`, ..."""
+    """The finding's name, for example `F1`."""
     claim: str
     """The claim under study, one sentence."""
     verdict: str
     """One of `VERDICTS`."""
     rule: str
-    """The pre-registered rule, in words, that turned the data into the verdict."""
+    """The pre-registered rule that turned the data into the verdict."""
     summary: str
-    """One sentence with the numbers that decided."""
+    """One sentence with the decisive numbers."""
     rows: list[dict[str, Any]] = field(default_factory=list)
-    """A table, column -> value; columns in the order in which they first appear."""
+    """A table: column -> value. Columns stand in the order of their first appearance."""
 
     def __post_init__(self) -> None:
-        _check("verdict", self.verdict, VERDICTS)
+        check_word("verdict", self.verdict, VERDICTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,178 +51,79 @@ class CellRow:
     """One measurement: a trained model on a set of problems."""
 
     format: str
-    """`explicit`, `composed:2`, `implicit:2`, `answer-only`, or a baseline's name."""
+    """The format of the training traces, for example `composed:2`."""
     order: str = "forward"
-    """`forward`, `backward` or `hierarchical`."""
+    """The order of their steps."""
     examples: int
     """Distinct training examples."""
     updates: int | None = None
-    """Optimizer steps of the model that was measured."""
+    """Updates of the measured model."""
     learning_rate: float | None = None
-    """The peak."""
+    """The peak learning rate."""
     seed: int
-    """Of the run."""
+    """The seed of the run."""
     n_ops: str = "all"
-    """`all`, or the number of operations of the problems that were measured."""
+    """`all`, or the number of operations of the measured problems."""
     split: str = "test"
-    """`test`, or `train` for problems that were trained on."""
+    """`test`, or `train` for problems of the training data."""
     n: int
-    """Problems measured."""
+    """Measured problems."""
     accuracy: float | None = None
-    """Share of correct final answers, 0..1."""
+    """The share of correct final answers, 0..1."""
     low: float | None = None
-    """Lower end of the accuracy's 95% interval."""
+    """The lower end of the accuracy's 95% interval."""
     high: float | None = None
-    """Upper end."""
+    """The upper end of that interval."""
     faithful: float | None = None
-    """Share of completions with a correct answer and every step valid."""
+    """The share of completions with a correct answer and only valid steps."""
     response_tokens: float | None = None
     """Mean tokens of a completion."""
     truncated: float | None = None
-    """Share of completions that met the length limit."""
+    """The share of completions that reached the length limit."""
     ops_per_step: float | None = None
     """Mean operations that a valid step covers."""
     training_tokens: float | None = None
-    """Tokens of the distinct training examples, each counted once: the data that a format needs."""
+    """Tokens of the distinct training examples, each counted once."""
     flops: float | None = None
     """Training compute."""
     seconds: float | None = None
     """Training time, wall clock."""
     stage: str = "sft"
-    """`sft` is the data-scaling grid, which the figures show; runs beside it (`repeat`, `rlvr`, ...) stand in the table
-    alone."""
+    """The experiment of the run: `sft` is the data-scaling grid, other experiments have names of their own."""
     baseline: bool = False
-    """A baseline of the comparison rather than a compression under study; marked in tables and legends."""
+    """Whether the format is a baseline rather than a compression under study. Tables and legends mark baselines."""
 
     def __post_init__(self) -> None:
-        _check("split", self.split, SPLITS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """A point of a fitted curve of accuracy, with its band."""
-
-    format: str
-    """As in `CellRow`."""
-    x: str
-    """One of `X_AXES`: what `value` counts."""
-    value: float
-    """Above 0: the axis is logarithmic."""
-    accuracy: float | None
-    """The fit at `value`."""
-    low: float | None = None
-    """Lower end of the 95% band."""
-    high: float | None = None
-    """Upper end."""
-
-    def __post_init__(self) -> None:
-        _check("x", self.x, X_AXES)
+        check_word("split", self.split, SPLITS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdRow:
-    """N*: how much of `x` a format needs to reach an accuracy."""
+    """N*: the amount of `x` that a format needs to reach an accuracy."""
 
     format: str
     """As in `CellRow`."""
     x: str
     """One of `X_AXES`."""
     threshold: float
-    """The accuracy to reach: 0.5 or 0.9."""
+    """The accuracy to reach."""
     estimate: float | None = None
-    """Where the fitted curve crosses; the largest (smallest) value measured where `censored` is `above` (`below`)."""
+    """The crossing of the fitted curve. For `censored` `above` (`below`), the largest (smallest) measured value."""
     low: float | None = None
-    """Lower end of the 95% interval; None where that lies outside what was measured."""
+    """The lower end of the 95% interval; None if it lies outside the measured range."""
     high: float | None = None
-    """Upper end."""
+    """The upper end; None likewise."""
     censored: str = ""
-    """Empty, `above` (not reached within the data measured) or `below` (reached at the smallest already)."""
+    """Empty; `above`: not reached within the measured range; `below`: already reached at its smallest value."""
 
     def __post_init__(self) -> None:
-        _check("x", self.x, X_AXES)
-        _check("censored", self.censored, CENSORED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossPoint:
-    """A training loss."""
-
-    format: str
-    """As in `CellRow`."""
-    examples: int
-    """Distinct training examples of the run."""
-    seed: int
-    """Of the run."""
-    step: int
-    """The optimizer step, from 1."""
-    loss: float | None
-    """Mean over the batch's completion tokens, nats."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathPoint:
-    """A measurement on the way of a run of the data-scaling grid."""
-
-    format: str
-    """As in `CellRow`."""
-    examples: int
-    """Distinct training examples of the run."""
-    seed: int
-    """Of the run."""
-    step: int
-    """Updates so far."""
-    flops: float
-    """Training compute so far."""
-    accuracy: float
-    """On held-out problems, 0..1."""
-    n: int
-    """Problems measured."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfilePoint:
-    """A measurement on the way of a model that goes on from SFT."""
-
-    branch: str
-    """What it goes on with: `RLVR`, or more SFT."""
-    run: str
-    """The SFT that it goes on from."""
-    seed: int
-    """Of the run."""
-    lengths: str
-    """`trained` or `longer`: which problems were measured."""
-    tokens: int
-    """Training tokens since SFT."""
-    excess: float | None
-    """Share of single-operation steps beyond those that the format leaves, 0..1."""
-    accuracy: float | None
-    """Share of correct final answers, 0..1."""
-    response_tokens: float | None
-    """Mean tokens of a completion."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepetitionPoint:
-    """What a number of epochs over the same examples did."""
-
-    format: str
-    """As in `CellRow`."""
-    epochs: int
-    """Passes over the examples."""
-    seed: int
-    """Of the run."""
-    test: float
-    """Accuracy on held-out problems, 0..1."""
-    train: float
-    """Accuracy on the training problems."""
-    memorized: float
-    """Share of training problems whose old answer came back after one constant was changed, less that of held-out
-    problems."""
+        check_word("x", self.x, X_AXES)
+        check_word("censored", self.censored, CENSORED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplorerCompletion:
-    """A generated text and what the verifier says of it."""
+    """A generated text and its verdict."""
 
     format: str
     """The format that the model was trained on."""
@@ -231,54 +138,101 @@ class ExplorerCompletion:
     steps: list[tuple[str, str, int, str]] = field(default_factory=list)
     """(text, verdict, granularity, form) of each step, in order."""
     label: str = ""
-    """What else tells this completion apart, such as `after RLVR`; may be empty."""
+    """What else distinguishes the model, such as `RLVR`; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplorerProblem:
-    """A problem for the trace explorer."""
+    """A problem of the trace explorer."""
 
     id: str
-    """Of the problem's record."""
+    """The id of the problem."""
     n_ops: int
     """Its operations."""
     prompt: str
-    """As the model reads it."""
+    """The prompt that the models read."""
     gold: list[tuple[str, str, int]] = field(default_factory=list)
-    """(format, text, tokens): the right reasoning in every format."""
+    """(format, text, tokens) of the gold trace in each format."""
     generated: list[ExplorerCompletion] = field(default_factory=list)
-    """What models wrote."""
+    """The completions of the models."""
+
+
+def _no_figures(palette: Palette) -> list[FigureGroup]:
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What one experiment adds to a report."""
+
+    experiment: str
+    """The experiment's table in the study's file."""
+    cells: list[CellRow] = field(default_factory=list)
+    """One row for each run, split and n_ops."""
+    tables: dict[str, list[Any]] = field(default_factory=dict)
+    """Table -> rows, which are dataclasses of one type. CSV and JSON exports have every table under its name."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """Heading -> the table that the page and the Markdown export show under it."""
+    figures: Callable[[Palette], list[FigureGroup]] = _no_figures
+    """Draws the figures. Panels whose chart is None are left out."""
+    names: set[str] = field(default_factory=set)
+    """Names that have a colour in the figures, besides the formats of `cells` and `problems`."""
+    problems: list[ExplorerProblem] = field(default_factory=list)
+    """Problems of the trace explorer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """All that a report says. Every number on the page comes from here."""
+    """The content of a report. Every number on the page comes from here."""
 
     title: str
     """The page's headline."""
     command: str
-    """What reproduces the study."""
+    """The command that reproduces the study."""
     spec: dict[str, Any] = field(default_factory=dict)
     """Resolved settings; may nest."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, machine, threads; may nest."""
     created: str = ""
-    """When the report was made, as text."""
-    findings: list[FindingRow] = field(default_factory=list)
-    """In the order in which they are shown."""
-    cells: list[CellRow] = field(default_factory=list)
-    """One a run, split and n_ops."""
-    curves: list[CurvePoint] = field(default_factory=list)
-    """Fitted curves."""
-    thresholds: list[ThresholdRow] = field(default_factory=list)
-    """N* by format, axis and accuracy."""
-    training: list[LossPoint] = field(default_factory=list)
-    """Loss curves; thinned by whoever fills this where runs are long."""
-    paths: list[PathPoint] = field(default_factory=list)
-    """Accuracy on the way of the runs of the data-scaling grid; empty where they were measured at their ends only."""
-    profiles: list[ProfilePoint] = field(default_factory=list)
-    """How models changed after SFT."""
-    repetition: list[RepetitionPoint] = field(default_factory=list)
-    """What repetition did."""
-    problems: list[ExplorerProblem] = field(default_factory=list)
-    """For the trace explorer; a dozen is plenty."""
+    """The time of the study, as text."""
+    findings: list[Finding] = field(default_factory=list)
+    """In the order of the page."""
+    sections: list[Section] = field(default_factory=list)
+    """One for each experiment, in the order of the page."""
+
+    @property
+    def cells(self) -> list[CellRow]:
+        """The cells of all sections."""
+        return [row for section in self.sections for row in section.cells]
+
+    @property
+    def tables(self) -> dict[str, list[Any]]:
+        """Table -> rows: `cells` first, then the tables of all sections. Sections may share a table."""
+        tables: dict[str, list[Any]] = {"cells": self.cells}
+        for section in self.sections:
+            for name, rows in section.tables.items():
+                tables[name] = [*tables.get(name, []), *rows]
+        return tables
+
+    @property
+    def shown(self) -> dict[str, list[Any]]:
+        """Heading -> rows of the tables that the page and the Markdown export show."""
+        tables = self.tables
+        return {title: tables[name] for section in self.sections for title, name in section.shown.items()}
+
+    @property
+    def thresholds(self) -> list[ThresholdRow]:
+        """The rows of the table `thresholds`."""
+        return self.tables.get("thresholds", [])
+
+    @property
+    def problems(self) -> list[ExplorerProblem]:
+        """The problems of all sections."""
+        return [problem for section in self.sections for problem in section.problems]
+
+    def plain(self) -> dict[str, Any]:
+        """The report as plain values: its texts, the findings, every table by name, and the problems."""
+        own = {name: getattr(self, name) for name in ("title", "command", "spec", "environment", "created")}
+        tables = {name: [asdict(row) for row in rows] for name, rows in self.tables.items()}
+        findings = [asdict(finding) for finding in self.findings]
+        return own | {"findings": findings} | tables | {"problems": [asdict(problem) for problem in self.problems]}

@@ -13,19 +13,17 @@ from typing import Any
 import vl_convert
 
 from ..files.atomic import atomic_open, write_text
+from .charts import vega_lite_version
 from .data import ReportData
-from .figures import vega_lite_version
+from .figures import colored_names, figure_groups
 from .page import finite
 from .palette import Palette
-from .plates import names, plates
 from .tables import columns_of
 
 FORMATS = ("markdown", "csv", "json", "png", "svg")
 WIDTH = 640
 """The width of a figure outside the page, in pixels."""
 PNG_SCALE = 2.0
-TABLES = ("cells", "curves", "thresholds", "training", "paths", "profiles", "repetition")
-"""Fields of `ReportData` that are tables."""
 
 
 def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
@@ -37,10 +35,10 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
         write_text(target, markdown(data))
         return [target]
     if form == "json":
-        write_text(target, json.dumps(finite(asdict(data)), indent=1, allow_nan=False) + "\n")
+        write_text(target, json.dumps(finite(data.plain()), indent=1, allow_nan=False) + "\n")
         return [target]
     if form == "csv":
-        tables = {name: [asdict(row) for row in getattr(data, name)] for name in TABLES}
+        tables = {name: [asdict(row) for row in rows] for name, rows in data.tables.items()}
         tables |= {f"finding-{finding.id}": finding.rows for finding in data.findings}
         tables["findings"] = [
             {key: getattr(finding, key) for key in ("id", "verdict", "claim", "summary", "rule")}
@@ -53,11 +51,11 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
                 write_text(made[-1], as_csv(rows))
         return made
     made = []
-    for plate in plates(data, Palette(names(data), "light")):
-        for figure in plate.figures:
-            made.append(target / f"{figure.key.removeprefix('fig-')}.{form}")
+    for group in figure_groups(data, Palette(colored_names(data), "light")):
+        for panel in group.panels:
+            made.append(target / f"{panel.key.removeprefix('fig-')}.{form}")
             with atomic_open(made[-1]) as file:
-                file.write(drawn(figure.chart.to_dict(), form))
+                file.write(drawn(panel.chart.to_dict(), form))
     return made
 
 
@@ -82,7 +80,7 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def markdown(data: ReportData) -> str:
-    """The verdicts with their tables, the thresholds, and the command and environment of the study."""
+    """The verdicts, the tables that experiments show, and the command and environment of the study."""
     parts = [f"# {data.title}", data.created, "## Verdicts"]
     for finding in data.findings:
         parts += [
@@ -91,9 +89,8 @@ def markdown(data: ReportData) -> str:
             _table(finding.rows),
             f"Rule: {finding.rule}",
         ]
-    thresholds = [asdict(row) for row in data.thresholds]
-    if thresholds:
-        parts += ["## Thresholds N*", _table(thresholds)]
+    for title, rows in data.shown.items():
+        parts += [f"## {title}", _table([asdict(row) for row in rows])]
     parts += ["## Reproduce", f"```sh\n{data.command}\n```", _table([{k: str(v) for k, v in data.environment.items()}])]
     return "\n\n".join(part for part in parts if part) + "\n"
 

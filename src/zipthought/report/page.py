@@ -19,19 +19,19 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from . import figures, tables
-from .data import ReportData
+from . import charts, tables
+from .data import ReportData, ThresholdRow
+from .figures import colored_names, figure_groups
 from .palette import Palette
-from .plates import names, plates
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def build_report(data: ReportData) -> str:
     """The report as the text of one HTML file that needs no other file and no network."""
-    palette = Palette(names(data))
-    numbered = plates(data, palette)
-    specs = {figure.key: figure.chart.to_dict() for plate in numbered for figure in plate.figures}
+    palette = Palette(colored_names(data))
+    groups = figure_groups(data, palette)
+    specs = {panel.key: panel.chart.to_dict() for group in groups for panel in group.panels}
     templates = environment()
     chip = templates.get_template("macros.html").module.chip  # type: ignore[attr-defined]
     payload = {
@@ -52,14 +52,19 @@ def build_report(data: ReportData) -> str:
         findings=data.findings,
         figures=[
             {
-                "title": plate.title,
-                "caption": plate.caption,
-                "looks": [look for name, look in palette.looks.items() if name in plate.formats],
-                "charts": {figure.key: figure.label for figure in plate.figures},
+                "title": group.title,
+                "caption": group.caption,
+                "looks": [look for name, look in palette.looks.items() if name in group.names],
+                "charts": {panel.key: panel.label for panel in group.panels},
             }
-            for plate in numbered
+            for group in groups
         ],
         thresholds=tables.thresholds(data.thresholds, palette),
+        further_tables={
+            title: [asdict(row) for row in rows]
+            for title, rows in data.shown.items()
+            if rows and not isinstance(rows[0], ThresholdRow)  # These have a layout of their own.
+        },
         cells=tables.cells(data),
         problems=data.problems,
         generated=_generated(data, palette),
@@ -101,7 +106,7 @@ def script_text(source: str) -> str:
 @cache
 def vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that sets `vega`, `vegaLite` and `vegaEmbed`."""
-    return vl_convert.javascript_bundle(vl_version=figures.vega_lite_version())  # type: ignore[call-arg]
+    return vl_convert.javascript_bundle(vl_version=charts.vega_lite_version())  # type: ignore[call-arg]
 
 
 def finite(value: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .data import CellRow, FindingRow, ReportData, ThresholdRow
+from .data import CellRow, Finding, ReportData, ThresholdRow
 from .palette import Look, Palette
 
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "inconclusive": "~"}
@@ -34,7 +34,7 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(column for row in rows for column in row))
 
 
-def tally(rows: list[FindingRow]) -> str:
+def tally(rows: list[Finding]) -> str:
     """How many findings have each verdict."""
     counts = [(verdict, sum(row.verdict == verdict for row in rows)) for verdict in VERDICT_MARKS]
     return " · ".join(f"{count} {verdict}" for verdict, count in counts if count) or "no claim tested"

@@ -1,27 +1,20 @@
-"""Running a cell, wherever: the one function that schedulers call."""
+"""Running a cell: the one function that all schedulers call."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from .cells import Cell, SFTCell
+from .cells import Cell, Result
 from .workspace import Workspace
 
 FAILURES = (ValueError, OSError, RuntimeError)
-"""What a cell may raise without being a fault of the program: it is tried again, and then reported."""
+"""Exceptions that fail a cell. The scheduler tries such a cell again, then reports it. Others end the program."""
 
 
-def execute(cell: Cell, workspace: Workspace, threads: int) -> dict[str, Any]:
-    """The cell's result, computed with that many threads; its files are in the workspace then."""
+def execute(cell: Cell, workspace: Workspace, threads: int) -> Result:
+    """Run a cell with this many threads. Its files are in the workspace afterwards."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
     torch.set_num_threads(threads)
-    if isinstance(cell, SFTCell):
-        from .sft import run_sft
-
-        return run_sft(cell, workspace)
-    from .decomposition import run_part
-
-    return run_part(cell, workspace)
+    return cell.run(workspace)

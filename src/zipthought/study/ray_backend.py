@@ -1,8 +1,9 @@
-"""The scheduler for a Ray cluster: the driver owns the store, tasks run cells wherever there is room.
+"""The scheduler for a Ray cluster: the driver owns the store, and tasks run cells on any node with free resources.
 
-A task is given a cell, the results that it needs and the weights that it starts from, and sends back its result and its
-files, so that nodes share nothing with the driver but the package. A task that dies with its node or its worker is put
-back and claimed again.
+A task receives a cell, the results that it needs and the weights that it starts from. It returns its result and its
+files. So nodes share nothing with the driver but the package. If a task dies with its node or its worker, its cell is
+put back and claimed again. Nodes need the environment variable ``ZIPTHOUGHT_PLUGINS`` of the driver if the study has
+experiments or cells of other packages.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .cells import Cell, make_cell, plain
+from .cells import Cell, Result, make_cell
 from .execute import FAILURES, execute
 from .store import Store, worker_name
 from .workspace import Workspace
 
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 300.0
-"""How long no node may have room for a cell, while none runs."""
+"""The longest time without a running cell and without room for one on any node."""
 
 
 def run_packed(
-    settings: str, results: Mapping[str, dict[str, Any]], archive: bytes, threads: int
-) -> tuple[dict[str, Any] | None, bytes, float, str]:
-    """Run a cell in a directory of its own: (result, its files packed, seconds, why it failed)."""
+    settings: str, results: Mapping[str, Result], archive: bytes, threads: int
+) -> tuple[Result | None, bytes, float, str]:
+    """Run a cell in a temporary directory. Returns its result, its packed files, the seconds, and the reason of a
+    failure."""
     cell = make_cell(json.loads(settings))
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="zipthought-") as root:
@@ -52,9 +54,9 @@ def run(
     """Run all cells that are not done on a Ray cluster; returns status -> count.
 
     `address` is that of a running cluster (`auto`: the one of this machine); empty starts one here that ends with the
-    run. Each cell is given `threads` cores and `gpus` GPUs. A `KeyboardInterrupt` stops the tasks and is raised again;
-    what they had not finished is pending at the next run. Raises `ValueError` where for `WAIT_SECONDS` no node has had
-    room for a cell.
+    run. Each cell gets `threads` cores and `gpus` GPUs. A `KeyboardInterrupt` stops the tasks and is raised again;
+    their unfinished cells are pending at the next run. Raises `ValueError` if no node has had room for a cell for
+    `WAIT_SECONDS`.
     """
     import ray
 
@@ -66,7 +68,7 @@ def run(
     store.retry_failed()
     with store.beating(worker, lambda: [cell.digest for cell in list(running.values())]):
         try:
-            worked = time.monotonic()
+            last_running = time.monotonic()
             while True:
                 if on_progress:
                     on_progress(store.counts())
@@ -74,27 +76,27 @@ def run(
                     workspace = store.workspace(cell)
                     weights = [path for n in cell.needs() if n.keeps_weights for path in workspace.files(n.digest)]
                     packed = workspace.pack(path for path in weights if path.suffix != ".parquet")
-                    running[task.remote(json.dumps(plain(cell)), workspace.results, packed, threads)] = cell
+                    running[task.remote(json.dumps(cell.plain()), workspace.results, packed, threads)] = cell
                 if not running:
                     if not store.ready():
                         break
-                    if time.monotonic() > worked + WAIT_SECONDS:
+                    if time.monotonic() > last_running + WAIT_SECONDS:
                         raise ValueError(
                             f"no node of the cluster has room for {threads} cores and {gpus:g} GPUs; lower --threads "
                             "and --gpus, or add nodes"
                         )
                     time.sleep(POLL_SECONDS)  # No node has room at the moment.
                     continue
-                worked = time.monotonic()
+                last_running = time.monotonic()
                 done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for reference in done:
                     cell = running.pop(reference)
                     try:
-                        result, archive, seconds, why = ray.get(reference)
+                        result, archive, seconds, reason = ray.get(reference)
                     except ray.exceptions.RayError as error:
-                        result, archive, seconds, why = None, b"", 0.0, f"its worker died: {type(error).__name__}"
+                        result, archive, seconds, reason = None, b"", 0.0, f"its worker died: {type(error).__name__}"
                     if result is None:
-                        store.fail(cell.digest, worker, why)
+                        store.fail(cell.digest, worker, reason)
                     else:
                         store.workspace().unpack(archive)
                         store.finish(cell.digest, worker, result, seconds)
@@ -107,7 +109,7 @@ def run(
 
 
 def _slots(ray: Any, threads: int, gpus: float) -> int:
-    """How many cells the nodes that are alive can run at once."""
+    """The number of cells that the living nodes can run at once."""
     resources = ray.cluster_resources()
     slots = resources.get("CPU", 0) // threads
     return int(min(slots, resources.get("GPU", 0) // gpus) if gpus else slots)

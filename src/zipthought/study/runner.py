@@ -1,7 +1,7 @@
 """The local scheduler: worker processes that claim cells from the store until none is left.
 
-Workers share nothing but the store, so any of them (or all) may be killed at any moment; the next run goes on where
-they stopped. Each worker computes with a fixed number of threads.
+Workers share nothing but the store. So any of them may be killed at any moment, and the next run continues where they
+stopped. Each worker computes with a fixed number of threads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "altair")
 
 
 def environment() -> dict[str, Any]:
-    """What the machine is and which versions run on it."""
+    """The machine and the versions of the packages on it."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -54,8 +54,8 @@ def _processor() -> str:
 
 
 def _work(directory: str, threads: int) -> None:
-    """A worker process: claim, run, store, until nothing is ready."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides when to stop.
+    """A worker process: claim, run and store cells until none is ready."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent stops the workers.
     store, worker = Store(Path(directory)), worker_name()
     parent = multiprocessing.parent_process()
     while parent is not None and parent.is_alive() and (cell := store.claim(worker)):
@@ -79,9 +79,9 @@ def run(
 ) -> dict[str, int]:
     """Run all cells that are not done; returns status -> count.
 
-    `workers` 0 means one for every core. `on_progress` hears the counts. A `KeyboardInterrupt` stops the workers and is
-    raised again; what they had not finished is pending at the next run. A worker that dies is replaced while cells are
-    left; where ever more of them die without a cell, `RuntimeError` says so.
+    `workers` 0 means one for each core. `on_progress` receives the counts. A `KeyboardInterrupt` stops the workers and
+    is raised again; their unfinished cells are pending at the next run. A worker that dies is replaced while cells are
+    left. Raises `RuntimeError` if workers keep dying without a cell.
     """
     if workers < 0:
         raise ValueError(f"workers must be at least 0 (one for every core), got {workers}")
@@ -107,7 +107,7 @@ def run(
                 pool.append(process)
                 started += 1
                 if started > most:
-                    raise RuntimeError("workers end before they take a cell; run one alone with --workers 1 to see why")
+                    raise RuntimeError("workers end before they claim a cell; run with --workers 1 to see the error")
             if running > len(pool) or not pool:
                 store.release_dead()
             time.sleep(poll_seconds)
@@ -126,5 +126,5 @@ def run(
 
 
 def command_line() -> str:
-    """The command that runs now, for the report."""
+    """The command of this process, for the report."""
     return shlex.join(["zipthought", *sys.argv[1:]])

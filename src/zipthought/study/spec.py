@@ -1,149 +1,126 @@
-"""Study specs: a TOML file or a preset, with a table for each experiment that the study makes."""
+"""Study specs: a preset or a TOML file, with a table for each experiment of the study."""
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..models.names import resolve
-from ..surfaces import SURFACES
+from ..surfaces import get_surface
 from ..tasks.sampling import SamplerConfig
 from ..train.config import ENGINES
 from .cells import TUNING_SEED, Cell
-from .experiments import EXPERIMENTS, Decomposition, Experiment, Orders, Repetition, Scaling
+from .experiments import EXPERIMENTS, Experiment
+from .models import model_digest
+from .settings import read_settings
 
 PRESETS = ("quick", "laptop", "decomposition", "paper")
+Kind = TypeVar("Kind", bound=Experiment[Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySpec:
-    """What all experiments share, and the experiments."""
+    """The settings that all experiments share, and the experiments."""
 
     name: str
-    """Of the study, for the report."""
+    """The name of the study, for the report."""
     model: str = "bundled"
-    """`bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
+    """The base: `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     parameters: int = 0
-    """Of a model that is not on this disk, for the estimate of ``--dry-run``."""
+    """The parameters of a model that is not on this disk; ``--dry-run`` needs them."""
     engine: str = "native"
-    """Which trainer runs the cells: `native` or `trl` (see `zipthought train sft --help`)."""
+    """The trainer of the cells: `native` or `trl` (see `zipthought train sft --help`)."""
     seeds: tuple[int, ...] = (0,)
-    """Each repeats an experiment with other training problems in another order."""
+    """Each seed repeats an experiment with other training problems in another order."""
     surface: str = "terse"
-    """How problems and traces are written."""
+    """The surface of prompts and traces."""
+    task: str = "chain"
+    """The task that problems are drawn from, for example `tree:width=3`."""
     modulus: int = 23
     """Residues are 0..modulus-1."""
     number_range: int = 5
     """Constants are 1..number_range-1."""
     split: str = "test"
-    """The held-out split that is measured; choose settings on `validation`."""
+    """The held-out split that is measured. Choose settings on `validation`."""
     bootstrap: int = 1000
     """Draws of the hierarchical bootstrap."""
-    scaling: Scaling | None = None
-    """How much data each format needs (F1), and what more brings (F2a)."""
-    repetition: Repetition | None = None
-    """What repetition brings, and what it fixes in memory (F2b)."""
-    decomposition: Decomposition | None = None
-    """What RLVR makes of compressed steps (F3)."""
-    orders: Orders | None = None
-    """Which order generalizes to longer problems (F4)."""
+    experiments: Mapping[str, Experiment[Any]] = field(default_factory=dict)
+    """Table -> experiment."""
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """No setting: model -> its `model_digest` when the study's store was made, so that a store is read as it is, also
-    where its models are elsewhere by now. Of other models, that of the files on this disk."""
+    """Not a user setting. Model -> its `model_digest` when the store was created, so that a study opens after its
+    models moved. Other models are read from this disk."""
 
     def __post_init__(self) -> None:
         if not self.experiments:
             raise ValueError(f"a study needs at least one experiment, a table {' or '.join(EXPERIMENTS)}")
-        for experiment in self.experiments.values():
-            seeds = experiment.seeds_of(self)
-            if not seeds or len(set(seeds)) < len(seeds):
-                raise ValueError(f"seeds must name at least one value, each once, got {list(seeds)}")
-            if min(seeds) < 0:
-                raise ValueError(f"seeds must be at least 0, got {min(seeds)}")
-            if TUNING_SEED in seeds:
-                raise ValueError(f"seed {TUNING_SEED} is kept for choosing learning rates; use another")
-            lengths = (*experiment.n_ops, *getattr(experiment, "longer_n_ops", ()))
-            for n_ops in lengths:
-                SamplerConfig(n_ops=n_ops, modulus=self.modulus, number_range=self.number_range)
         if self.split not in ("test", "validation"):
             raise ValueError(f"split must be test or validation, got {self.split!r}")
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
-        if self.engine == "trl":
-            if any(getattr(e, "points", 1) > 1 for e in self.experiments.values()):
-                raise ValueError("the engine trl measures at the end only; use points = 1")
-            if self.orders and "familiar" in self.orders.views:
-                raise ValueError("the engine trl does not spread positions; use views = ['plain']")
-        if self.surface not in SURFACES:
-            raise ValueError(f"unknown surface {self.surface!r}; use {', '.join(SURFACES)}")
+        get_surface(self.surface)
         if self.bootstrap < 1:
             raise ValueError(f"bootstrap must be at least 1, got {self.bootstrap}")
+        for experiment in self.experiments.values():
+            _check_seeds(experiment.seeds_of(self))
+            for n_ops in experiment.lengths():
+                self.sampler(n_ops)
+            experiment.check(self)
 
-    @property
-    def experiments(self) -> dict[str, Experiment]:
-        """Name -> settings of the experiments that the study makes."""
-        return {name: made for name in EXPERIMENTS if (made := getattr(self, name)) is not None}
+    def experiment(self, kind: type[Kind]) -> Kind | None:
+        """The experiment of a class; None if the study has none."""
+        experiment = self.experiments.get(kind.NAME)
+        return experiment if isinstance(experiment, kind) else None
 
-    def world(self, model: str) -> dict[str, Any]:
-        """The settings of every cell: of the model (empty: the study's) and of the problems."""
+    def sampler(self, n_ops: int) -> SamplerConfig:
+        """The sampler of its held-out problems of `n_ops` operations. Raises `ValueError` as `SamplerConfig` does."""
+        return SamplerConfig(n_ops=n_ops, task=self.task, modulus=self.modulus, number_range=self.number_range)
+
+    def shared(self, model: str) -> dict[str, Any]:
+        """The fields that every `Cell` has, except the seed. `model` is the base; empty: that of the study."""
         model = model or self.model
+        names = ("engine", "surface", "task", "modulus", "number_range", "split")
         return {
             "model": model,
             "model_digest": self.digests.get(model) or model_digest(model),
-            **{name: getattr(self, name) for name in ("engine", "surface", "modulus", "number_range", "split")},
+            **{name: getattr(self, name) for name in names},
         }
 
     def plain(self) -> dict[str, Any]:
-        """Its settings as JSON can hold them."""
-        return {name: value for name, value in asdict(self).items() if name != "digests"}
+        """The settings as JSON values, in the layout of the TOML file."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("experiments", "digests")}
+        return own | {name: asdict(experiment) for name, experiment in self.experiments.items()}
 
     def cells(self) -> list[Cell]:
-        """All cells, each once, after those that it needs."""
-        found: dict[str, Cell] = {}
+        """All cells, each once, and each after the cells that it needs."""
+        cells: dict[str, Cell] = {}
 
         def add(cell: Cell) -> None:
             for needed in cell.needs():
                 add(needed)
-            found.setdefault(cell.digest, cell)
+            cells.setdefault(cell.digest, cell)
 
         for experiment in self.experiments.values():
             for cell in experiment.cells(self):
                 add(cell)
-        return list(found.values())
+        return list(cells.values())
 
 
-@lru_cache
-def model_digest(model: str) -> str:
-    """sha256 of the names and bytes of a local model's files (weights, configuration, tokenizer), first 16 hex digits;
-    `hub` for one that is not on this disk."""
-    directory = Path(resolve(model))
-    files = sorted({file for pattern in _MODEL_FILES for file in directory.glob(pattern)})
-    if not files:
-        return "hub"
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-_MODEL_FILES = (
-    *("*.safetensors", "*.bin", "config.json", "generation_config.json"),
-    *("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "chat_template*"),
-)
+def _check_seeds(seeds: tuple[int, ...]) -> None:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must name at least one value, each once, got {list(seeds)}")
+    if min(seeds) < 0:
+        raise ValueError(f"seeds must be at least 0, got {min(seeds)}")
+    if TUNING_SEED in seeds:
+        raise ValueError(f"seed {TUNING_SEED} is kept for choosing learning rates; use another")
 
 
 def load_spec(name: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
     """The spec of a preset or of a TOML file.
 
-    Raises `ValueError` for a preset or file that is not there, TOML that cannot be read, and settings that do not
-    exist.
+    Raises `ValueError` for an unknown preset, a missing file, invalid TOML, and unknown or invalid settings.
     """
     if name in PRESETS:
         text = resources.files("zipthought.study").joinpath("presets", f"{name}.toml").read_text("utf-8")
@@ -159,41 +136,29 @@ def load_spec(name: str, overrides: Mapping[str, Any] | None = None) -> StudySpe
 
 
 def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = None) -> StudySpec:
-    """A spec from plain settings (lists become tuples, tables experiments) and the digests that a store has recorded.
-    Raises `ValueError` naming what does not exist or does not fit."""
+    """A spec from plain settings, and the digests that its store recorded. Lists become tuples, and tables experiments.
+
+    Raises `ValueError` for unknown and for invalid settings. A table that is None is ignored: stores of version 0.1
+    have one for each experiment that the study does not make.
+    """
     if "name" not in settings:
         raise ValueError("a study needs a name")
-    values = {name: value for name, value in settings.items() if name not in EXPERIMENTS}
-    made = _plain(StudySpec, values, "a study")
+    skip = ("experiments", "digests")
+    own = {f.name for f in fields(StudySpec)} - set(skip)
+    if unknown := sorted(set(settings) - own - set(EXPERIMENTS)):
+        what = "table" if isinstance(settings[unknown[0]], Mapping) else "setting"
+        raise ValueError(
+            f"unknown {what} {unknown[0]!r} in a study; tables are {', '.join(EXPERIMENTS)}; settings are "
+            f"{', '.join(sorted(own))}"
+        )
+    values = read_settings(StudySpec, {k: v for k, v in settings.items() if k in own}, "a study", skip)
+    experiments: dict[str, Experiment[Any]] = {}
     for name, kind in EXPERIMENTS.items():
         if (table := settings.get(name)) is not None:
             if not isinstance(table, Mapping):
                 raise ValueError(f"{name} must be a table, got {table!r}")
-            made[name] = kind(**_plain(kind, table, f"[{name}]"))
-    return StudySpec(**made, digests=digests or {})
+            experiments[name] = kind(**read_settings(kind, table, f"[{name}]"))
+    return StudySpec(**values, experiments=experiments, digests=digests or {})
 
 
-def _plain(kind: type, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The settings of a dataclass, lists as tuples."""
-    tables = (*EXPERIMENTS, "digests") if kind is StudySpec else ()
-    known = {f.name: str(f.type) for f in fields(kind) if f.name not in tables}
-    if unknown := sorted(set(settings) - set(known)):
-        raise ValueError(f"unknown setting {unknown[0]!r} in {where}; use {', '.join(sorted(known))}")
-    plain: dict[str, Any] = {}
-    for name, value in settings.items():
-        many = known[name].startswith("tuple")
-        items = value if isinstance(value, list | tuple) else [value]
-        if isinstance(value, list | tuple) != many or not all(type(item) in _KINDS[known[name]] for item in items):
-            raise ValueError(f"{name} must be {known[name]}, got {value!r}")
-        plain[name] = tuple(value) if many else value
-    return plain
-
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "tuple[str, ...]": (str,),
-    "tuple[int, ...]": (int,),
-    "tuple[float, ...]": (int, float),
-}
+__all__ = ["PRESETS", "StudySpec", "load_spec", "make_spec"]

@@ -1,7 +1,7 @@
-"""Where a cell finds what it needs and leaves what it makes: a directory and the results of other cells.
+"""The workspace of a cell: the directory of its files, and the results of the cells that it needs.
 
-The local scheduler's is the study's own directory. On another machine it is a temporary one, filled by `pack` and
-`unpack`; what the cell made travels back in the same way.
+On this machine it is the study's own directory. On another machine it is a temporary directory: `pack` and `unpack`
+carry the files there and back.
 """
 
 from __future__ import annotations
@@ -14,46 +14,49 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .cells import Result
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Paths below `root` by the digest of a cell."""
+    """The paths of cells below `root`, by digest."""
 
     root: Path
-    results: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    """Digest -> the result, of the cells that a cell needs."""
+    results: Mapping[str, Result] = field(default_factory=dict)
+    """Digest -> the result of each needed cell."""
 
     def completions(self, digest: str, name: str) -> Path:
-        """A cell's completions on `test`, `train` or at a state of its model, as Parquet."""
+        """The Parquet file of a cell's completions on `test`, on `train` or at a state of its model."""
         return self.root / "completions" / f"{digest}.{name}.parquet"
 
     def weights(self, digest: str) -> Path:
-        """The directory of the model that a cell keeps for others."""
+        """The directory of the weights that a cell keeps for other cells."""
         return self.root / "weights" / digest
 
     @contextmanager
     def new_weights(self, digest: str) -> Iterator[Path]:
-        """A directory that becomes `weights(digest)` when the block ends well; another one of that name gives way."""
+        """A directory that replaces `weights(digest)` if the block ends without an exception."""
         target = self.weights(digest)
         target.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{digest}.", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{digest}.", dir=target.parent))
         try:
-            yield made
-            made.chmod(0o755)
+            yield temporary
+            temporary.chmod(0o755)
             if target.exists():
                 shutil.rmtree(target)
-            made.replace(target)
+            temporary.replace(target)
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def scratch(self, digest: str) -> Path:
-        """A directory for what a trainer must write and nobody reads."""
+        """A directory for files that a trainer must write and nobody reads."""
         return self.root / "scratch" / digest
 
     def files(self, digest: str) -> list[Path]:
-        """The files that a cell has left."""
+        """The files that a cell wrote."""
         weights = self.weights(digest)
         kept = sorted(weights.rglob("*")) if weights.exists() else []
         return [*sorted((self.root / "completions").glob(f"{digest}.*.parquet")), *(p for p in kept if p.is_file())]
@@ -67,7 +70,7 @@ class Workspace:
         return buffer.getvalue()
 
     def unpack(self, archive: bytes) -> None:
-        """Put packed files below this root."""
+        """Write packed files below the root."""
         self.root.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             packed.extractall(self.root, filter="data")

@@ -1,0 +1,145 @@
+"""The contract of a cell, the unit of work of a study.
+
+A cell is a frozen dataclass of all settings that its result depends on, and the digest of these settings is its
+identity. So a finished cell never runs again, a changed setting never reuses an old result, and a cell that two
+experiments share runs once. A cell may need other cells: their results, and the weights that they keep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from ...core.registry import Registry
+from ...tasks.sampling import SamplerConfig
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
+
+OnStep = Callable[[dict[str, Any]], None]
+"""Receives the metrics of each training step."""
+TUNING_SEED = 1000
+"""The seed of runs that choose a learning rate. No other cell may have it."""
+
+
+class Result(ABC):
+    """What a finished cell measured. Subclasses are frozen dataclasses; the store holds them as JSON."""
+
+    @abstractmethod
+    def plain(self) -> dict[str, Any]:
+        """The result as JSON values."""
+
+    @classmethod
+    @abstractmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Result:
+        """The inverse of `plain`. It also reads results that earlier versions wrote."""
+
+
+class Work(NamedTuple):
+    """What a cell is expected to take, in tokens."""
+
+    trained: float
+    """Tokens of training batches, prompts included."""
+    generated: float
+    """Tokens of generation, prompts included."""
+    reference: float = 0.0
+    """Tokens that a frozen reference model reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell(ABC):
+    """One run: settings in, files and a result out. Equal cells give equal results."""
+
+    NAME: ClassVar[str]
+    """The kind of cell, as the store names it."""
+    RESULT: ClassVar[type[Result]]
+    """The class of its results."""
+    ADDED: ClassVar[Mapping[str, Any]] = {"task": "chain"}
+    """Fields added after version 0.1, with their defaults. A digest leaves out a field at this default, so that
+    digests of version 0.1 stay."""
+
+    model: str
+    """The base: `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
+    model_digest: str
+    """The digest of the base's files (`study.models.model_digest`); `hub` if they are not on this disk."""
+    engine: str
+    """The trainer: `native` or `trl`."""
+    surface: str
+    """The surface of prompts and traces."""
+    task: str = "chain"
+    """The task that problems are drawn from."""
+    modulus: int
+    """Residues are 0..modulus-1."""
+    number_range: int
+    """Constants are 1..number_range-1."""
+    split: str
+    """The held-out split that is measured: `test`, or `validation` while settings are chosen."""
+    seed: int
+    """The seed of the training problems, their order and any rollouts."""
+
+    @property
+    def digest(self) -> str:
+        """The identity of the cell, 16 hex digits."""
+        values = {k: v for k, v in self.plain().items() if k not in self.ADDED or v != self.ADDED[k]}
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The name of the cell within its study, without its seed."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> float:
+        """A rough duration, in sequences of one operation. `study status` compares cells of one kind by it."""
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the cell keeps its weights for cells that need it."""
+        return False
+
+    def needs(self) -> list[Cell]:
+        """The cells that must finish before this one."""
+        return []
+
+    @abstractmethod
+    def work(self) -> Work:
+        """An estimate of its tokens, for ``zipthought study run --dry-run``."""
+
+    @abstractmethod
+    def run(self, workspace: Workspace, on_step: OnStep | None = None) -> Result:
+        """Compute the result and write the cell's files to the workspace. Import torch here, not at module level."""
+
+    def sampler(self, n_ops: int, seed: int = 0) -> SamplerConfig:
+        """The sampler of the cell's problems of `n_ops` operations. Held-out problems have seed 0."""
+        return SamplerConfig(
+            n_ops=n_ops, seed=seed, task=self.task, modulus=self.modulus, number_range=self.number_range
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """The cell as JSON values."""
+        return {"kind": self.NAME, **asdict(self)}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Cell:
+        """The inverse of `plain`. Fields that `values` lack have their defaults."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: as_tuple(value) for name, value in values.items() if name in known})
+
+
+CELLS: Registry[type[Cell]] = Registry("kind of cell", ("RESULT", "label", "cost", "work", "run"))
+
+
+def make_cell(values: Mapping[str, Any]) -> Cell:
+    """The cell that `Cell.plain` wrote. Raises `ValueError` for an unknown kind."""
+    return CELLS.find(values["kind"]).from_plain(values)
+
+
+def as_tuple(value: Any) -> Any:
+    """JSON lists as tuples; other values unchanged."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,235 @@
+"""Running SFT cells: base, SFT on compressed traces, accuracy on held-out and on training problems.
+
+Everything follows from the cell's settings. So a cell gives the same result wherever it runs; with the same number of
+threads on the same kind of machine it is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ...core.problem import Problem
+from ...evaluation.evaluate import (
+    DecodingConfig,
+    EvaluateConfig,
+    Evaluation,
+    distinct_problems,
+    evaluate,
+    evaluate_items,
+)
+from ...evaluation.memorization import edited_answers
+from ...evaluation.metrics import EditedAnswer, Item
+from ...models.loading import load
+from ...records.schema import make_record
+from ...tasks.names import nouns
+from ...train.config import OptimizerConfig, SFTConfig
+from ...train.sft import SFTResult, fine_tune
+from ..workspace import Workspace
+from .base import Cell, OnStep
+from .sft import Memorization, RunPoint, SFTCell, SFTCellResult
+
+LOSS_POINTS = 60
+"""At most about this many points of the training curve are kept."""
+
+
+def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) -> SFTCellResult:
+    """Train and measure. The completions of held-out and of training problems go to the workspace."""
+    rate = _learning_rate(cell, workspace)
+    model, tokenizer = load(cell.model, training=True)
+    problems = training_problems(cell, cell.examples, cell.n_ops, cell.sentences)
+    records = [make_record(problem, cell.format, cell.order, cell.surface, "train", i) for i, problem in problems]
+    watch = _Watch(cell, model, tokenizer, on_step)
+    config = SFTConfig(
+        steps=cell.steps,
+        batch_size=cell.batch_size,
+        seed=cell.seed,
+        checkpoint_every=0,
+        positions=cell.positions,
+        engine=cell.engine,
+        optimizer=OptimizerConfig(learning_rate=rate, optimizer=cell.optimizer),
+    )
+    trained = sft_trainer(cell, workspace)(model, tokenizer, records, config, on_step=watch)
+    point, held_out = watch.restore_best()
+    held_out.write_completions(workspace.completions(cell.digest, "test"))
+    decoding = DecodingConfig(orders=(cell.order,))
+    first = _first(problems, cell.n_ops, cell.train_count)
+    on_training = evaluate_items(model, tokenizer, [Item.of(p, cell.surface, i) for i, p in enumerate(first)], decoding)
+    on_training.write_completions(workspace.completions(cell.digest, "train"))
+    return SFTCellResult(
+        learning_rate=rate,
+        points=tuple(watch.points),
+        step=point.step,
+        tokens=point.tokens,
+        flops=point.flops,
+        test=held_out.summary(),
+        train=on_training.summary(),
+        memorized=_memorized(model, tokenizer, cell, problems, decoding) if cell.edited_count else None,
+        parameters=watch.parameters,
+        distinct_tokens=trained.distinct_tokens,
+        train_seconds=trained.loop.seconds,
+        loss=tuple(watch.losses[:: max(1, len(watch.losses) // LOSS_POINTS)]),
+    )
+
+
+class _Watch:
+    """Called after each update: measures the model at the cell's points and keeps the best of them."""
+
+    def __init__(
+        self, cell: SFTCell, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_step: OnStep | None
+    ) -> None:
+        self._cell, self._model, self._tokenizer, self._on_step = cell, model, tokenizer, on_step
+        every = cell.steps / cell.points
+        self._measured_at = {round(every * number) for number in range(1, cell.points + 1)}
+        self.parameters = sum(p.numel() for p in model.parameters())  # Embeddings included; the output layer is tied.
+        self.losses: list[tuple[int, float]] = []
+        self.points: list[RunPoint] = []
+        self._best: tuple[RunPoint, Evaluation, dict[str, Any]] | None = None
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        self.losses.append((int(row["step"]), row["loss"]))
+        if row["step"] in self._measured_at:
+            self._measure(row)
+        if self._on_step:
+            self._on_step(row)
+
+    def _measure(self, row: dict[str, Any]) -> None:
+        cell = self._cell
+        lengths = cell.n_ops + cell.longer_n_ops
+        evaluation = evaluate(self._model, self._tokenizer, _problems(cell, cell.split, cell.test_count, lengths))
+        trained = sorted((r.n_ops, r.index, r.correct) for r in evaluation.completions if r.n_ops in cell.n_ops)
+        point = RunPoint(
+            step=int(row["step"]),
+            tokens=row["tokens"],
+            flops=6 * self.parameters * row["tokens"],
+            correct=tuple(correct for _, _, correct in trained),
+            validation=_validation(self._model, self._tokenizer, cell) if cell.points > 1 else None,
+        )
+        self.points.append(point)
+        if self._best is None or (point.validation or 0.0) > (self._best[0].validation or 0.0):
+            # With one point, the best weights are the last ones: no copy.
+            weights = copy.deepcopy(self._model.state_dict()) if cell.points > 1 else {}
+            self._best = point, evaluation, weights
+
+    def restore_best(self) -> tuple[RunPoint, Evaluation]:
+        """Load the weights of the best point into the model; the point and its held-out evaluation."""
+        assert self._best is not None, "the last update is a point"
+        point, evaluation, weights = self._best
+        if weights:
+            self._model.load_state_dict(weights)
+        return point, evaluation
+
+
+def training_problems(cell: Cell, examples: int, n_ops: Sequence[int], sentences: int = 0) -> list[tuple[int, Problem]]:
+    """(index, problem) of `examples` training problems, spread evenly over `n_ops`, with distinct structures;
+    `sentences` as in `with_more_sentences`.
+
+    Raises `ValueError` if a length has too few structures.
+    """
+    chosen = []
+    base, extra = divmod(examples, len(n_ops))
+    for number, n in enumerate(n_ops):
+        count = base + (number < extra)
+        problems = distinct_problems(cell.sampler(n, cell.seed), "train", count)
+        if len(problems) < count:
+            raise ValueError(
+                f"only {len(problems)} training structures of n_ops={n} for {count} examples; lower examples"
+            )
+        for index, problem in problems:
+            if sentences:
+                rng = np.random.default_rng([abs(cell.seed), n, index])
+                problem = with_more_sentences(problem, sentences, cell.number_range, rng)
+            chosen.append((index, problem))
+    return chosen
+
+
+def with_more_sentences(problem: Problem, most: int, number_range: int, rng: np.random.Generator) -> Problem:
+    """The problem with unused quantities at random positions, for a random number of sentences up to `most`.
+
+    Its structure, and so its split, stays the same.
+    """
+    definitions = list(problem.definitions.items())
+    count = int(rng.integers(len(definitions), max(most, len(definitions)) + 1))
+    names = iter(rng.permutation(len(nouns())).tolist())
+    while len(definitions) < count:
+        name = nouns()[next(names)]
+        if name not in problem.definitions:
+            definition = (name, int(rng.integers(1, number_range)))
+            definitions.insert(int(rng.integers(len(definitions) + 1)), definition)
+    return Problem(problem.modulus, dict(definitions), problem.target)
+
+
+def sft_trainer(cell: Cell, workspace: Workspace) -> Callable[..., SFTResult]:
+    """The SFT function of the cell's engine."""
+    if cell.engine == "native":
+        return fine_tune
+    from ...train.trl_engine import sft_with_trl
+
+    return partial(sft_with_trl, directory=workspace.scratch(cell.digest))
+
+
+def _learning_rate(cell: SFTCell, workspace: Workspace) -> float:
+    """The learning rate with the best validation accuracy; of equals, the first."""
+    accuracy: dict[float, float] = {}
+    for rate, candidate in cell.tuning_cells().items():
+        result = workspace.results[candidate.digest]
+        assert isinstance(result, SFTCellResult)
+        assert result.test.accuracy is not None, "every length has test problems"
+        accuracy[rate] = result.test.accuracy
+    return max(accuracy, key=accuracy.__getitem__) if accuracy else cell.learning_rates[0]
+
+
+def _validation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: SFTCell) -> float:
+    # The offset avoids the first items of the split, which a study with split = "validation" measures.
+    count = -(-cell.validation_count // len(cell.n_ops))
+    config = _problems(cell, "validation", count, cell.n_ops, offset=1_000_000)
+    accuracy = evaluate(model, tokenizer, config).summary().accuracy
+    assert accuracy is not None, "every length has validation problems"
+    return accuracy
+
+
+def _problems(cell: SFTCell, split: str, count: int, n_ops: tuple[int, ...], offset: int = 0) -> EvaluateConfig:
+    return EvaluateConfig(
+        split=split,
+        n_ops=n_ops,
+        count=count,
+        offset=offset,
+        surface=cell.surface,
+        task=cell.task,
+        modulus=cell.modulus,
+        number_range=cell.number_range,
+        orders=(cell.order,),
+    )
+
+
+def _first(problems: Sequence[tuple[int, Problem]], n_ops: Sequence[int], count: int) -> list[Problem]:
+    """The first `count` problems of each of n_ops."""
+    left = dict.fromkeys(n_ops, count)
+    kept = []
+    for _, problem in problems:
+        if left[problem.n_ops]:
+            left[problem.n_ops] -= 1
+            kept.append(problem)
+    return kept
+
+
+def _memorized(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    cell: SFTCell,
+    problems: Sequence[tuple[int, Problem]],
+    decoding: DecodingConfig,
+) -> Memorization:
+    """Answers to edited training problems, and to edited held-out problems as the control."""
+    count = -(-cell.edited_count // len(cell.n_ops))
+    control = [problem for n in cell.n_ops for _, problem in distinct_problems(cell.sampler(n), cell.split, count)]
+
+    def answers(of: list[Problem]) -> tuple[EditedAnswer, ...]:
+        return tuple(edited_answers(model, tokenizer, of, cell.surface, cell.number_range, decoding))
+
+    return Memorization(train=answers(_first(problems, cell.n_ops, count)), held_out=answers(control))

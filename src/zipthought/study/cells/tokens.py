@@ -1,0 +1,35 @@
+"""Mean lengths of prompts and responses in tokens, measured on sampled problems. Estimates of work use them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from ...models.names import resolve
+from ...records.schema import make_record
+from ...solutions.compress import token_counter
+from ...tasks.sampling import SamplerConfig, sample_batch
+from .base import Cell
+
+SAMPLED = 64
+"""Sampled problems of each length."""
+
+
+def mean_tokens(cell: Cell, fmt: str, order: str, n_ops: tuple[int, ...]) -> tuple[float, float]:
+    """Mean tokens of a prompt and of a response, over problems of these lengths.
+
+    The tokenizer is that of the cell's model if its files are on this disk; otherwise words and punctuation marks are
+    counted.
+    """
+    lengths = [_mean_tokens(cell.model, cell.surface, fmt, order, cell.sampler(n)) for n in n_ops]
+    return sum(p for p, _ in lengths) / len(lengths), sum(r for _, r in lengths) / len(lengths)
+
+
+@lru_cache(maxsize=1024)
+def _mean_tokens(model: str, surface: str, fmt: str, order: str, sampler: SamplerConfig) -> tuple[float, float]:
+    file = Path(resolve(model)) / "tokenizer.json"
+    count = token_counter(str(file) if file.exists() else "")
+    batch = sample_batch(sampler, "train", range(SAMPLED))
+    records = [make_record(batch.problem(row), fmt, order, surface) for row in range(SAMPLED)]
+    prompts = sum(count(" ".join(m["content"] for m in r["messages"][:-1])) for r in records)
+    return prompts / SAMPLED, sum(count(r["completion"]) for r in records) / SAMPLED

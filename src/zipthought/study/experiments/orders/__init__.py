@@ -1,0 +1,112 @@
+"""The experiment on orders: which order of the steps generalizes to longer problems (F4)?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ....core.methods import parse_method
+from ....core.orders import ORDERS
+from ....report.data import Finding, Section
+from ....tasks import parse_task
+from ...cells import Cell, SFTCell
+from ...experiment import check_axis
+from ..sft import SFTExperiment
+
+if TYPE_CHECKING:
+    from ...spec import StudySpec
+    from ...store import Store
+    from .findings import OrderMeasurements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
+    """SFT runs in each order, measured on longer problems. Its measurements are by (view, order)."""
+
+    NAME: ClassVar[str] = "orders"
+    FINDINGS: ClassVar[tuple[str, ...]] = ("F4",)
+
+    orders: tuple[str, ...] = ("forward", "backward", "hierarchical")
+    """The orders of the steps."""
+    format: str = "explicit"
+    """The format of the traces."""
+    examples: int = 2048
+    """Distinct training problems."""
+    steps: int = 300
+    """Updates of every cell."""
+    longer_n_ops: tuple[int, ...] = (6, 7)
+    """Operations of the problems that decide the verdict."""
+    familiar: int = 384
+    """In the view `familiar`, random gaps between sentences spread training texts over this many positions, so that no
+    test position or distance is new. It is the same for every order."""
+    views: tuple[str, ...] = ("familiar", "plain")
+    """`familiar`: training prompts have as many sentences and positions as the longest test problems. `plain`: training
+    problems are unchanged. The first view decides the verdict."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_axis(self, ("orders", "longer_n_ops", "views"))
+        self.check_examples(self.examples)
+        parse_method(self.format)
+        for order in self.orders:
+            ORDERS.find(order)
+        for view in self.views:
+            if view not in ("familiar", "plain"):
+                raise ValueError(f"unknown view {view!r}; use familiar or plain")
+        if min(self.longer_n_ops) <= max(self.n_ops):
+            raise ValueError(f"longer_n_ops must all be above n_ops, got {self.longer_n_ops} and {self.n_ops}")
+        if self.steps < 1 or self.familiar < 1:
+            raise ValueError(f"steps and familiar must be at least 1, got {self.steps} and {self.familiar}")
+
+    def lengths(self) -> tuple[int, ...]:
+        return self.n_ops + self.longer_n_ops
+
+    def check(self, spec: StudySpec) -> None:
+        possible = parse_task(spec.task).orders
+        if missing := [order for order in self.orders if order not in possible]:
+            raise ValueError(
+                f"task {spec.task!r} has no order {missing[0]!r}; its orders are {', '.join(possible)}, and the "
+                "experiment 'orders' compares several"
+            )
+        if spec.engine == "trl" and "familiar" in self.views:
+            raise ValueError("the engine trl does not spread positions; use views = ['plain']")
+
+    @property
+    def sentences(self) -> int:
+        """Sentences of the longest test problems: a chain of n operations has up to max(2, n) unused quantities."""
+        longest = max(self.longer_n_ops)
+        return longest + 1 + max(2, longest)
+
+    def cells(self, spec: StudySpec) -> list[Cell]:
+        """Seed by seed."""
+        self.check_structures(spec, self.examples)
+        settings = self.cell_settings(spec, self.examples)
+        spread = {"familiar": (self.familiar, self.sentences), "plain": (0, 0)}
+        return [
+            SFTCell(
+                **settings | {"format": str(parse_method(self.format)), "sentences": spread[view][1]},
+                order=order,
+                seed=seed,
+                positions=spread[view][0],
+            )
+            for seed in self.seeds_of(spec)
+            for view in self.views
+            for order in self.orders
+        ]
+
+    def collect(self, store: Store) -> dict[tuple[str, str], OrderMeasurements] | None:
+        from .findings import collect
+
+        return collect(store, self)
+
+    def findings(
+        self, measured: dict[tuple[str, str], OrderMeasurements] | None, count: int, spec: StudySpec
+    ) -> list[Finding]:
+        from .findings import f4
+
+        return [f4(measured or {}, count, spec.bootstrap)]
+
+    def section(self, store: Store, measured: dict[tuple[str, str], OrderMeasurements] | None) -> Section:
+        from .report import section_of
+
+        return section_of(store, self)

@@ -1,0 +1,109 @@
+"""The scaling experiment: how much data does each format need (F1), and what does more data bring (F2a)?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ....core.methods import is_baseline
+from ....report.data import Finding, Section
+from ...cells import Cell, SFTCell
+from ...experiment import check_axis
+from ..sft import SFTExperiment, canonical
+
+if TYPE_CHECKING:
+    from ...spec import StudySpec
+    from ...store import Store
+    from .measurements import ScalingMeasurements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
+    """A grid of SFT runs, format x distinct examples, with equal updates. Its measurements are one grid for each
+    base."""
+
+    NAME: ClassVar[str] = "scaling"
+    FINDINGS: ClassVar[tuple[str, ...]] = ("F1", "F2a")
+    TABLES: ClassVar[tuple[str, ...]] = ("curves", "thresholds", "training", "paths")
+
+    models: tuple[str, ...] = ()
+    """Further bases of the grid, without its baselines. `model` decides the verdicts."""
+    formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
+    """The formats, for example `composed:2` or `random-steps:0.8`."""
+    examples: tuple[int, ...] = (64, 256, 1024)
+    """Distinct training problems."""
+    steps: int = 60
+    """Updates of every cell. 0: `epochs` decides, so that fewer examples have fewer updates."""
+    epochs: int = 1
+    """Passes over the examples with `steps` 0, as in the paper."""
+    points: int = 1
+    """Measurements during a run, evenly spaced. The result is the one with the best validation accuracy."""
+    thresholds: tuple[float, ...] = (0.5, 0.9)
+    """Accuracies for which N* is estimated. The first decides the verdict."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_axis(self, ("formats", "thresholds"))
+        check_axis(self, ("examples",), ascending=True)
+        self.check_examples(min(self.examples))
+        canonical(self.formats)
+        fewest = self.updates(min(self.examples))
+        if self.steps < 0 or self.epochs < 1 or not 1 <= self.points <= fewest:
+            raise ValueError(
+                f"steps must be at least 0, epochs at least 1 and points 1..{fewest} (the fewest updates), got "
+                f"{self.steps}, {self.epochs} and {self.points}"
+            )
+        if not all(0 < value < 1 for value in self.thresholds):
+            raise ValueError(f"thresholds must be in 0..1, got {self.thresholds}")
+        if self.steps and max(self.examples) > self.steps * self.batch_size:
+            raise ValueError(
+                f"{self.steps} updates of {self.batch_size} see {self.steps * self.batch_size} examples, fewer than "
+                f"the {max(self.examples)} of the largest cell; raise steps or batch_size"
+            )
+
+    def check(self, spec: StudySpec) -> None:
+        if spec.engine == "trl" and self.points > 1:
+            raise ValueError("the engine trl measures at the end only; use points = 1")
+
+    def updates(self, examples: int) -> int:
+        """The updates of a cell with this many examples."""
+        return self.steps or -(-examples // self.batch_size) * self.epochs
+
+    def cells(self, spec: StudySpec) -> list[Cell]:
+        """Seed by seed, cells of few examples first."""
+        self.check_structures(spec, max(self.examples))
+        return [
+            SFTCell(
+                **self.cell_settings(spec, max(self.examples), model)
+                | {"examples": examples, "steps": self.updates(examples)},
+                format=fmt,
+                seed=seed,
+            )
+            for model in (self.model, *self.models)
+            for seed in self.seeds_of(spec)
+            for examples in self.examples
+            for fmt in canonical(self.formats)
+            if model == self.model or not is_baseline(fmt)
+        ]
+
+    def collect(self, store: Store) -> list[ScalingMeasurements] | None:
+        from .measurements import collect
+
+        return collect(store, self)
+
+    def findings(self, measured: list[ScalingMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
+        from .f1 import f1
+        from .f2a import f2a
+
+        return [f1(measured or [], count), f2a(measured or [], count)]
+
+    def section(self, store: Store, measured: list[ScalingMeasurements] | None) -> Section:
+        from .report import section_of
+
+        return section_of(store, self, measured)
+
+    @classmethod
+    def summary(cls, measured: list[ScalingMeasurements] | None) -> dict[str, Any]:
+        """The fitted curves of the first base."""
+        fits = measured[0].fits if measured else {}
+        return {"curves": {fmt: {**fit.curve._asdict(), "r2": fit.r2} for fmt, fit in fits.items()}}

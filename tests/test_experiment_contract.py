@@ -1,0 +1,330 @@
+"""The contract of experiments and of kinds of cells, and a stranger's experiment from its TOML table to its report."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_study import result_of, spec_of
+
+from zipthought.cli import main
+from zipthought.evaluation.metrics import EditedAnswer
+from zipthought.study.cells import (
+    CELLS,
+    Cell,
+    DecompositionCell,
+    DecompositionResult,
+    DecompositionSettings,
+    SFTCell,
+    SFTCellResult,
+    make_cell,
+)
+from zipthought.study.cells.decomposition import BranchPoint, LengthMeasures, PassAt, Rollouts
+from zipthought.study.cells.sft import Memorization, RunPoint
+from zipthought.study.execute import execute
+from zipthought.study.experiments import EXPERIMENTS, Experiment
+from zipthought.study.report import measure, report_data
+from zipthought.study.spec import load_spec, make_spec
+from zipthought.study.store import FORMAT, Store
+from zipthought.surfaces import get_surface
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def test_an_experiment_without_its_members_is_refused_by_name():
+    @dataclass(frozen=True, kw_only=True)
+    class Halves(Experiment):
+        NAME = "halves"
+
+        def cells(self, spec):
+            return []
+
+    with pytest.raises(TypeError, match="experiment 'halves' lacks FINDINGS, collect, findings, section"):
+        EXPERIMENTS.register(Halves)
+    assert "halves" not in EXPERIMENTS
+
+
+def test_a_kind_of_cell_without_its_members_is_refused_by_name():
+    class Nothing(Cell):
+        NAME = "nothing"
+
+    with pytest.raises(TypeError, match="kind of cell 'nothing' lacks RESULT, label, cost, work, run"):
+        CELLS.register(Nothing)
+    with pytest.raises(ValueError, match="unknown kind of cell 'nothing'; use sft, decomposition"):
+        make_cell({"kind": "nothing"})
+
+
+@pytest.mark.parametrize("name", list(EXPERIMENTS))
+def test_every_experiment_keeps_the_contract(name, tiny_base):
+    """Its defaults make a spec; its settings survive JSON; its findings are those that it names, with and without data;
+    two experiments share no finding."""
+    kind = EXPERIMENTS[name]
+    spec = make_spec({"name": "x", "model": str(tiny_base), name: {}})
+    experiment = spec.experiments[name]
+    assert spec.experiment(kind) is experiment
+    assert make_spec(json.loads(json.dumps(spec.plain()))) == spec
+    assert all(field.name in experiment.__dict__ or hasattr(experiment, field.name) for field in fields(kind))
+    findings = experiment.findings(None, 7, spec)
+    assert tuple(finding.id for finding in findings) == kind.FINDINGS
+    assert {finding.verdict for finding in findings} == {"inconclusive"}
+    others = [finding for other in EXPERIMENTS.values() if other is not kind for finding in other.FINDINGS]
+    assert not set(kind.FINDINGS) & set(others)
+    assert isinstance(kind.summary(None), dict)
+    for cell in spec.cells():
+        assert make_cell(json.loads(json.dumps(cell.plain()))) == cell
+        assert cell.work().trained > 0
+
+
+def run_study(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH", "")]))
+    environment = os.environ | {"ZIPTHOUGHT_PLUGINS": "batches_experiment", "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "zipthought.cli", "study", *words]
+    return subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True, check=False)
+
+
+def test_a_strangers_experiment_goes_from_its_table_to_its_report(tiny_base, tmp_path):
+    """One module and one registration. Its name is in ZIPTHOUGHT_PLUGINS, which worker processes inherit."""
+    lines = ['name = "mine"', f"model = {json.dumps(str(tiny_base))}", "[batches]", "batch_sizes = [1, 2]"]
+    (tmp_path / "mine.toml").write_text("\n".join(lines))
+    done = run_study(tmp_path, "run", "mine.toml", "--output-dir", "out", "--workers", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["cells"] == {"done": 2}
+    assert [(f["id"], len(f["rows"])) for f in summary["findings"]] == [("B1", 2)]
+    page = (tmp_path / "out" / "report.html").read_text()
+    for piece in ("Larger batches are better.", 'id="fig-batches"', "<h3>Accuracy by batch size</h3>"):
+        assert piece in page
+    assert run_study(tmp_path, "report", "out", "--format", "markdown").returncode == 0
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "### B1: inconclusive" in text
+    assert "among 1 findings" in text
+    assert "## Accuracy by batch size\n\n| batch_size | accuracy |" in text
+    for form in ("csv", "svg", "json"):
+        assert run_study(tmp_path, "report", "out", "--format", form).returncode == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "tables" / "batches.csv").open()))
+    assert [row["batch_size"] for row in rows] == ["1", "2"]
+    assert (tmp_path / "out" / "figures" / "batches.svg").read_text().startswith("<svg")
+    assert len(json.loads((tmp_path / "out" / "report.json").read_text())["batches"]) == 2
+
+
+def test_without_the_plugin_its_table_is_unknown(tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\n[batches]\n')
+    assert main(["study", "run", str(file), "--dry-run"]) == 2
+    assert "unknown table 'batches'" in " ".join(capsys.readouterr().err.split())
+
+
+WORLD = {
+    "model": "m",
+    "model_digest": "hub",
+    "engine": "native",
+    "surface": "terse",
+    "modulus": 23,
+    "number_range": 5,
+    "split": "test",
+    "seed": 3,
+    "format": "composed:2",
+}
+SFT = {"n_ops": (3,), "examples": 16, "steps": 4, "batch_size": 4, "learning_rates": (1e-3,)}
+
+
+@pytest.mark.parametrize(
+    ("cell", "digest"),
+    [
+        (SFTCell(**WORLD, **SFT), "66e1089fb38d0d5c"),
+        (
+            SFTCell(**WORLD, **SFT, order="backward", positions=99, sentences=9, longer_n_ops=(4,)),
+            "8b3e0057065efefd",
+        ),
+        (
+            SFTCell(
+                **WORLD,
+                **SFT | {"learning_rates": (1e-3, 2e-3)},
+                tuning_examples=8,
+                points=2,
+                edited_count=3,
+            ),
+            "f90dd6c3729c4a01",
+        ),
+        *(
+            (DecompositionCell(**WORLD, part=part, sft_steps=5, settings=DecompositionSettings()), digest)
+            for part, digest in (
+                ("sft", "c5167ce06fa06cd8"),
+                ("rlvr", "4822a569f02a5082"),
+                ("sft-tokens", "aac48c8d6d7f657b"),
+            )
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.NAME,
+)
+def test_digests_are_those_of_version_01(cell, digest):
+    assert cell.digest == digest
+    assert replace(cell, task="tree").digest != digest
+
+
+@pytest.mark.parametrize(
+    ("preset", "count", "first", "last"),
+    [
+        ("quick", 36, "5a4c1aa92df106f8", "663b7708e96ff7e3"),
+        ("laptop", 171, "3df52c1c2fdf73d8", "9b0dabf2afa36280"),
+        ("decomposition", 24, "0014ac612b38c2d0", "1716808717b217fb"),
+    ],
+)
+def test_the_presets_have_the_cells_of_version_01(preset, count, first, last):
+    """These digests depend on the bytes of the bundled bases, too."""
+    digests = [cell.digest for cell in load_spec(preset).cells()]
+    assert (len(digests), digests[0], digests[-1]) == (count, first, last)
+
+
+numbers = st.floats(0, 1)
+optional = st.none() | numbers
+
+
+@given(bits=st.lists(st.booleans(), min_size=1), validation=optional, answers=st.lists(st.booleans()))
+def test_results_of_sft_survive_json(bits, validation, answers):
+    point = RunPoint(step=1, tokens=2, flops=3.0, correct=tuple(bits), validation=validation)
+    edited = tuple(EditedAnswer(old=old, right=not old) for old in answers)
+    result = result_of(points=(point,), memorized=Memorization(train=edited, held_out=edited), loss=((1, 0.5),))
+    values = json.loads(json.dumps(result.plain()))
+    assert SFTCellResult.from_plain(values) == result
+    assert values["points"][0]["accuracy"] == sum(bits) / len(bits)
+    assert values["points"][0]["correct"] == "".join(str(int(bit)) for bit in bits)
+
+
+@given(n=st.integers(1, 500), share=numbers, measure=optional, excess=optional)
+def test_results_of_the_decomposition_survive_json(n, share, measure, excess):
+    shares = {"faithful": share, "response_tokens": share, "truncated": share}
+    correct = round(share * n)
+    length = LengthMeasures(n=n, correct=correct, **shares, ops_per_step=measure, single_op_share=None, excess=excess)
+    point = BranchPoint(step=1, tokens=2, by_n_ops={3: length})
+    rollouts = Rollouts(
+        step=1,
+        reward=0.5,
+        zero_variance=1.0,
+        kl=None,
+        entropy=measure,
+        response_tokens=3.0,
+        truncated=0.0,
+        ops_per_step=None,
+        single_op_share=None,
+    )
+    pass_at = {3: PassAt(correct={1: share, 4: 1.0}, faithful={1: 0.0, 4: share})}
+    result = DecompositionResult(
+        points=(point,),
+        pass_at=pass_at,
+        rollouts=(rollouts,),
+        updates=4,
+        tokens=5,
+        parameters=6,
+        train_seconds=0.5,
+    )
+    values = json.loads(json.dumps(result.plain()))
+    assert DecompositionResult.from_plain(values) == result
+    # Version 0.1 stored no count. It is recovered exactly from the accuracy.
+    del values["points"][0]["by_n_ops"]["3"]["correct"]
+    assert DecompositionResult.from_plain(values) == result
+
+
+def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
+    """The task reaches training, measurement, RLVR and the report, and changes the digests."""
+    small = {"n_ops": [3], "batch_size": 4, "test_count": 3, "train_count": 2}
+    settings = {
+        "name": "trees",
+        "model": str(tiny_base),
+        "task": "tree:width=2",
+        "bootstrap": 10,
+        "scaling": {**small, "formats": ["explicit", "composed:2"], "examples": [4, 10_000], "steps": 5_000},
+        "decomposition": {
+            "sft_steps": [1],
+            "examples": 4,
+            "sft_batch_size": 2,
+            "n_ops": [3],
+            "longer_n_ops": [4],
+            "rl_steps": 1,
+            "prompts_per_step": 2,
+            "group_size": 2,
+            "measure_every": 1,
+            "count": 2,
+            "samples": 1,
+            "sampled": 1,
+        },
+    }
+    spec = make_spec(settings)
+    assert {cell.task for cell in spec.cells()} == {"tree:width=2"}
+    chains = make_spec(settings | {"task": "chain", "scaling": {**settings["scaling"], "examples": [4], "steps": 2}})
+    assert not {cell.digest for cell in spec.cells()} & {cell.digest for cell in chains.cells()}
+    spec = make_spec(settings | {"scaling": {**settings["scaling"], "examples": [4, 8], "steps": 2}})
+    store = run_here(Store.create(tmp_path, spec, {}))
+    data = report_data(store, measure(store))
+    assert [finding.id for finding in data.findings] == ["F1", "F2a", "F3"]
+    assert data.problems
+    assert not any(get_surface("terse").parse_problem(problem.prompt, 23).is_chain for problem in data.problems)
+    assert data.spec["task"] == "tree:width=2"
+
+
+def run_here(store: Store) -> Store:
+    """All cells in this process."""
+    while cell := store.claim("here:1"):
+        assert store.finish(cell.digest, "here:1", execute(cell, store.workspace(cell), 1), 1.0)
+    return store
+
+
+def as_version_01(directory: Path) -> None:
+    """Rewrite a store as version 0.1 would have written it: without tasks, without counts beside accuracies."""
+
+    def old(value):
+        if isinstance(value, list):
+            return [old(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        added = {"task"} | ({"correct"} if "accuracy" in value and isinstance(value.get("correct"), int) else set())
+        return {name: old(item) for name, item in value.items() if name not in added}
+
+    with contextlib.closing(sqlite3.connect(directory / "study.db", isolation_level=None)) as db:
+        db.execute("DELETE FROM meta WHERE key = 'format'")
+        (spec,) = db.execute("SELECT value FROM meta WHERE key = 'spec'").fetchone()
+        values = {"repetition": None, "orders": None} | {k: v for k, v in json.loads(spec).items() if k != "task"}
+        db.execute("UPDATE meta SET value = ? WHERE key = 'spec'", (json.dumps(values, sort_keys=True),))
+        for digest, config, result in db.execute("SELECT digest, config, result FROM cells").fetchall():
+            row = [json.dumps(old(json.loads(text))) for text in (config, result)]
+            db.execute("UPDATE cells SET config = ?, result = ? WHERE digest = ?", (*row, digest))
+
+
+def test_a_store_of_version_01_opens_reports_and_grows(tiny_base, tmp_path):
+    spec = replace(spec_of(tiny_base), seeds=(0,))
+    store = run_here(Store.create(tmp_path, spec, {"command": "x"}))
+    before = report_data(store, measure(store)).plain()
+    as_version_01(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as db:
+        texts = " ".join(text for row in db.execute("SELECT config, result FROM cells") for text in row)
+    assert '"task"' not in texts
+    assert not re.search(r'"correct": \d+, "accuracy"', texts)
+    old = Store.open(tmp_path)
+    assert old.spec == spec
+    assert report_data(old, measure(old)).plain() == before
+    assert Store.create(tmp_path, spec, {"command": "y"}).meta("environment") == {"command": "x"}  # The same study.
+    assert old.meta("format") == FORMAT
+    more = replace(spec, seeds=(0, 1))
+    done = len(spec.cells())
+    assert Store.create(tmp_path, more, {}).counts() == {"done": done, "pending": len(more.cells()) - done}
+
+
+def test_a_store_of_a_later_version_is_refused(tiny_base, tmp_path):
+    spec = spec_of(tiny_base)
+    Store.create(tmp_path, spec, {})
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as db:
+        db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
+    for use in (lambda: Store.open(tmp_path), lambda: Store.create(tmp_path, spec, {})):
+        with pytest.raises(ValueError, match=f"store format 99; this version reads up to {FORMAT}.*upgrade"):
+            use()
