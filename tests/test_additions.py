@@ -90,3 +90,41 @@ def test_the_fast_path_leaves_what_it_does_not_know_to_the_exact_one(plugins, mo
     method = METHODS.find(settings["format"].partition(":")[0]).parse("2")
     config = SamplerConfig(n_ops=4, task=settings["task"])
     assert not supports(config, method, settings["surface"], "forward")
+
+
+def test_additions_reach_rlvr(plugins, capsys, tmp_path, tiny_base):
+    plugins("reversed_surface", "braid_task")
+    settings = ["--task", "braid:reach=2", "--surface", "reversed", "--n-ops", 3, "--steps", 2, "--prompts-per-step", 2]
+    trained = run(
+        capsys, "train", "rlvr", "--model", tiny_base, "--group-size", 2, "--output-dir", tmp_path / "rl", *settings
+    )
+    assert (trained["steps"], trained["skipped"]) == (2, 0)
+
+
+def test_additions_reach_a_study_and_its_report(plugins, capsys, tmp_path, tiny_base):
+    """A task, a surface and a method of strangers in one study; worker processes know them, too."""
+    plugins(*ADDITIONS)
+    spec = tmp_path / "study.toml"
+    spec.write_text(
+        f"""
+name = "additions"
+model = {json.dumps(str(tiny_base))}
+task = "braid:reach=2"
+surface = "reversed"
+bootstrap = 10
+[scaling]
+formats = ["explicit", "head:2"]
+n_ops = [3]
+examples = [4, 8]
+steps = 2
+batch_size = 4
+test_count = 3
+train_count = 2
+"""
+    )
+    summary = run(capsys, "study", "run", spec, "--output-dir", tmp_path / "out", "--workers", 1)
+    assert summary["cells"] == {"done": 4}
+    assert [finding["id"] for finding in summary["findings"]] == ["F1", "F2a"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "head:2" in page
+    assert "braid:reach=2" in page
