@@ -9,7 +9,7 @@ import pytest
 
 from zipthought.advise import Question, advise
 from zipthought.advise.curves import Run, fit
-from zipthought.advise.reference import Branches, FormatRuns, Reference, Repetition, from_plain
+from zipthought.advise.reference import Branches, FormatRuns, Reference, RepetitionRuns, from_plain
 from zipthought.cli import main
 
 CHANCE = 1 / 23
@@ -88,7 +88,7 @@ def reference():
             for fmt, t in truth.items()
         ],
         repetition=[
-            Repetition(
+            RepetitionRuns(
                 format="composed:2",
                 examples=1024,
                 model="bundled",

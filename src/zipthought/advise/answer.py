@@ -12,7 +12,7 @@ from ..core.methods import parse_method
 from ..surfaces import count_pieces, get_surface
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .curves import DRAWS, Posterior, Prediction, fit
-from .reference import Branches, FormatRuns, Reference, Repetition
+from .reference import Branches, FormatRuns, Reference, RepetitionRuns
 
 LEVEL = 0.9
 """The level of the intervals."""
@@ -219,7 +219,7 @@ def _outside(question: Question, reference: Reference) -> list[str]:
     return found
 
 
-def _measured_with(runs: Repetition | Branches) -> str:
+def _measured_with(runs: RepetitionRuns | Branches) -> str:
     """The base and the lengths that a note was measured with; they may differ from the question."""
     return f"measured from {runs.model} on {' and '.join(map(str, runs.n_ops))} operations"
 

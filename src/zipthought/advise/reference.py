@@ -1,4 +1,4 @@
-"""What advice rests on: a small table of what a study measured, read from its store or from the file that ships."""
+"""The measurements that advice is based on, read from a study's store or from the file that ships."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class FormatRuns:
     response_tokens: float
     """Mean tokens of a completion at the largest N."""
     epochs: dict[int, float]
-    """N -> passes over the examples that its runs made."""
+    """N -> passes over the examples."""
     training_accuracy: float
-    """On its own training problems, at the largest N."""
+    """Mean accuracy on its own training problems at the largest N."""
 
     @property
     def examples(self) -> tuple[int, int]:
@@ -41,11 +41,12 @@ class FormatRuns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repetition:
-    """What more epochs did to a format at a fixed N."""
+class RepetitionRuns:
+    """Runs of one format over the same examples."""
 
     format: str
     examples: int
+    """N."""
     model: str
     """The base."""
     n_ops: tuple[int, ...]
@@ -53,12 +54,12 @@ class Repetition:
     accuracy: dict[int, list[float]]
     """Epochs -> held-out accuracy of each seed."""
     memorized: dict[int, list[float]]
-    """Epochs -> old answers that came back beyond the control, of each seed."""
+    """Epochs -> the memorization of each seed: returned old answers minus those of the control."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branches:
-    """What became of a format after SFT: state -> measure -> mean over seeds."""
+    """The models of one format after SFT and after its branches."""
 
     format: str
     sft_steps: int
@@ -67,6 +68,7 @@ class Branches:
     n_ops: tuple[int, ...]
     """Lengths of the problems."""
     states: dict[str, dict[str, float | None]]
+    """State -> measure -> mean over seeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +83,17 @@ class Reference:
     n_ops: tuple[int, ...]
     """Lengths of the problems of the data-scaling grid."""
     formats: list[FormatRuns]
-    repetition: list[Repetition] = field(default_factory=list)
+    repetition: list[RepetitionRuns] = field(default_factory=list)
     branches: list[Branches] = field(default_factory=list)
 
     @property
     def examples(self) -> tuple[int, int]:
         """The smallest and the largest N."""
-        low, high = zip(*(made.examples for made in self.formats), strict=True)
+        low, high = zip(*(runs.examples for runs in self.formats), strict=True)
         return min(low), max(high)
 
     def plain(self) -> dict[str, Any]:
-        """As JSON."""
+        """The reference as JSON values."""
         return asdict(self)
 
 
@@ -146,12 +148,12 @@ def _format_runs(store: Store, scaling: Scaling) -> list[FormatRuns]:
     return runs
 
 
-def _repetition(store: Store) -> list[Repetition]:
-    from ..study.experiments import Repetition as RepetitionExperiment
+def _repetition(store: Store) -> list[RepetitionRuns]:
+    from ..study.experiments import Repetition
 
-    experiment = store.spec.experiment(RepetitionExperiment)
+    experiment = store.spec.experiment(Repetition)
     return [
-        Repetition(
+        RepetitionRuns(
             format=fmt,
             examples=experiment.examples,
             model=experiment.model or store.spec.model,
@@ -210,24 +212,22 @@ def load(study: Path | None) -> Reference:
 
 
 def from_plain(value: Mapping[str, Any]) -> Reference:
-    """From what `Reference.plain` made of it."""
+    """The inverse of `Reference.plain`."""
 
     def numbered(mapping: Mapping[str, Any]) -> dict[int, Any]:
         return {int(key): item for key, item in mapping.items()}
 
     formats = [
-        FormatRuns(**made | {"runs": [Run(*run) for run in made["runs"]], "epochs": numbered(made["epochs"])})
-        for made in value["formats"]
+        FormatRuns(**row | {"runs": [Run(*run) for run in row["runs"]], "epochs": numbered(row["epochs"])})
+        for row in value["formats"]
     ]
     repetition = [
-        Repetition(
-            **made
-            | {name: numbered(made[name]) for name in ("accuracy", "memorized")}
-            | {"n_ops": tuple(made["n_ops"])}
+        RepetitionRuns(
+            **row | {name: numbered(row[name]) for name in ("accuracy", "memorized")} | {"n_ops": tuple(row["n_ops"])}
         )
-        for made in value["repetition"]
+        for row in value["repetition"]
     ]
-    branches = [Branches(**made | {"n_ops": tuple(made["n_ops"])}) for made in value["branches"]]
+    branches = [Branches(**row | {"n_ops": tuple(row["n_ops"])}) for row in value["branches"]]
     rest = {"n_ops": tuple(value["n_ops"]), "formats": formats, "repetition": repetition, "branches": branches}
     return Reference(**dict(value) | rest)
 

@@ -44,19 +44,19 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
             {key: getattr(finding, key) for key in ("id", "verdict", "claim", "summary", "rule")}
             for finding in data.findings
         ]
-        made = []
+        paths = []
         for name, rows in tables.items():
             if rows:
-                made.append(target / f"{name}.csv")
-                write_text(made[-1], as_csv(rows))
-        return made
-    made = []
+                paths.append(target / f"{name}.csv")
+                write_text(paths[-1], as_csv(rows))
+        return paths
+    paths = []
     for group in figure_groups(data, Palette(colored_names(data), "light")):
         for panel in group.panels:
-            made.append(target / f"{panel.key.removeprefix('fig-')}.{form}")
-            with atomic_open(made[-1]) as file:
+            paths.append(target / f"{panel.key.removeprefix('fig-')}.{form}")
+            with atomic_open(paths[-1]) as file:
                 file.write(drawn(panel.chart.to_dict(), form))
-    return made
+    return paths
 
 
 def drawn(spec: dict[str, Any], form: str) -> bytes:

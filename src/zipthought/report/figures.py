@@ -10,7 +10,7 @@ from .palette import Palette
 
 
 class Panel(NamedTuple):
-    """A chart and its place in the page."""
+    """One chart of a figure group."""
 
     key: str
     """The id of its element; without `fig-`, the name of its file."""

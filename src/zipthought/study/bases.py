@@ -1,4 +1,4 @@
-"""Bases: pretraining, measurement and the model card that says how a base came to be."""
+"""Bases: pretraining, measurement and the model card."""
 
 from __future__ import annotations
 
@@ -31,29 +31,22 @@ def make_base(
     resume: bool = False,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Pretrain by the recipe, measure on held-out structures (test split), write model, tokenizer and card.
+    """Pretrain by the recipe, measure on held-out structures (test split), and write model, tokenizer and card.
 
-    The card names everything that the weights depend on; the same recipe, seed, threads, torch and kind of processor
+    The card records everything that the weights depend on. The same recipe, seed, threads, torch and kind of processor
     give the same bytes.
     """
     torch.set_num_threads(threads)
     model, tokenizer, result = pretrain(config, directory=directory, resume=resume, on_step=on_step)
-    measured = (
-        evaluate(
-            model,
-            tokenizer,
-            EvaluateConfig(
-                split="test",
-                n_ops=MEASURED_N_OPS,
-                count=MEASURED_COUNT,
-                surface="terse",
-                modulus=config.modulus,
-                number_range=config.number_range,
-            ),
-        )
-        .summary()
-        .plain()["by_n_ops"]
+    held_out = EvaluateConfig(
+        split="test",
+        n_ops=MEASURED_N_OPS,
+        count=MEASURED_COUNT,
+        surface="terse",
+        modulus=config.modulus,
+        number_range=config.number_range,
     )
+    measured = evaluate(model, tokenizer, held_out).summary().plain()["by_n_ops"]
     save(model, tokenizer, directory)
     earlier = Path(config.init) / "card.json" if config.init else None
     init = json.loads(earlier.read_text()) if earlier and earlier.exists() else None
@@ -79,7 +72,7 @@ def make_base(
 
 
 def stages(card: dict[str, Any]) -> list[dict[str, Any]]:
-    """The cards of the runs that led to a base, the first one first."""
+    """The cards of the runs that led to a base, in their order."""
     return [*(stages(card["init"]) if card.get("init") else []), card]
 
 
@@ -97,10 +90,10 @@ def render_card(card: dict[str, Any]) -> str:
     )
     runs = list(enumerate(stages(card), 1))
     table = "\n".join(
-        f"| {place} | {c['recipe']['steps']:,} x {c['recipe']['batch_size']} | {c['tokens']:,} | "
+        f"| {number} | {c['recipe']['steps']:,} x {c['recipe']['batch_size']} | {c['tokens']:,} | "
         f"{c['recipe']['optimizer']['learning_rate']:g} | {c['recipe']['facts']:g} | {c['recipe']['lookups']:g} | "
         f"{c['recipe']['walks']:g} | {c['recipe'].get('starts', 0):g} | {c['recipe']['seed']} | {c['minutes']} |"
-        for place, c in runs
+        for number, c in runs
     )
     grown = " and ".join(f"{c['recipe']['grow']} layers before run {n}" for n, c in runs if c["recipe"].get("grow"))
     added = f"\nLayers whose outputs are zero at first were added on top (`--grow`): {grown}." if grown else ""

@@ -73,10 +73,7 @@ def run(
                 if on_progress:
                     on_progress(store.counts())
                 while len(running) < _slots(ray, threads, gpus) and (cell := store.claim(worker)):
-                    workspace = store.workspace(cell)
-                    weights = [path for n in cell.needs() if n.keeps_weights for path in workspace.files(n.digest)]
-                    packed = workspace.pack(path for path in weights if path.suffix != ".parquet")
-                    running[task.remote(json.dumps(cell.plain()), workspace.results, packed, threads)] = cell
+                    running[task.remote(*_arguments(store, cell), threads)] = cell
                 if not running:
                     if not store.ready():
                         break
@@ -90,22 +87,33 @@ def run(
                 last_running = time.monotonic()
                 done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for reference in done:
-                    cell = running.pop(reference)
-                    try:
-                        result, archive, seconds, reason = ray.get(reference)
-                    except ray.exceptions.RayError as error:
-                        result, archive, seconds, reason = None, b"", 0.0, f"its worker died: {type(error).__name__}"
-                    if result is None:
-                        store.fail(cell.digest, worker, reason)
-                    else:
-                        store.workspace().unpack(archive)
-                        store.finish(cell.digest, worker, result, seconds)
+                    _record(ray, reference, store, running.pop(reference), worker)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
             store.release([worker])
             ray.shutdown()
     return store.counts()
+
+
+def _arguments(store: Store, cell: Cell) -> tuple[str, Mapping[str, Result], bytes]:
+    """The arguments of `run_packed` for a cell: its settings, the results that it needs, and the packed weights."""
+    workspace = store.workspace(cell)
+    weights = [path for n in cell.needs() if n.keeps_weights for path in workspace.files(n.digest)]
+    return json.dumps(cell.plain()), workspace.results, workspace.pack(p for p in weights if p.suffix != ".parquet")
+
+
+def _record(ray: Any, reference: Any, store: Store, cell: Cell, worker: str) -> None:
+    """Store the result of a finished task, or its failure."""
+    try:
+        result, archive, seconds, reason = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        result, archive, seconds, reason = None, b"", 0.0, f"its worker died: {type(error).__name__}"
+    if result is None:
+        store.fail(cell.digest, worker, reason)
+    else:
+        store.workspace().unpack(archive)
+        store.finish(cell.digest, worker, result, seconds)
 
 
 def _slots(ray: Any, threads: int, gpus: float) -> int:

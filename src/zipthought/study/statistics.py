@@ -1,8 +1,8 @@
-"""Curves of accuracy against data, thresholds on them, and intervals by hierarchical bootstrap.
+"""Curves of accuracy over data, their thresholds, and the hierarchical bootstrap.
 
-The curve is a saturating power law in N (data or compute), ``a N^s / (N^s + N0^s)`` with 0 < a <= 1 and s > 0, which is
-a logistic in ln N, ``a / (1 + exp(-s (ln N - t)))`` with t = ln N0; it is fitted by maximum binomial likelihood. N* is
-where it crosses a threshold; a crossing outside the measured N is censored, never extrapolated.
+The curve is a saturating power law in N (data or compute), ``a N^s / (N^s + N0^s)`` with 0 < a <= 1 and s > 0. It is a
+logistic in ln N, ``a / (1 + exp(-s (ln N - t)))`` with t = ln N0, fitted by maximum binomial likelihood. N* is the
+crossing of a threshold. A crossing outside the measured N is censored, never extrapolated.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Curve(NamedTuple):
         return self.a / (1 + np.exp(-self.s * (np.log(n) - self.t)))
 
     def gain_per_doubling(self, low: float, high: float) -> float:
-        """Mean gain in accuracy for each doubling of N from `low` to `high`."""
+        """Mean gain in accuracy per doubling of N, from `low` to `high`."""
         return float((self(high) - self(low)) / math.log2(high / low))
 
     def crossing(self, threshold: float) -> float:
-        """N at which the curve reaches `threshold`; infinity where it never does."""
+        """N at which the curve reaches `threshold`; infinity if it never does."""
         if self.a <= threshold:
             return math.inf
         exponent = self.t - math.log(self.a / threshold - 1) / self.s
@@ -54,8 +54,8 @@ def fit_curve(
 ) -> Curve:
     """The maximum-likelihood curve; `weight` is the number of problems behind each accuracy.
 
-    The search begins at several places, or at `start` alone: for a bootstrap, whose fits lie near that of the data.
-    Raises `ValueError` for fewer than two distinct N.
+    The search starts at several points, or at `start` alone. The fits of a bootstrap start at the fit of the data,
+    which is near. Raises `ValueError` for fewer than two distinct N.
     """
     x, y, w = np.log(np.asarray(n, float)), np.asarray(accuracy, float), np.asarray(weight, float)
     if len(set(x.tolist())) < 2:
@@ -89,22 +89,22 @@ def fit_curve(
 
 
 def goodness(curve: Curve, n: Sequence[float], accuracy: Sequence[float] | np.ndarray) -> float | None:
-    """R^2 of the curve on the points; None where all points are equal."""
+    """R^2 of the curve on the points; None if all points are equal."""
     y = np.asarray(accuracy, float)
     total = float(((y - y.mean()) ** 2).sum())
     return 1 - float(((y - curve(np.asarray(n, float))) ** 2).sum()) / total if total else None
 
 
 class Threshold(NamedTuple):
-    """N at which accuracy reaches a threshold; `censored` is `above` or `below` where the measured N do not hold it,
-    and then `value` is the largest or smallest N measured."""
+    """N at which accuracy reaches a threshold. If that lies outside the measured range, `censored` is `above` or
+    `below`, and `value` is the largest or the smallest measured N."""
 
     value: float
     censored: str
 
 
 def threshold_of(curve: Curve, threshold: float, n: Sequence[float]) -> Threshold:
-    """Where `curve` reaches `threshold`, within the measured N."""
+    """The N at which `curve` reaches `threshold`, censored to the measured range."""
     crossing = curve.crossing(threshold)
     if crossing > max(n):
         return Threshold(max(n), "above")
@@ -115,9 +115,10 @@ def threshold_of(curve: Curve, threshold: float, n: Sequence[float]) -> Threshol
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Correct or not, for every problem of every cell of one format.
+    """Whether each problem is solved, for all cells of one format.
 
-    S seeds, K data sizes (or amounts of compute), P problems (the same in all cells, so that comparisons are paired).
+    S seeds, K data sizes (or amounts of compute), P problems. The problems are the same in all cells, so comparisons
+    are paired.
     """
 
     examples: tuple[float, ...]
@@ -131,11 +132,11 @@ class Outcomes:
 
 
 def resamples(n_seeds: int, n_problems: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The draws of the hierarchical bootstrap: places of seeds, and (n_problems,) how often each problem is drawn.
+    """The draws of the hierarchical bootstrap: indices of the drawn seeds, and (n_problems,) how often each problem is
+    drawn.
 
     Of S seeds, S-1 are drawn, which makes the variance over few seeds unbiased (Rao & Wu 1988). With one seed only
-    problems vary, and the intervals say nothing about training noise. The seeds drawn are the same whatever the number
-    of problems.
+    problems vary, so intervals ignore training noise. The drawn seeds do not depend on the number of problems.
     """
     of_seeds, of_problems = (np.random.default_rng([seed, level]) for level in (0, 1))
     for _ in range(draws):
@@ -146,8 +147,7 @@ def resamples(n_seeds: int, n_problems: int, draws: int, seed: int) -> Iterator[
 def bootstrap_means(values: np.ndarray, draws: int, seed: int = 1) -> np.ndarray:
     """(S, ..., P) values of every seed and problem -> (draws, ...) means.
 
-    The draws are those of `resamples`, so that differences of means are paired: by seed, and by problem where P is the
-    same.
+    The draws are those of `resamples`. So differences of means are paired: by seed, and by problem if P is the same.
     """
     n_seeds, n_problems = values.shape[0], values.shape[-1]
     means = np.empty((draws, *values.shape[1:-1]))
@@ -159,7 +159,7 @@ def bootstrap_means(values: np.ndarray, draws: int, seed: int = 1) -> np.ndarray
 def bootstrap_ratio(counts: np.ndarray, draws: int, seed: int = 1) -> np.ndarray:
     """(S, P, 2) numerators and denominators of every seed and problem -> (draws,) ratios of their sums; 0 for 0 / 0.
 
-    The draws are those of `resamples`, the same for arrays of one shape, so that differences of ratios are paired.
+    The draws are those of `resamples`. They are the same for arrays of one shape, so differences of ratios are paired.
     """
     ratios = np.empty(draws)
     for draw, (seeds, weights) in enumerate(resamples(counts.shape[0], counts.shape[1], draws, seed)):
@@ -173,14 +173,14 @@ class Fit:
     """The curve of one format and those of its bootstrap draws."""
 
     examples: tuple[float, ...]
-    """The N measured."""
+    """The measured N."""
     curve: Curve
     resampled: list[Curve]
     r2: float | None
     """`goodness` of the curve."""
 
     def gain(self, last: bool = False) -> float:
-        """Mean gain in accuracy for each doubling of N over the measured range, or over its last step alone."""
+        """Mean gain in accuracy per doubling of N, over the measured range or over its last step."""
         return self.curve.gain_per_doubling(*self._ends(last))
 
     def gain_draws(self, last: bool = False) -> np.ndarray:
@@ -196,12 +196,12 @@ class Fit:
         return threshold_of(self.curve, accuracy, self.examples)
 
     def threshold_draws(self, accuracy: float) -> np.ndarray:
-        """(draws,) N* of every draw, a censored one at the end of the measured range."""
+        """(draws,) N* of every draw; a censored one is the end of the measured range."""
         return np.array([threshold_of(curve, accuracy, self.examples).value for curve in self.resampled])
 
 
 def fit_formats(outcomes: dict[str, Outcomes], draws: int, seed: int = 1) -> dict[str, Fit]:
-    """Format -> its fit; the draws of all formats are paired. Empty where there are fewer than two data sizes."""
+    """Format -> its fit. The draws of all formats are paired. Empty for fewer than two data sizes."""
     if not outcomes or len(next(iter(outcomes.values())).examples) < 2:
         return {}
     fits = {}

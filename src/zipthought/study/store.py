@@ -131,10 +131,10 @@ class Store:
 
     def _check_format(self, db: sqlite3.Connection) -> None:
         row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        found = json.loads(row[0]) if row else 1
-        if found > FORMAT:
+        version = json.loads(row[0]) if row else 1
+        if version > FORMAT:
             raise ValueError(
-                f"{self.directory} was written by a later version of zipthought (store format {found}; this version "
+                f"{self.directory} was written by a later version of zipthought (store format {version}; this version "
                 f"reads up to {FORMAT}); upgrade zipthought"
             )
 
@@ -143,11 +143,10 @@ class Store:
     ) -> None:
         """Raise `ValueError` if the directory holds another study. If the study has grown, update its spec, and its
         environment, whose command reproduces it."""
-        found = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('spec', 'models')").fetchall())
-        if not found:
+        before = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
+        if not before:
             return
-        before = json.loads(found["models"])
-        if make_spec(json.loads(found["spec"]), before).plain() == spec.plain() and before == models:
+        if make_spec(before["spec"], before["models"]).plain() == spec.plain() and before["models"] == models:
             return
         stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
         if stored - {cell.digest for cell in cells}:
@@ -235,15 +234,15 @@ class Store:
         """A cell to run, now `running` under the name of the worker; None if no cell is ready."""
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
-            found = db.execute(f"SELECT digest, config FROM cells WHERE {_READY} ORDER BY place LIMIT 1").fetchone()
-            if found:
+            row = db.execute(f"SELECT digest, config FROM cells WHERE {_READY} ORDER BY place LIMIT 1").fetchone()
+            if row:
                 db.execute(
                     "UPDATE cells SET status = 'running', worker = ?, heartbeat = ?, attempts = attempts + 1 "
                     "WHERE digest = ?",
-                    (worker, time.time(), found[0]),
+                    (worker, time.time(), row[0]),
                 )
             db.execute("COMMIT")
-        return make_cell(json.loads(found[1])) if found else None
+        return make_cell(json.loads(row[1])) if row else None
 
     @contextmanager
     def beating(self, worker: str, digests: Callable[[], Iterable[str]]) -> Iterator[None]:

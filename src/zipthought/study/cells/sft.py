@@ -58,7 +58,7 @@ class Memorization:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Memorization:
-        """From what `dataclasses.asdict` made of it."""
+        """The inverse of `dataclasses.asdict`."""
         return cls(**{name: tuple(EditedAnswer(**answer) for answer in values[name]) for name in ("train", "held_out")})
 
 
