@@ -17,6 +17,8 @@ from ..core.trace import Step, Trace
 from .expressions import explicit_step, read, read_sides, write
 
 NAME = "terse"
+SYMBOLS = ("mod", "=", ".", "?", "+", "-", "*", "(", ")", "answer")
+"""The words of the surface besides names and numbers, which a word-level tokenizer must have."""
 VOCABULARY_SAMPLE = "mod 23 . kites = 3 + 4 * 2 - 1 . ? kites answer 1 ."
 
 _WORD = re.compile(r"[^\W\d_]+")

@@ -98,7 +98,7 @@ class Task(ABC):
         return None
 
     def key(self) -> tuple[int, ...]:
-        """What tells the draws of one setting from those of another."""
+        """The settings that the random draws depend on."""
         return tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
 
     def oracle(self, problem: Problem) -> int:
