@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import pickle
 import re
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_study import result_of, spec_of
+from small_study import result_of, results, spec_of
 
 from zipthought.cli import main
 from zipthought.evaluation.metrics import EditedAnswer
@@ -34,6 +35,7 @@ from zipthought.study.cells.decomposition import BranchPoint, LengthMeasures, Pa
 from zipthought.study.cells.sft import Memorization, RunPoint
 from zipthought.study.execute import execute
 from zipthought.study.experiments import EXPERIMENTS, Experiment
+from zipthought.study.ray_backend import _arguments, run_packed
 from zipthought.study.report import measure, report_data
 from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.store import FORMAT, Store
@@ -238,13 +240,13 @@ def test_results_of_the_decomposition_survive_json(n, share, measure, excess):
 
 def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
     """The task reaches training, measurement, RLVR and the report, and changes the digests."""
-    small = {"n_ops": [3], "batch_size": 4, "test_count": 3, "train_count": 2}
+    small = {"n_ops": [3], "batch_size": 4, "test_count": 3, "train_count": 2, "formats": ["explicit", "composed:2"]}
     settings = {
         "name": "trees",
         "model": str(tiny_base),
         "task": "tree:width=2",
         "bootstrap": 10,
-        "scaling": {**small, "formats": ["explicit", "composed:2"], "examples": [4, 10_000], "steps": 5_000},
+        "scaling": {**small, "examples": [4, 8], "steps": 2},
         "decomposition": {
             "sft_steps": [1],
             "examples": 4,
@@ -262,15 +264,21 @@ def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
     }
     spec = make_spec(settings)
     assert {cell.task for cell in spec.cells()} == {"tree:width=2"}
-    chains = make_spec(settings | {"task": "chain", "scaling": {**settings["scaling"], "examples": [4], "steps": 2}})
+    chains = make_spec(settings | {"task": "chain"})
     assert not {cell.digest for cell in spec.cells()} & {cell.digest for cell in chains.cells()}
-    spec = make_spec(settings | {"scaling": {**settings["scaling"], "examples": [4, 8], "steps": 2}})
     store = run_here(Store.create(tmp_path, spec, {}))
     data = report_data(store, measure(store))
     assert [finding.id for finding in data.findings] == ["F1", "F2a", "F3"]
     assert data.problems
     assert not any(get_surface("terse").parse_problem(problem.prompt, 23).is_chain for problem in data.problems)
     assert data.spec["task"] == "tree:width=2"
+
+
+def test_structures_are_counted_only_where_the_task_can():
+    many = {"n_ops": [3], "examples": [100_000], "steps": 100_000}
+    with pytest.raises(ValueError, match="n_ops=3 has 5324 structures in all; lower examples"):
+        make_spec({"name": "x", "scaling": many}).cells()
+    assert make_spec({"name": "x", "task": "tree", "scaling": many}).cells()
 
 
 def run_here(store: Store) -> Store:
@@ -328,3 +336,20 @@ def test_a_store_of_a_later_version_is_refused(tiny_base, tmp_path):
     for use in (lambda: Store.open(tmp_path), lambda: Store.create(tmp_path, spec, {})):
         with pytest.raises(ValueError, match=f"store format 99; this version reads up to {FORMAT}.*upgrade"):
             use()
+
+
+def test_a_cell_gives_the_same_result_in_a_directory_of_its_own(tiny_base, tmp_path):
+    """As on a cluster: settings, needed results and weights travel there by pickle, result and files back."""
+    spec = replace(spec_of(tiny_base), seeds=(0,))
+    here = run_here(Store.create(tmp_path / "here", spec, {}))
+    store = Store.create(tmp_path / "driver", spec, {})
+    while cell := store.claim("here:1"):
+        settings, needed, archive = pickle.loads(pickle.dumps(_arguments(store, cell)))
+        result, archive, seconds, reason = pickle.loads(pickle.dumps(run_packed(settings, needed, archive, 1)))
+        assert result is not None, reason
+        store.workspace().unpack(archive)
+        store.finish(cell.digest, "here:1", result, seconds)
+    assert results(store) == results(here)
+    assert [path.name for path in sorted((tmp_path / "driver").rglob("*.parquet"))] == [
+        path.name for path in sorted((tmp_path / "here").rglob("*.parquet"))
+    ]
