@@ -287,6 +287,7 @@ def test_the_surface_follows_from_the_tokenizer():
         ({"seed": -1}, "negative"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"orders": ("sideways",)}, "unknown order 'sideways'"),
+        ({"task": "tree", "orders": ("forward", "backward")}, "task 'tree' has no order 'backward'; use forward"),
     ],
 )
 def test_configs_that_are_refused(settings, words):
