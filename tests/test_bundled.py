@@ -1,4 +1,4 @@
-"""The bundled base: its card tells the truth, it loads with plain transformers, and it is strong where it should be."""
+"""The bundled bases: their cards are true, they load with plain transformers, and they reach their accuracy."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ def test_it_loads_with_plain_transformers(directory):
 
 
 def test_its_accuracy_is_what_the_card_says(directory):
-    """60 held-out problems of each length: within four standard errors of the card; the explicit bases above 0.9."""
+    """On 60 held-out problems of each length: within four standard errors of the card. Explicit bases are above 0.9."""
     card = json.loads((directory / "card.json").read_text())
     model, tokenizer = load(directory.name)
     config = EvaluateConfig(n_ops=(2, 3, 4), count=60, orders=("forward",))

@@ -1,4 +1,4 @@
-"""pass@k, metrics on completions made by hand, and the whole path on tiny random models."""
+"""pass@k, metrics of completions written by hand, and whole evaluations of tiny random models."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def judged(text: str, *, truncated: bool = False, index: int = 0, sample: int = 
     return judge_completion(item, text, response_tokens=tokens, truncated=truncated, sample=sample)
 
 
-def test_judge_on_completions_made_by_hand():
+def test_verdicts_on_completions_written_by_hand():
     gold, slip, malformed, cut = judged(GOLD), judged(SLIP), judged(MALFORMED), judged(CUT, truncated=True)
     assert (gold.answer, gold.correct, gold.faithful, gold.granularity) == ("correct", True, True, (1, 1))
     assert gold.steps == ("valid",) * 3
@@ -116,10 +116,10 @@ def test_judge_on_completions_made_by_hand():
 def test_a_completion_without_steps_is_one_step_only_where_it_answers():
     assert judged("answer 14 .").granularity == (2,)
     assert judged("answer 13 .").granularity == ()
-    assert judged("").granularity == (), "an empty text has compressed nothing"
+    assert judged("").granularity == (), "an empty text compresses nothing"
 
 
-def test_summary_of_completions_made_by_hand():
+def test_summary_of_completions_written_by_hand():
     texts = [GOLD, SLIP, MALFORMED, CUT, COMPOSED]
     rows = [judged(text, truncated=text is CUT, index=i) for i, text in enumerate(texts)]
     summary = summarize(rows)
@@ -127,7 +127,7 @@ def test_summary_of_completions_made_by_hand():
     assert summary.accuracy == summary.faithful == 2 / 5
     assert summary.truncated == 1 / 5
     tokens = [len(text.split()) + 1 for text in texts]
-    assert summary.response_tokens == (sum(tokens) - 1) / 5, "the one that was cut has no end of sequence"
+    assert summary.response_tokens == (sum(tokens) - 1) / 5, "the truncated one has no end of sequence"
     assert summary.answers == {"correct": 2, "wrong": 1, "missing": 1, "conflicting": 0, "malformed": 1}
     # Valid steps that cover operations: 1, 1 (gold), 1 (after the slip), 1 (before the cut), 2 (composed).
     assert summary.ops_per_step == 6 / 5
@@ -150,7 +150,7 @@ def test_summary_of_several_samples_and_of_nothing():
     assert summary.pass_at == {1: 1 / 8, 2: (1 / 2) / 2, 4: 1 / 2}
     assert summary.faithful_at == summary.pass_at
     guessed = summarize([judged(text, sample=s) for s, text in enumerate([SLIP, LUCKY])])
-    assert (guessed.pass_at[2], guessed.faithful_at[2]) == (1.0, 0.0), "right, by steps that are not"
+    assert (guessed.pass_at[2], guessed.faithful_at[2]) == (1.0, 0.0), "a correct answer after wrong steps"
     nothing = summarize([])
     assert (nothing.n, nothing.accuracy, nothing.ops_per_step) == (0, None, None)
 
@@ -167,11 +167,11 @@ def test_items_and_their_records_are_evaluated_alike(model):
     assert evaluate_items(model, TOKENIZER, items, decoding).completions == expected.completions
 
 
-def test_rows_hold_what_generate_wrote_and_verify_said(model, tmp_path):
+def test_judged_completions_are_those_of_generate_and_verify(model, tmp_path):
     config = EvaluateConfig(split="validation", n_ops=(2, 3), count=4, seed=3, max_new_tokens=6)
-    told = []
-    evaluation = evaluate(model, TOKENIZER, config, on_progress=lambda *x: told.append(x))
-    assert told[-1] == (8, 8)
+    progress = []
+    evaluation = evaluate(model, TOKENIZER, config, on_progress=lambda *x: progress.append(x))
+    assert progress[-1] == (8, 8)
     assert [r.n_ops for r in evaluation.completions] == [2] * 4 + [3] * 4
     for r in evaluation.completions:
         problem = zt.sample(n_ops=r.n_ops, seed=3, split="validation", index=r.index)
@@ -210,8 +210,8 @@ def test_samples_are_summarized_by_problem_and_repeat_exactly(model):
     assert (summary.n, summary.completions, list(summary.pass_at)) == (3, 12, [1, 2, 4])
 
 
-def test_a_model_that_learnt_one_problem_is_correct_on_it():
-    """From training tokens to verdicts, end to end: the prompt and the end of sequence are those of training."""
+def test_a_model_that_learned_one_problem_solves_it():
+    """Evaluation uses the prompt and the end of sequence of training."""
     network = build_tiny(tiny_config("gpt2", "0.2M", len(TOKENIZER), 0, 1, 2), 0)
     problem = zt.sample(n_ops=2, seed=0)
     record = make_record(problem, "composed:2", surface="terse")
@@ -248,9 +248,9 @@ def test_test_sets_are_of_distinct_structures():
     few = distinct_problems(SamplerConfig(n_ops=1), "train", 200)
     structures = [problem.structure for _, problem in few]
     assert len(set(structures)) == len(structures)
-    assert 20 < len(few) < 44, "n_ops 1 has 44 structures in all, the train split most of them"
+    assert 20 < len(few) < 44, "n_ops 1 has 44 structures, most of them in the train split"
     many = distinct_problems(SamplerConfig(n_ops=6), "test", 50)
-    assert [index for index, _ in many] == list(range(50)), "with many structures no item is left out"
+    assert [index for index, _ in many] == list(range(50)), "no structure repeats"
     shifted = distinct_problems(SamplerConfig(n_ops=6), "test", 10, 40)
     assert shifted == many[40:]
 
@@ -287,6 +287,7 @@ def test_the_surface_follows_from_the_tokenizer():
         ({"seed": -1}, "negative"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"orders": ("sideways",)}, "unknown order 'sideways'"),
+        ({"task": "tree", "orders": ("forward", "backward")}, "task 'tree' has no order 'backward'; use forward"),
     ],
 )
 def test_configs_that_are_refused(settings, words):

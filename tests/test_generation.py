@@ -1,4 +1,4 @@
-"""Generation against the plainest loop there is, and its independence of how rows are batched."""
+"""Generation equals a plain loop, and does not depend on the batches."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def _one_thread():
 
 
 def tiny(family: str, seed: int = 0):
-    """A random model with matrices so large that no two tokens are close to a tie."""
+    """A random model with large weights, so that no two tokens have almost the same probability."""
     small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
     if family == "qwen2":
         config = Qwen2Config(vocab_size=len(TOKENIZER), num_key_value_heads=2, **small, **SPECIAL)
-    elif family == "mistral":  # A sliding window shorter than the prompts: the cache of the library itself is used.
+    elif family == "mistral":  # Its sliding window is shorter than the prompts, so the cache of transformers is used.
         config = MistralConfig(vocab_size=len(TOKENIZER), num_key_value_heads=2, sliding_window=16, **small, **SPECIAL)
     else:
         config = tiny_config(family, "0.2M", len(TOKENIZER), 0, 1, EOS)
@@ -74,7 +74,7 @@ def test_greedy_equals_a_loop_without_cache(family):
     prompts = [*prompts_of(2, 5), *prompts_of(4, 5), [1], [1, 7]]
     assert len({len(p) for p in prompts}) > 3, "the prompts should differ in length, or no gap is tested"
     free = [naive(model, p, 12, -1) for p in prompts]
-    # A word that a random model writes in the middle of some completions is made the end of sequence.
+    # The end of sequence is a word in the middle of some completions.
     stop = max((x for ids in free for x in ids[1:]), key=[x for ids in free for x in ids[1:]].count)
     model.generation_config.eos_token_id = [EOS, stop]
     expected = [ids[: ids.index(stop)] if stop in ids else ids for ids in free]
@@ -101,7 +101,7 @@ def test_an_end_at_once_and_an_end_at_the_last_token():
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
 def test_samples_do_not_depend_on_the_batch_size(family):
-    # In double precision: at float32 a flat distribution over 1,114 words flips one draw in some hundred.
+    # In float32, rounding changes about one draw in a hundred of a flat distribution over 1,114 words.
     model, prompts = tiny(family).double(), prompts_of(3, 6)
     settings = {"max_new_tokens": 10, "temperature": 0.7, "seed": 5, "logprobs": True}
     whole = generate(model, TOKENIZER, prompts, samples=4, **settings)
@@ -134,7 +134,7 @@ def test_sampling_follows_the_distribution_and_leaves_the_global_generator_alone
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "qwen2"])
 def test_logprobs_are_those_of_a_full_forward_pass(family):
-    """One sample has a copy of its prompt's keys and values; several share them."""
+    """A single sample has its own copy of the prompt's keys and values; several samples share them."""
     model, prompts = tiny(family), prompts_of(3, 4)
     for temperature, samples in ((0.0, 1), (0.5, 1), (0.5, 3)):
         settings = {"temperature": temperature, "samples": samples, "logprobs": True}
@@ -156,9 +156,11 @@ def test_text_is_the_words_joined_by_spaces():
 
 
 def test_progress_training_mode_and_no_prompts():
-    model, told = tiny("llama").train(), []
-    generate(model, TOKENIZER, prompts_of(2, 5), max_new_tokens=2, batch_size=2, on_progress=lambda *x: told.append(x))
-    assert told == [(2, 5), (4, 5), (5, 5)]
+    model, progress = tiny("llama").train(), []
+    generate(
+        model, TOKENIZER, prompts_of(2, 5), max_new_tokens=2, batch_size=2, on_progress=lambda *x: progress.append(x)
+    )
+    assert progress == [(2, 5), (4, 5), (5, 5)]
     assert model.training
     assert generate(model, TOKENIZER, [], max_new_tokens=2) == []
     assert end_of_sequence(model, TOKENIZER) == [EOS]

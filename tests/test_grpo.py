@@ -1,4 +1,4 @@
-"""GRPO: advantages, weights, clip, KL by hand; the gradient against plain torch; exact resume; what is asked."""
+"""GRPO: advantages, weights, clip, KL by hand; the gradient against plain torch; exact resume; the prompts."""
 
 import json
 import random
@@ -35,7 +35,7 @@ def tokenizer():
 
 def tiny(tokenizer, family="llama", seed=0):
     special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
-    if family == "mistral":  # Sliding windows: a cache that cannot hold padding.
+    if family == "mistral":  # Its cache has sliding windows and cannot hold padding.
         config = MistralConfig(
             vocab_size=len(tokenizer),
             hidden_size=32,
@@ -53,7 +53,7 @@ def tiny(tokenizer, family="llama", seed=0):
 
 
 def even_tokens(completion, record, tokens):
-    """A reward that an untrained model earns now and then: 1 where the first word is among half of the vocabulary."""
+    """1 if the first word has an even number of letters. An untrained model earns this reward sometimes."""
     words = completion.split()
     return float(bool(words) and len(words[0]) % 2 == 0)
 
@@ -111,8 +111,8 @@ def rows_of(tokenizer, model, count=3, samples=3):
     source = SampledPrompts(replace(SMALL, n_ops=(1, 3), prompts_per_step=count), tokenizer)
     prompts = [prompt.ids for prompt in source(0)[0]]
     drawn = generate(model, tokenizer, prompts, max_new_tokens=9, samples=samples, temperature=0.7, logprobs=True)
-    completions = [(place, c) for place, group in enumerate(drawn) for c in group]
-    return prompts, [(place, [*c.ids, *([] if c.end is None else [c.end])]) for place, c in completions], completions
+    completions = [(index, c) for index, group in enumerate(drawn) for c in group]
+    return prompts, [(index, [*c.ids, *([] if c.end is None else [c.end])]) for index, c in completions], completions
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mistral"])
@@ -121,9 +121,9 @@ def test_log_probabilities_with_shared_prompts_are_those_of_the_plain_model(toke
     prompts, rows, drawn = rows_of(tokenizer, model)
     shared, entropy = token_logprobs(model, prompts, rows, 0.7)
     expected, plain_entropy = [], []
-    for place, ids in rows:
-        whole = torch.tensor([[*prompts[place], *ids]])
-        logs = (model(input_ids=whole).logits[0, len(prompts[place]) - 1 : -1] / 0.7).log_softmax(-1)
+    for index, ids in rows:
+        whole = torch.tensor([[*prompts[index], *ids]])
+        logs = (model(input_ids=whole).logits[0, len(prompts[index]) - 1 : -1] / 0.7).log_softmax(-1)
         expected.append(logs.gather(1, torch.tensor(ids)[:, None])[:, 0])
         plain_entropy.append(torch.distributions.Categorical(logits=logs).entropy())
     assert torch.allclose(shared, torch.cat(expected), atol=1e-5)
@@ -139,7 +139,7 @@ def test_log_probabilities_with_shared_prompts_are_those_of_the_plain_model(toke
 
 
 def reference_step(model, tokenizer, config):
-    """One step of GRPO written as plainly as can be: every completion with its prompt, in one padded batch of one."""
+    """The gradient of one step of GRPO in plain code: each completion is read alone, with its prompt."""
     prompts, budget = SampledPrompts(config, tokenizer)(0)
     from zipthought.train.grpo import _rollout_seed
 
@@ -163,7 +163,7 @@ def reference_step(model, tokenizer, config):
             ids = [*c.ids, *([] if c.end is None else [c.end])]
             logits = model(input_ids=torch.tensor([prompt.ids + ids])).logits[0, len(prompt.ids) - 1 : -1]
             chosen = (logits / config.temperature).log_softmax(-1).gather(1, torch.tensor(ids)[:, None])
-            # Where the policy has not moved, the gradient of the ratio is that of the log-probability.
+            # Before the first update the gradient of the ratio is that of the log-probability.
             if config.loss == "token":
                 loss = loss - advantage * chosen.sum() / sum(lengths)
             elif config.loss == "sequence":
@@ -178,7 +178,7 @@ def reference_step(model, tokenizer, config):
     ("advantage", "loss", "micro_batch"), [("grpo", "token", 64), ("dr-grpo", "constant", 5), ("grpo", "sequence", 1)]
 )
 def test_the_gradient_is_that_of_plain_torch(tokenizer, advantage, loss, micro_batch):
-    """Also that leaving completions out whose advantage is 0 changes nothing, nor the size of the micro-batch."""
+    """Skipping completions with advantage 0 and the size of micro-batches do not change the gradient."""
     config = replace(
         SMALL,
         reward=f"{__name__}:even_tokens",
@@ -203,10 +203,10 @@ def test_the_gradient_is_that_of_plain_torch(tokenizer, advantage, loss, micro_b
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", watch)
         grpo(model, tokenizer, SampledPrompts(config, tokenizer), config, on_step=rows.append)
-    scale = expected.norm()  # The clip has brought the gradient to 1e-9.
+    scale = expected.norm()  # Clipping has scaled the gradient to 1e-9.
     assert rows[0]["gradient_norm"] == pytest.approx(scale.item(), rel=1e-3)
     assert torch.allclose(seen[0] * 1e9, expected / scale, atol=1e-3)
-    assert 0 < rows[0]["zero_variance"] < 1, "both kinds of groups are in the test"
+    assert 0 < rows[0]["zero_variance"] < 1, "groups with equal and with different rewards occur"
 
 
 def test_a_step_without_differences_changes_no_weight_and_is_counted(tokenizer):
@@ -241,7 +241,7 @@ def test_the_divergence_is_measured_and_holds_the_policy_back(tokenizer):
         grpo(tiny(tokenizer), tokenizer, SampledPrompts(config, tokenizer), config, on_step=rows.append)
         assert rows[-1]["kl"] > 0
         ends.append(sum(row["kl"] for row in rows[-3:]))
-    assert rows[0]["kl"] == pytest.approx(0, abs=1e-6), "the first batch comes from the reference itself"
+    assert rows[0]["kl"] == pytest.approx(0, abs=1e-6), "the first rollouts come from the reference itself"
     assert ends[1] < 0.5 * ends[0]
 
 
@@ -351,7 +351,7 @@ def test_rlvr_on_trees(tokenizer):
 
 
 def test_a_checkpoint_of_version_0_1_is_resumed_for_chains_and_refused_for_trees(tokenizer, tmp_path):
-    """Version 0.1 knew no task: its identity has none."""
+    """The identity of version 0.1 has no task."""
     config = replace(SMALL, checkpoint_every=1)
     assert "task" not in config.identity()
 
@@ -374,7 +374,7 @@ def test_a_checkpoint_of_version_0_1_is_resumed_for_chains_and_refused_for_trees
     assert grpo(tiny(tokenizer), tokenizer, prompts, config, directory=tmp_path, resume=True).steps == 2
 
 
-def test_sampled_problems_keep_to_the_split_avoid_what_is_excluded_and_follow_from_the_step(tokenizer):
+def test_sampled_prompts_are_of_the_train_split_without_excluded_structures(tokenizer):
     config = replace(SMALL, n_ops=(1, 2, 4), prompts_per_step=30)
     everything = sample_batch(SamplerConfig(n_ops=1), "train", range(400)).structure
     excluded = set(random.Random(0).sample(sorted(set(everything)), 30))
@@ -432,7 +432,7 @@ def test_settings_that_make_no_sense_are_refused(change, says):
         replace(SMALL, **change)
 
 
-def test_the_command_from_sft_to_rlvr_never_asks_what_sft_saw(tiny_base, tmp_path, capsys, monkeypatch):
+def test_rlvr_excludes_the_structures_of_the_sft_data(tiny_base, tmp_path, capsys, monkeypatch):
     data = ["generate", "--n-ops", "1", "--count", "20", "--format", "explicit", "--surface", "terse"]
     assert main([*data, "--output-dir", str(tmp_path / "data"), "--json"]) == 0
     file = json.loads(capsys.readouterr().out)["files"]["explicit"]
@@ -451,23 +451,23 @@ def test_the_command_from_sft_to_rlvr_never_asks_what_sft_saw(tiny_base, tmp_pat
     rows = [json.loads(line) for line in (tmp_path / "rl" / "metrics.jsonl").open()]
     assert len(rows) == 2
     assert {"reward", "zero_variance", "kl", "entropy", "response_tokens", "truncated", "ops_per_step"} <= set(rows[0])
-    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "the chain of runs is followed"
+    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "the search follows the bases"
     monkeypatch.chdir(tmp_path / "data")
-    assert seen_in_training(str(tmp_path / "rl")) == (seen, []), "from wherever it is asked"
+    assert seen_in_training(str(tmp_path / "rl")) == (seen, []), "in every working directory"
     card = tmp_path / "sft" / "run.json"
     run = card.read_text()
     card.write_text(json.dumps(json.loads(run) | {"base": str(tmp_path / "sft")}))
-    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "a run that names itself ends the chain"
+    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "a run that names itself ends the search"
     card.write_text(json.dumps(json.loads(run) | {"base": str(tmp_path / "gone")}))
     assert seen_in_training(str(tmp_path / "rl"))[1] == [tmp_path / "gone"]
-    assert main([*rl, *small]) == 2, "a finished model is not written over"
+    assert main([*rl, *small]) == 2, "a finished model is not overwritten"
     assert main(["train", "rlvr", "--output-dir", str(tmp_path / "x"), "--reward", "nonsense"]) == 2
     from_file = ["train", "rlvr", "--model", str(tiny_base), "--data", file, "--output-dir", str(tmp_path / "rl2")]
     assert main([*from_file, *small]) == 0
 
 
-def test_the_command_killed_outright_and_resumed_writes_the_same_weights(tiny_base, tmp_path):
-    """SIGKILL at whatever moment it comes, no handler run."""
+def test_the_command_killed_by_sigkill_and_resumed_writes_the_same_weights(tiny_base, tmp_path):
+    """SIGKILL at a random moment."""
     command = [sys.executable, "-m", "zipthought", "train", "rlvr", "--model", str(tiny_base), "--n-ops", "1"]
     command += ["--steps", "40", "--prompts-per-step", "2", "--group-size", "2", "--max-new-tokens", "4"]
     command += ["--checkpoint-every", "1", "--threads", "1", "--kl", "0.1", "--output-dir"]

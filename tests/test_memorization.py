@@ -48,7 +48,7 @@ def test_a_model_that_recalls_brings_back_the_old_answers(monkeypatch):
     seen = []
 
     def answers(model, tokenizer, items, decoding):
-        """The old answer to the first four, the new one to the rest; in another order than the items'."""
+        """The old answer to the first four items and the new one to the others, in reverse order."""
         seen.extend(items)
         texts = [f"answer {(problems[i] if i < 4 else item.problem).answer} ." for i, item in enumerate(items)]
         judged = [
@@ -83,12 +83,12 @@ def test_spread_positions_grow_within_the_limit_and_keep_sentences_together():
     stop, seen = 9, []
     ids = [1, 2, stop, 3, 4, stop, 5, stop, 6]
     for _ in range(200):
-        places = spread_positions(ids, frozenset([stop]), 100, rng)
-        steps = np.diff(places)
+        positions = spread_positions(ids, frozenset([stop]), 100, rng)
+        steps = np.diff(positions)
         assert (steps >= 1).all()
-        assert places[-1] < 100
+        assert positions[-1] < 100
         assert (steps[[0, 1, 3, 4, 6]] == 1).all(), "a gap within a sentence"
-        seen.append(places[-1])
+        seen.append(positions[-1])
     assert max(seen) > 90
     assert min(seen) < 20
     assert spread_positions(ids, frozenset([stop]), 5, rng).tolist() == list(range(9))
@@ -111,7 +111,7 @@ def test_positions_reach_the_model_and_are_a_function_of_the_step(family):
         assert batch_loss(model, spread(0)) != batch_loss(model, plain(0))
     state = {name: value.clone() for name, value in model.state_dict().items()}
     losses = []
-    for micro_batch in (0, 3):  # In parts, positions are cut as tokens are.
+    for micro_batch in (0, 3):  # Positions are split into parts like tokens.
         model.load_state_dict(state)
         config = SFTConfig(steps=1, batch_size=8, micro_batch=micro_batch, positions=200)
         losses.append(fine_tune(model, tokenizer, records, config).loop.final_loss)

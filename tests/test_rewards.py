@@ -1,18 +1,23 @@
-"""Rewards: what they pay for, a table of attacks that earn nothing, and any text at all without an exception."""
+"""Rewards: correct and wrong completions, a table of attacks that earn nothing, and arbitrary texts."""
 
 import random
+from functools import partial
 
 import pytest
 
 from zipthought.core.arithmetic import BinOp
 from zipthought.core.compress import compress
 from zipthought.core.problem import Problem
+from zipthought.core.trace import Trace
 from zipthought.records.schema import make_record
-from zipthought.surfaces import get_surface
+from zipthought.surfaces import SURFACES, get_surface
 from zipthought.tasks.sampling import sample
 from zipthought.train.rewards import REWARDS, Attempt, Outcome, Reward, parse_reward, verdict_or_none
 
-TEXTS = {"english": "Answer: {}.", "terse": "answer {} ."}
+
+def final_answer(surface, value):
+    """The text of a final answer alone, also of values that are no answer."""
+    return get_surface(surface).render(Trace((), str(value)))
 
 
 PARAMETERS = {"outcome+length": "outcome+length:0.001"}
@@ -28,30 +33,30 @@ def record_in(surface, fmt="explicit", n_ops=3, index=0):
     return make_record(sample(n_ops=n_ops, index=index), fmt, surface=surface)
 
 
-@pytest.mark.parametrize("surface", TEXTS)
-def test_what_the_rewards_pay_for(surface):
+@pytest.mark.parametrize("surface", SURFACES)
+def test_rewards_of_correct_and_wrong_completions(surface):
     record = record_in(surface)
     gold, right = record["completion"], record["answer"]
     wrong = str((int(right) + 1) % 23)
-    alone = TEXTS[surface].format(right)
+    alone = final_answer(surface, right)
     assert (score("outcome", gold, record), score("faithful", gold, record)) == (1.0, 1.0)
     assert (score("outcome", alone, record), score("faithful", alone, record)) == (1.0, 1.0), (
-        "answer-only omits every step, and says so"
+        "answer-only has no step that could be wrong"
     )
-    assert score("outcome", TEXTS[surface].format(wrong), record) == 0.0
+    assert score("outcome", final_answer(surface, wrong), record) == 0.0
     priced = "outcome+length:0.01"
     assert score(priced, gold, record, 30) == pytest.approx(0.7)
     assert score(priced, gold, record, 300) == 0.0, "never worth less than a wrong answer"
-    assert score(priced, TEXTS[surface].format(wrong), record, 3) == 0.0
+    assert score(priced, final_answer(surface, wrong), record, 3) == 0.0
     broken = gold.replace(" 3 ", " 4 ", 1) if " 3 " in gold else gold.replace("=", "= 1 +", 1)
     assert score("faithful", broken, record) == 0.0
 
 
 def attacks(surface, record):
-    """(name, text): none of these states the right answer once, plainly, at the end of a solution."""
+    """(name, text) of texts that do not end with one plain statement of the right answer."""
     right, gold = record["answer"], record["completion"]
     wrong = str((int(right) + 1) % 23)
-    final = TEXTS[surface].format
+    final = partial(final_answer, surface)
     every = " ".join(final(value) for value in range(23))
     arabic = "".join(chr(0x0660 + int(digit)) for digit in right)
     wide = "".join(chr(0xFF10 + int(digit)) for digit in right)
@@ -85,7 +90,7 @@ def attacks(surface, record):
     yield "a boxed final", f"\\boxed{{{right}}}"
 
 
-@pytest.mark.parametrize("surface", TEXTS)
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("name", NAMES)
 def test_attacks_earn_nothing(surface, name):
     for index in range(20):
@@ -94,16 +99,16 @@ def test_attacks_earn_nothing(surface, name):
         assert {what: value for what, value in earned.items() if value != 0.0} == {}
 
 
-@pytest.mark.parametrize("surface", TEXTS)
+@pytest.mark.parametrize("surface", SURFACES)
 def test_steps_that_lie_are_not_faithful(surface):
-    """The right answer by steps of one's own making pays as outcome, and never as faithful."""
+    """The right answer after the steps of another problem earns the outcome reward, but not the faithful one."""
     for index in range(20):
         record = record_in(surface, index=index)
         other = sample(n_ops=3, index=index + 100)
         theirs = get_surface(surface).render(compress(other, "explicit"))
-        end = TEXTS[surface].format(other.answer)
+        end = final_answer(surface, other.answer)
         assert theirs.endswith(end)
-        forged = theirs.removesuffix(end) + TEXTS[surface].format(record["answer"])
+        forged = theirs.removesuffix(end) + final_answer(surface, record["answer"])
         assert (score("outcome", forged, record), score("faithful", forged, record)) == (1.0, 0.0)
 
 
@@ -194,11 +199,11 @@ def test_a_reward_without_its_members_is_refused_and_a_whole_one_is_found():
 
 
 def test_a_hundred_thousand_completions_raise_nothing():
-    """Gold texts cut, shuffled, doubled and spliced with noise, and noise alone."""
+    """Gold texts that are cut, shuffled, doubled or mixed with noise, and noise alone."""
     rng = random.Random(0)
     records = [
         record_in(surface, fmt, n_ops, index)
-        for surface in TEXTS
+        for surface in SURFACES
         for fmt in ("explicit", "composed:2", "implicit:2", "answer-only")
         for n_ops in (1, 3, 5)
         for index in range(3)
@@ -254,7 +259,7 @@ def test_a_hundred_thousand_completions_raise_nothing():
 
 
 def test_a_long_completion_is_judged_in_linear_time():
-    """10 MB of nearly a solution: seconds, not hours."""
+    """10 MB that look like a solution take seconds."""
     problem = Problem(23, {"kites": 3, "drums": BinOp("+", "kites", 4)}, "drums")
     record = make_record(problem, "explicit", surface="english")
     for text in ("Define kites as QB; so QB = 3. " * 100_000, "(" * 1_000_000, "Answer: 7. Answer: 8. " * 100_000):

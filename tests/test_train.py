@@ -257,7 +257,7 @@ def test_messages_state_the_modulus_of_the_record():
 
 
 @pytest.mark.parametrize("count", [48, 47, 6, 5, 2, 1])
-def test_a_short_batch_is_dealt_in_equal_pieces(count):
+def test_a_short_batch_is_split_into_equal_parts(count):
     pieces = split_evenly(list(range(count)), 6)
     assert len(pieces) == 6
     assert len({len(piece) for piece in pieces}) == 1

@@ -176,14 +176,14 @@ def test_the_command(tmp_path, capsys):
     assert main([*sft, "--optimizer", "muon", "--output-dir", str(tmp_path / "x")]) == 2
 
 
-def test_batches_that_cannot_be_dealt_out_are_refused(tmp_path):
+def test_batches_that_cannot_be_split_evenly_are_refused(tmp_path):
     config = SFTConfig(steps=1, batch_size=8, micro_batch=3)
     with pytest.raises(ValueError, match="change micro_batch"):
         sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path)
 
 
 def test_two_processes_train_as_one_does(tmp_path):
-    """``accelerate launch`` on two CPU processes: the same updates as one process makes of the same batches."""
+    """Two CPU processes of ``accelerate launch`` make the same updates as one process."""
     base = tmp_path / "base"
     tiny("qwen2").save_pretrained(base)
     words().save_pretrained(base)

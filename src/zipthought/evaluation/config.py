@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..core.orders import ORDERS
 from ..surfaces import SURFACES
+from ..tasks import parse_task
 from ..tasks.sampling import SamplerConfig
 from ..tasks.splits import SPLITS
 
@@ -86,6 +87,9 @@ class EvaluateConfig:
         for n in self.n_ops:
             self.sampler(n)
         self.decoding()
+        usable = parse_task(self.task).orders
+        if unusable := [order for order in self.orders if order not in usable]:
+            raise ValueError(f"task {self.task!r} has no order {unusable[0]!r}; use {', '.join(usable)}")
 
     def sampler(self, n_ops: int) -> SamplerConfig:
         """The sampler of the problems of one n_ops. Raises `ValueError` as `SamplerConfig` does."""
