@@ -74,11 +74,12 @@ def surface_of(tokenizer: Any) -> str:
 
 def token_budget(tokenizer: Any, problems: Iterable[tuple[Problem, str]], orders: Sequence[str] = ()) -> int:
     """The token limit of a completion: 1.25 x the longest explicit gold completion of these (problem, surface) in
-    tokens, + 16. `orders` are those in which gold completions are written; none named: all that a problem has."""
+    tokens, + 16. `orders` are those in which gold completions are written. Where none is named, and for a problem that
+    has none of them, these are all orders that the problem has."""
     longest = 0
     for problem, surface in problems:
         render = get_surface(surface).render
-        for order in orders or ORDERS:
-            if problem.is_chain or not ORDERS[order].chains_only:
-                longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", order)))))
+        possible = [name for name, order in ORDERS.items() if problem.is_chain or not order.chains_only]
+        for name in [name for name in possible if name in orders] or possible:
+            longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", name)))))
     return longest * 5 // 4 + 16
