@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.methods import AnswerOnly, Composed, Implicit, Method, RandomSteps
-from ..core.methods.base import no_parameter
+from ..core.methods.base import FixedMethod
 from ..core.pieces import count_pieces
 from ..core.problem import Problem
 from ..core.registry import Registry
@@ -78,16 +78,11 @@ def compress_solution(solution: Solution, method: str | Method, context: WriteCo
 
 
 @dataclass(frozen=True, slots=True)
-class Prose(Method):
+class Prose(FixedMethod):
     """The original text of a real solution, a baseline."""
 
     NAME = "prose"
     baseline = True
-
-    @classmethod
-    def parse(cls, parameter: str | None) -> Method:
-        no_parameter(cls.NAME, parameter)
-        return cls()
 
     @property
     def k(self) -> int:

@@ -6,20 +6,15 @@ from dataclasses import dataclass
 
 from ..problem import Problem
 from ..trace import Step
-from .base import Method, no_parameter
+from .base import FixedMethod
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerOnly(Method):
+class AnswerOnly(FixedMethod):
     """The final answer alone: the far end of compression, and a baseline."""
 
     NAME = "answer-only"
     baseline = True
-
-    @classmethod
-    def parse(cls, parameter: str | None) -> Method:
-        no_parameter(cls.NAME, parameter)
-        return cls()
 
     @property
     def k(self) -> int:

@@ -61,10 +61,14 @@ class Method(ABC):
         return f"{self.NAME}:{self.parameter}" if self.parameter else self.NAME
 
 
-def no_parameter(name: str, parameter: str | None) -> None:
-    """Raises `ValueError` for a parameter of a method that has none."""
-    if parameter is not None:
-        raise ValueError(f"format {name!r} takes no k, got {f'{name}:{parameter}'!r}; use {name!r}")
+class FixedMethod(Method):
+    """A method without a parameter."""
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Method:
+        if parameter is not None:
+            raise ValueError(f"format {cls.NAME!r} takes no k, got {f'{cls.NAME}:{parameter}'!r}; use {cls.NAME!r}")
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from ..orders import ORDERS
 from ..problem import Problem
 from ..trace import Step
-from .base import Method, no_parameter
+from .base import FixedMethod
 
 
 @dataclass(frozen=True, slots=True)
-class Explicit(Method):
+class Explicit(FixedMethod):
     """Each step shows one operation: with symbols, with values, the result."""
 
     NAME = "explicit"
-
-    @classmethod
-    def parse(cls, parameter: str | None) -> Method:
-        no_parameter(cls.NAME, parameter)
-        return cls()
 
     def steps(self, problem: Problem, order: str) -> tuple[Step, ...]:
         return ORDERS[order].steps(problem, 1)
