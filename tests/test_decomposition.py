@@ -113,7 +113,7 @@ def test_the_verdict_on_planted_data(given, seeds, verdict):
 def test_no_effect_is_rarely_called_one():
     verdicts = [f3([planted(shares(0.3, 0.3, 0.3, 0.3), noise=i)], draws=300).verdict for i in range(40)]
     assert verdicts.count("supported") == 0
-    assert verdicts.count("contradicted") <= 12, "three comparisons, either way, few seeds"
+    assert verdicts.count("contradicted") <= 1, "0 of 40 were measured"
 
 
 def test_the_first_length_of_sft_bears_the_verdict():

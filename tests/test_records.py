@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from zipthought.records.chat import messages
 from zipthought.records.reading import BadLine, problem_of, read_records, solution_of
 from zipthought.records.schema import FIELDS, canonical_json, make_record, record_id
+from zipthought.surfaces import SURFACES
 from zipthought.tasks.sampling import SamplerConfig, sample, sample_batch
 
 PROBLEM = sample(SamplerConfig(n_ops=4), "train", 2)
@@ -29,7 +30,7 @@ FOREIGN = {
     index=st.integers(0, 10**9),
     fmt=st.sampled_from(["explicit", "composed:2", "composed:5", "implicit:2", "answer-only"]),
     order=st.sampled_from(["forward", "backward", "hierarchical"]),
-    surface=st.sampled_from(["english", "terse"]),
+    surface=st.sampled_from(sorted(SURFACES)),
 )
 @settings(max_examples=60, deadline=None)
 def test_a_record_states_its_problem(n_ops: int, index: int, fmt: str, order: str, surface: str) -> None:

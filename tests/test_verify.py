@@ -169,12 +169,31 @@ def test_one_changed_token_fails_unless_it_is_true(task, modulus, surface):
     assert tried > 1000
 
 
-def test_what_is_true_by_the_letter_stays_faithful():
-    # An explicit text where another true spelling is not accepted must say which step, not fail at random.
-    for changed in mutations(GOLD, ["oaks", "ZZ"], 23):
-        verdict = verify(changed, DRUMS)
-        assert not verdict.faithful or is_true(changed, DRUMS, "english")
-        assert verdict.faithful or verdict.answer != "correct" or any(s.verdict != "valid" for s in verdict.steps)
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOLD,
+        GOLD.replace("QB", "ZZ"),
+        GOLD.replace("QB", "XX").replace("MX", "QB").replace("XX", "MX"),
+        f"  {GOLD}\n",
+    ],
+    ids=["as rendered", "another alias", "aliases swapped", "blanks around it"],
+)
+def test_a_text_with_the_same_meaning_stays_faithful(text):
+    assert is_true(text.strip(), DRUMS, "english")
+    assert verify(text, DRUMS).faithful
+
+
+def test_a_text_that_holds_modulo_m_alone_is_charged_to_a_step():
+    """A number written as another representative (26 for 3), or another name of equal value, is a fault of its step."""
+    numbers = [text for text in mutations(GOLD, ["oaks", "ZZ"], 23) if not re.search(r"\b0\d", text)]
+    equal = [text for text in numbers if is_true(text, DRUMS, "english")]
+    assert len(equal) == 6
+    for text in equal:
+        verdict = verify(text, DRUMS)
+        assert not verdict.faithful
+        assert verdict.answer == "correct"
+        assert [step.verdict for step in verdict.steps] != ["valid", "valid"], text
 
 
 # Refused answers ------------------------------------------------------------------------------------------------------
