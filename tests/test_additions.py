@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from zipthought.cli import main
+from zipthought.core import registry
 from zipthought.core.methods import METHODS
 from zipthought.generation.fast import supports
 from zipthought.records.reading import read_records
@@ -31,15 +32,15 @@ def plugins(monkeypatch):
     """Name them, as a user does; they are imported on first need, and gone after the test."""
     monkeypatch.syspath_prepend(str(PLUGINS))
     monkeypatch.setenv("PYTHONPATH", str(PLUGINS))  # For worker processes.
-    monkeypatch.setattr("zipthought.core.registry._loaded", False)
+    monkeypatch.setattr(registry, "plugins", registry._Plugins())
 
     def use(*names: str) -> None:
         monkeypatch.setenv("ZIPTHOUGHT_PLUGINS", ",".join(names))
 
     yield use
-    for module, (registry, name, _) in ADDITIONS.items():
+    for module, (items, name, _) in ADDITIONS.items():
         if sys.modules.pop(module, None):
-            registry.unregister(name)
+            items.unregister(name)
 
 
 def run(capsys, *words) -> dict:

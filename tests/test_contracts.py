@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import re
 import types
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zipthought.core import registry
 from zipthought.core.compress import compress
 from zipthought.core.methods import METHODS, Method, parse_method
-from zipthought.core.orders import ORDERS
-from zipthought.core.registry import Registry
+from zipthought.core.methods.base import FixedMethod
+from zipthought.core.orders import ORDERS, Order
+from zipthought.core.registry import PluginError, Registry
+from zipthought.generation.generate import GenerateConfig, generate
+from zipthought.models.loading import load
+from zipthought.records.chat import token_budget
 from zipthought.records.reading import problem_of
 from zipthought.records.schema import format_of, make_record, record_id
 from zipthought.surfaces import SURFACES, english, verify
 from zipthought.tasks import TASKS, Task, parse_task
+from zipthought.tasks.draws import Draws
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.tasks.splits import SPLITS, split_of
 
@@ -41,7 +50,7 @@ FORMATS = [text for method in METHODS.values() for text in formats_of(method)]
 CASES = [
     (task, order, fmt, surface)
     for (task, order), fmt, surface in itertools.product(
-        [(task.NAME, order) for task in TASKS.values() for order in task.orders], FORMATS, SURFACES
+        [(task, order) for task in TASKS for order in parse_task(task).orders], FORMATS, SURFACES
     )
 ]
 
@@ -142,17 +151,18 @@ def test_a_surface_states_the_modulus_and_its_own_name(surface):
 
 @pytest.mark.parametrize("kind", REGISTRIES)
 def test_a_missing_member_is_named(kind):
-    registry = REGISTRIES[kind]
-    with pytest.raises(TypeError, match=registry.members[1]):
-        registry.register(types.SimpleNamespace(NAME="half a thing"))
-    assert "half a thing" not in registry
+    items = REGISTRIES[kind]
+    with pytest.raises(TypeError, match=f"the {kind} 'half' lacks .*{items.members[1]}"):
+        items.register(types.SimpleNamespace(NAME="half"))
+    assert "half" not in items
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do(kind):
-    registry = REGISTRIES[kind]
-    with pytest.raises(ValueError, match=f"unknown {kind} 'nothing'; use {', '.join(registry)}"):
-        registry.find("nothing")
+    items = REGISTRIES[kind]
+    with pytest.raises(ValueError, match=f"unknown {kind} 'nothing'; use ") as caught:
+        items.find("nothing")
+    assert all(name in str(caught.value) for name in items)
 
 
 def test_a_class_with_an_abstract_method_is_refused_by_its_name():
@@ -173,8 +183,121 @@ def test_a_taken_name_is_refused_and_the_same_item_may_register_again():
         SURFACES.register(types.SimpleNamespace(**{name: getattr(english, name) for name in SURFACES.members}))
 
 
-def test_plugins_that_cannot_be_imported_are_named(monkeypatch):
-    monkeypatch.setenv("ZIPTHOUGHT_PLUGINS", "no_such_module")
-    monkeypatch.setattr("zipthought.core.registry._loaded", False)
-    with pytest.raises(ValueError, match="ZIPTHOUGHT_PLUGINS names the module 'no_such_module'"):
-        Registry("thing", ()).find("anything")
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (None, "No module named 'broken_plugin'"),
+        ("import no_such_package", "No module named 'no_such_package'"),
+        (
+            "from zipthought.surfaces import SURFACES\nclass S: NAME = 's'\nSURFACES.register(S)",
+            "TypeError: the surface 's'",
+        ),
+        ("raise ValueError('half way')", "ValueError: half way"),
+        ("def f(:", "SyntaxError"),
+    ],
+    ids=["missing", "missing package", "lacks a member", "raises", "syntax"],
+)
+def test_a_plugin_that_cannot_be_loaded_is_named_every_time(monkeypatch, tmp_path, source, says):
+    if source:
+        (tmp_path / "broken_plugin.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("ZIPTHOUGHT_PLUGINS", "broken_plugin")
+    monkeypatch.setattr(registry, "plugins", registry._Plugins())
+    for _ in range(2):
+        with pytest.raises(PluginError, match=f"module 'broken_plugin' of ZIPTHOUGHT_PLUGINS.*{re.escape(says)}"):
+            Registry("thing", ()).find("anything")
+
+
+def test_threads_wait_until_the_plugins_are_loaded(monkeypatch, tmp_path):
+    (tmp_path / "slow_plugin.py").write_text(
+        "import time\nfrom zipthought.core.methods import METHODS, Explicit\n"
+        "METHODS.find('explicit')\ntime.sleep(0.2)\n"
+        "class Slow(Explicit):\n    NAME = 'slow'\nMETHODS.register(Slow)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("ZIPTHOUGHT_PLUGINS", "slow_plugin")
+    monkeypatch.setattr(registry, "plugins", registry._Plugins())
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _: str(parse_method("slow")), range(4)))
+        assert found == ["slow"] * 4
+    finally:
+        METHODS.unregister("slow")
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a/b", "../up", "a b", "-a", 3, "naïve"])
+def test_names_are_fit_for_formats_and_files(name):
+    item = types.SimpleNamespace(NAME=name, steps=len, chains_only=False)
+    with pytest.raises(ValueError, match="cannot have the name"):
+        ORDERS.register(item)
+
+
+def test_a_class_that_is_defined_again_replaces_the_first():
+    things = Registry("thing", ())
+
+    def define():
+        class Thing:
+            NAME = "thing"
+
+        return Thing
+
+    first, second = things.register(define()), things.register(define())
+    assert things["thing"] is second is not first
+
+
+def test_purposes_that_share_a_beginning_are_drawn_apart():
+    draws = Draws(np.uint64(1), np.arange(5), 0)
+    assert not np.array_equal(draws.bits("leaf_values", 4), draws.bits("leaf_operators", 4))
+
+
+def test_an_added_order_serves_chains_and_changes_no_limit(tiny_base):
+    tokenizer = load(str(tiny_base))[1]
+    some = [(problem, "terse") for problem in problems("chain")]
+    before = token_budget(tokenizer, some)
+
+    def padded(problem, k, results_only):
+        return ORDERS["forward"].write(problem, k, results_only) * 3
+
+    ORDERS.register(Order("padded", padded, chains_only=True))
+    try:
+        assert "padded" in parse_task("chain").orders
+        assert "padded" not in parse_task("tree").orders
+        assert token_budget(tokenizer, some) == before < token_budget(tokenizer, some, ("padded",))
+    finally:
+        ORDERS.unregister("padded")
+
+
+def test_a_task_has_one_text():
+    assert str(parse_task("tree:depth=0,width=3")) == "tree"
+    assert str(parse_task("tree:depth=2,width=4")) == "tree:width=4,depth=2"
+
+
+def test_formats_that_would_share_a_file_are_refused():
+    class Dashed(FixedMethod):
+        NAME = "composed-2"
+
+        def steps(self, problem, order):
+            return ()
+
+    METHODS.register(Dashed)
+    try:
+        with pytest.raises(ValueError, match="have the same file"):
+            GenerateConfig(n_ops=(3,), format=("composed:2", "composed-2"))
+    finally:
+        METHODS.unregister("composed-2")
+
+
+def test_generate_refuses_what_an_addition_writes_wrongly(tmp_path):
+    class Lossy(FixedMethod):
+        NAME = "lossy"
+
+        def steps(self, problem, order):
+            return ORDERS[order].steps(problem, 1)[:-1]
+
+    METHODS.register(Lossy)
+    try:
+        with pytest.raises(ValueError, match=r"format lossy.*is not faithful"):
+            generate(GenerateConfig(n_ops=(3,), count=4, format=("explicit", "lossy"), output_dir=tmp_path))
+        assert not list(tmp_path.iterdir())
+    finally:
+        METHODS.unregister("lossy")

@@ -120,12 +120,12 @@ import sys
 from dataclasses import dataclass
 
 from zipthought.core.methods import Method
-from zipthought.solutions import FAMILIES, Example, gsm8k
+from zipthought.solutions import FAMILIES, SolvedExample, gsm8k
 from zipthought.solutions.methods import WRITERS, SolutionWriter
 
 NAME = "riddles"
 SYSTEM = "Solve the riddle."
-EXAMPLE = Example("Riddle: how many legs do 3 cows have?", "That is 3 * 4 = 12.\\n#### 12", "12")
+EXAMPLE = SolvedExample("Riddle: how many legs do 3 cows have?", "That is 3 * 4 = 12.\\n#### 12", "12")
 read, verify = gsm8k.read, gsm8k.verify
 
 

@@ -81,7 +81,7 @@ def test_a_missing_member_is_named():
     with pytest.raises(TypeError, match="the optimizer 'sgd' lacks single, build"):
         OPTIMIZERS.register(SimpleNamespace(NAME="sgd"))
     with pytest.raises(TypeError, match="the model family 'rnn' lacks output_weights"):
-        MODEL_FAMILIES.register(SimpleNamespace(NAME="rnn", config=None))
+        MODEL_FAMILIES.register(SimpleNamespace(NAME="rnn", config=dict))
 
 
 def test_a_registered_optimizer_trains():

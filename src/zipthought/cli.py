@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from . import __version__
+from .core.registry import PluginError
 
 
 class Command(NamedTuple):
@@ -129,7 +130,7 @@ def _run(words: str, options: list[str]) -> int:
             raise
         extra = EXTRAS.get(error.name.split(".")[0], "study")
         return _fail(words, f"needs the package {error.name!r}; install zipthought[{extra}]")
-    except (ValueError, OSError, OverflowError) as error:
+    except (ValueError, OSError, OverflowError, PluginError) as error:
         return _fail(words, _one_line(error))
 
 

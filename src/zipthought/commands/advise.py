@@ -9,6 +9,7 @@ from statistics import median_low
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..solutions.compress import CompressConfig, compress_file
+from ..solutions.methods import WRITERS
 from .console import print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def advise(
 
 def profile_of(data: Path, tokenizer: str, formats: list[str]) -> Profile:
     """Compress the solutions and count tokens. Raises `ValueError` if none verifies."""
-    wanted = tuple(fmt for fmt in formats if fmt != "explicit") or ("answer-only",)
+    wanted = tuple(fmt for fmt in formats if fmt.partition(":")[0] in WRITERS) or ("answer-only",)
     with tempfile.TemporaryDirectory(prefix="zipthought-") as directory, progress() as bar:
         task = bar.add_task("profile", total=None, note="")
         config = CompressConfig(input=data, output=Path(directory) / "out.jsonl", format=wanted, tokenizer=tokenizer)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)
 
 
 def progress() -> Progress:
@@ -51,6 +51,6 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
         table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right", overflow="fold")
     for row in rows:
         table.add_row(*("-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
-    out = Console(markup=False, highlight=False)
+    out = Console(markup=False, highlight=False, emoji=False)
     out.print(title, style="italic", soft_wrap=True)
     out.print(table)

@@ -34,7 +34,10 @@ def explain(
     module = get_surface(surface)
     batch = sample_batch(config, split, [index])
     problem, aliases = batch.problem(0), batch.aliases(0)
-    orders = [name for name in order or ORDERS if problem.is_chain or not ORDERS.find(name).chains_only]
+    possible = config.space.orders
+    for name in order:
+        ORDERS.find(name)
+    orders = [name for name in order or possible if name in possible]
     if not orders or not format:
         raise ValueError("nothing to show; give a format and an order (tree problems have the order 'forward' only)")
     rows: list[dict[str, Any]] = []

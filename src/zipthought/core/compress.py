@@ -19,6 +19,8 @@ def compress(source: Trace | Problem, method: str | Method = "explicit", order: 
         raise ValueError("this trace was read from text and knows no problem; compress the Problem itself")
     if isinstance(method, str):
         method = parse_method(method)
+    if method.needs:
+        raise ValueError(f"format {method} needs a {' and a '.join(method.needs)}; problems of a task have none")
     direction = ORDERS.find(order)
     if direction.chains_only and not problem.is_chain:
         raise ValueError(f"order {order!r} needs a chain problem; tree problems have the order 'forward' only")

@@ -82,14 +82,14 @@ class EvaluateConfig:
             raise ValueError(f"n_ops must hold at least one number, each once, got {self.n_ops}")
         if self.count < 1 or self.offset < 0:
             raise ValueError(f"count must be at least 1 and offset at least 0, got {self.count} and {self.offset}")
-        if self.surface not in ("auto", *SURFACES):
+        if self.surface != "auto" and self.surface not in SURFACES:
             raise ValueError(f"unknown surface {self.surface!r}; use auto, {', '.join(SURFACES)}")
         for n in self.n_ops:
             self.sampler(n)
         self.decoding()
-        usable = parse_task(self.task).orders
-        if unusable := [order for order in self.orders if order not in usable]:
-            raise ValueError(f"task {self.task!r} has no order {unusable[0]!r}; use {', '.join(usable)}")
+        for order in self.orders:
+            if order not in (usable := parse_task(self.task).orders):
+                raise ValueError(f"task {self.task!r} has no order {order!r}; use {', '.join(usable)}")
 
     def sampler(self, n_ops: int) -> SamplerConfig:
         """The sampler of the problems of one n_ops. Raises `ValueError` as `SamplerConfig` does."""

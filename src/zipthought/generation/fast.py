@@ -19,7 +19,7 @@ import numpy as np
 
 from ..core.arithmetic import apply
 from ..core.methods import AnswerOnly, Composed, Explicit, Implicit, Method
-from ..surfaces import Surface, english, get_surface, terse
+from ..surfaces import english, terse
 from ..tasks import Chain
 from ..tasks.names import alias_table, nouns
 from ..tasks.sampling import ProblemBatch, SamplerConfig
@@ -50,8 +50,8 @@ class Fragments(NamedTuple):
     """Whether a step defines an alias, and refers by aliases."""
 
 
-_FRAGMENTS: dict[Surface, Fragments] = {
-    english: Fragments(
+_FRAGMENTS: dict[str, Fragments] = {
+    english.NAME: Fragments(
         subject="The number of {} equals ",
         constant="{}. ",
         relation="the number of {}{}. ",
@@ -63,7 +63,7 @@ _FRAGMENTS: dict[Surface, Fragments] = {
         answer="Answer: {}.",
         aliases=True,
     ),
-    terse: Fragments(
+    terse.NAME: Fragments(
         subject="{} = ",
         constant="{} . ",
         relation="{}{} . ",
@@ -76,7 +76,7 @@ _FRAGMENTS: dict[Surface, Fragments] = {
         aliases=False,
     ),
 }
-"""The surfaces that have a fast path."""
+"""The surfaces that have a fast path. No other surface can take their names (`core.registry`)."""
 
 
 def supports(config: SamplerConfig, method: Method, surface: str, order: str) -> bool:
@@ -86,7 +86,7 @@ def supports(config: SamplerConfig, method: Method, surface: str, order: str) ->
     return (
         type(config.space) is Chain
         and type(method) in _COMPLETIONS
-        and get_surface(surface) in _FRAGMENTS
+        and surface in _FRAGMENTS
         and order == "forward"
         and 8 * largest * (config.n_ops + pieces) < MAX_CODE
     )
@@ -96,7 +96,7 @@ class FastWriter:
     """Writes records of the problems of one configuration by several methods. Each must be supported."""
 
     def __init__(self, config: SamplerConfig, methods: Sequence[Method], surface: str, split: str) -> None:
-        fragments = _FRAGMENTS[get_surface(surface)]
+        fragments = _FRAGMENTS[surface]
         self._frames = [frame_of(config, method, surface, split) for method in methods]
         self._prompts = _Prompts(config, fragments)
         self._completions = [_COMPLETIONS[type(method)](config, method, fragments) for method in methods]

@@ -100,8 +100,10 @@ class GenerateConfig:
                 raise ValueError(f"{method.NAME} is a baseline of studies and of compress; its traces are not faithful")
             if method.needs:
                 raise ValueError(f"format {method} needs a {' and a '.join(method.needs)}; generate has none")
-        if len(set(methods)) < len(methods):
+        if len(set(map(str, methods))) < len(methods):
             raise ValueError(f"a format is given twice (composed:1 is explicit): {', '.join(self.format)}")
+        if len({method.file_stem for method in methods}) < len(methods):
+            raise ValueError(f"two of the formats {', '.join(self.format)} have the same file; generate them apart")
 
     @property
     def methods(self) -> list[Method]:
@@ -123,7 +125,7 @@ class GenerateConfig:
     def path(self, method: Method) -> Path:
         """The file of one format."""
         part = f".shard-{self.shard}-of-{self.shards}" if self.shards > 1 else ""
-        return Path(self.output_dir) / f"{str(method).replace(':', '-')}{part}.{self.file_type}"
+        return Path(self.output_dir) / f"{method.file_stem}{part}.{self.file_type}"
 
 
 def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..core.problem import Problem
 from ..surfaces import SURFACES, get_surface
 
 Message = dict[str, str]
+USUAL_ORDERS = ("forward", "backward", "hierarchical")
 
 
 def prompt_messages(prompt: str, modulus: int, surface: str) -> list[Message]:
@@ -75,11 +76,15 @@ def surface_of(tokenizer: Any) -> str:
 def token_budget(tokenizer: Any, problems: Iterable[tuple[Problem, str]], orders: Sequence[str] = ()) -> int:
     """The token limit of a completion: 1.25 x the longest explicit gold completion of these (problem, surface) in
     tokens, + 16. `orders` are those in which gold completions are written. Where none is named, and for a problem that
-    has none of them, these are all orders that the problem has."""
+    has none of them, these are `USUAL_ORDERS`, as far as the problem has them: an order that a plugin adds must not
+    change the limits of others."""
     longest = 0
     for problem, surface in problems:
         render = get_surface(surface).render
-        possible = [name for name, order in ORDERS.items() if problem.is_chain or not order.chains_only]
-        for name in [name for name in possible if name in orders] or possible:
+        named, usual = (
+            [name for name in some if problem.is_chain or not ORDERS[name].chains_only]
+            for some in (orders, USUAL_ORDERS)
+        )
+        for name in named or usual:
             longest = max(longest, len(completion_ids(tokenizer, render(compress(problem, "explicit", name)))))
     return longest * 5 // 4 + 16

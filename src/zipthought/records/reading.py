@@ -14,7 +14,7 @@ from ..core.problem import Problem
 from ..core.verify import Verdict
 from ..files.parquet import import_parquet
 from ..solutions import FAMILIES
-from ..surfaces import english, get_surface, verify
+from ..surfaces import SURFACES, english, get_surface, verify
 from .schema import Record
 
 
@@ -120,7 +120,7 @@ def verdict_of(record: Mapping[str, Any], solution: str, modulus: int | None = N
     Raises `ValueError` for a record whose problem or right answer cannot be read, as `problem_of` does.
     """
     name = record.get("surface")
-    if isinstance(name, str) and name in FAMILIES:
+    if isinstance(name, str) and name not in SURFACES and name in FAMILIES:
         return FAMILIES[name].verify(_text(record, "prompt"), solution, _text(record, "answer"))
     return verify(solution, problem_of(record, modulus), surface_name(record))
 

@@ -54,10 +54,9 @@ def record_id(record: Mapping[str, Any]) -> str:
 def format_of(record: Mapping[str, Any]) -> str:
     """The whole name of a record's format, ``composed:2`` or ``random-steps:0.5``; `unknown` where it names none."""
     name = str(record.get("format") or "unknown")
-    parameter = record.get("parameter") or record.get("share")
-    if parameter is None and name in METHODS and METHODS[name].takes_k:
-        parameter = record.get("k")
-    return name if parameter is None else f"{name}:{parameter}"
+    if name in METHODS:
+        return METHODS[name].format_of(record)
+    return name if record.get("parameter") is None else f"{name}:{record['parameter']}"
 
 
 def make_record(

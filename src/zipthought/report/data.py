@@ -181,6 +181,10 @@ class Section:
     """Problems of the trace explorer."""
 
 
+_RESERVED = ("cells", "title", "command", "spec", "environment", "created", "findings", "problems")
+"""Names in `ReportData.plain` that no table of a section may have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
     """The content of a report. Every number on the page comes from here."""
@@ -200,6 +204,16 @@ class ReportData:
     sections: list[Section] = field(default_factory=list)
     """One for each experiment, in the order of the page."""
 
+    def __post_init__(self) -> None:
+        names = [name for section in self.sections for name in section.tables]
+        titles = [title for section in self.sections for title in section.shown]
+        for name in names:
+            if name in _RESERVED or names.count(name) > 1:
+                raise ValueError(f"a report cannot have another table {name!r}; choose another name")
+        for title in titles:
+            if titles.count(title) > 1:
+                raise ValueError(f"two sections of the report have the heading {title!r}; choose another one")
+
     @property
     def cells(self) -> list[CellRow]:
         """The cells of all sections."""
@@ -207,12 +221,8 @@ class ReportData:
 
     @property
     def tables(self) -> dict[str, list[Any]]:
-        """Table -> rows: `cells` first, then the tables of all sections. Sections may share a table."""
-        tables: dict[str, list[Any]] = {"cells": self.cells}
-        for section in self.sections:
-            for name, rows in section.tables.items():
-                tables[name] = [*tables.get(name, []), *rows]
-        return tables
+        """Table -> rows: `cells` first, then the tables of all sections."""
+        return {"cells": self.cells} | {name: rows for s in self.sections for name, rows in s.tables.items()}
 
     @property
     def shown(self) -> dict[str, list[Any]]:

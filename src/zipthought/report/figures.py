@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .data import ReportData
 from .palette import Palette
+
+_KEY = re.compile(r"fig-[A-Za-z0-9_-]+")
 
 
 class Panel(NamedTuple):
@@ -50,4 +53,8 @@ def figure_groups(data: ReportData, palette: Palette) -> list[FigureGroup]:
         drawn = [panel for panel in group.panels if panel.chart is not None]
         if drawn:
             groups.append(replace(group, panels=drawn))
+    keys = [panel.key for group in groups for panel in group.panels]
+    for key in keys:
+        if keys.count(key) > 1 or not _KEY.fullmatch(key):
+            raise ValueError(f"the key {key!r} of a panel must be unique, and fig- with letters, digits, _ and -")
     return sorted(groups, key=lambda group: group.detail)

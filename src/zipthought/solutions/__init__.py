@@ -7,7 +7,7 @@ written in.
 from __future__ import annotations
 
 from . import countdown, gsm8k
-from .family import FAMILIES, Example, Family
+from .family import FAMILIES, Family, SolvedExample
 
 for _family in (countdown, gsm8k):
     FAMILIES.register(_family)
@@ -21,4 +21,4 @@ def detect_family(question: str) -> Family:
     return gsm8k
 
 
-__all__ = ["FAMILIES", "Example", "Family", "detect_family"]
+__all__ = ["FAMILIES", "Family", "SolvedExample", "detect_family"]

@@ -18,13 +18,13 @@ from collections import Counter
 
 from ..core.verify import StepVerdict, Verdict
 from . import gsm8k
-from .family import Example
+from .family import SolvedExample
 from .solution import Solution, UnreadableError
 from .tokens import Number, parse_number
 
 NAME = "countdown"
 SYSTEM = "Use each number at most once. Write one operation a line and end with a line '#### <result>'."
-EXAMPLE = Example(
+EXAMPLE = SolvedExample(
     "Using the numbers [19, 36, 55, 7], create an equation that equals 65.",
     "55 + 36 = 91\n91 - 19 = 72\n72 - 7 = 65\n#### 65",
     "65",

@@ -16,7 +16,7 @@ from ..core.verify import Verdict
 from .solution import Solution
 
 
-class Example(NamedTuple):
+class SolvedExample(NamedTuple):
     """A question with a correct solution, for the contract test and as documentation."""
 
     question: str
@@ -32,7 +32,7 @@ class Family(Protocol):
     """The name of the family; records have it in the field `surface`."""
     SYSTEM: str
     """The system message of its chat records."""
-    EXAMPLE: Example
+    EXAMPLE: SolvedExample
     """A question of the family with a correct solution."""
 
     def looks_like(self, question: str) -> bool:

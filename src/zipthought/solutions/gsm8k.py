@@ -19,14 +19,14 @@ from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from .equations import Equation, FalseEquation, UnreadEquals
 from .expressions import read_expression
-from .family import Example
+from .family import SolvedExample
 from .prose import MAX_UNIT_WORDS, find_equations
 from .solution import Solution, SolutionStep, UnreadableError, link, split_sentences
 from .tokens import Number, numbers, parse_number, tokenize
 
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
-EXAMPLE = Example(
+EXAMPLE = SolvedExample(
     "Natalia sold clips to 48 of her friends in April, and half as many clips in May. How many did she sell in all?",
     "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nShe sold 48+24 = <<48+24=72>>72 clips altogether.\n#### 72",
     "72",

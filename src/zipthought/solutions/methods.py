@@ -45,6 +45,8 @@ class SolutionWriter:
     """``write(solution, method, context)``: the compressed text, with the final answer of the solution."""
     example: str
     """A format of the method, such as ``composed:2``, for messages and tests."""
+    tested: bool = False
+    """Whether tests hold that every text verifies. `compress_file` verifies each text of other writers."""
 
     @property
     def NAME(self) -> str:  # noqa: N802
@@ -138,10 +140,10 @@ def _write_random_steps(solution: Solution, method: RandomSteps, context: WriteC
 
 
 for _writer in (
-    SolutionWriter(Composed, _write_composed, "composed:2"),
-    SolutionWriter(Implicit, _write_implicit, "implicit:2"),
-    SolutionWriter(AnswerOnly, _write_answer, "answer-only"),
-    SolutionWriter(RandomSteps, _write_random_steps, "random-steps:0.6"),
-    SolutionWriter(Prose, _write_prose, "prose"),
+    SolutionWriter(Composed, _write_composed, "composed:2", tested=True),
+    SolutionWriter(Implicit, _write_implicit, "implicit:2", tested=True),
+    SolutionWriter(AnswerOnly, _write_answer, "answer-only", tested=True),
+    SolutionWriter(RandomSteps, _write_random_steps, "random-steps:0.6", tested=True),
+    SolutionWriter(Prose, _write_prose, "prose", tested=True),
 ):
     WRITERS.register(_writer)

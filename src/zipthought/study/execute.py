@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 
+from ..core.registry import PluginError
 from .cells import Cell, Result
 from .workspace import Workspace
 
-FAILURES = (ValueError, OSError, RuntimeError)
-"""Exceptions that fail a cell. The scheduler tries such a cell again, then reports it. Others end the program."""
+FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError),
+    *(ValueError, PluginError),
+)
+"""Exceptions that fail a cell. The scheduler tries such a cell again, then reports the exception."""
 
 
 def execute(cell: Cell, workspace: Workspace, threads: int) -> Result:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..surfaces import get_surface
+from ..tasks import parse_task
 from ..tasks.sampling import SamplerConfig
 from ..train.config import ENGINES
 from .cells import TUNING_SEED, Cell
@@ -63,6 +64,7 @@ class StudySpec:
         get_surface(self.surface)
         if self.bootstrap < 1:
             raise ValueError(f"bootstrap must be at least 1, got {self.bootstrap}")
+        _check_distinct([name for kind in EXPERIMENTS.values() for name in kind.FINDINGS], "finding")
         for experiment in self.experiments.values():
             _check_seeds(experiment.seeds_of(self))
             for n_ops in experiment.lengths():
@@ -81,10 +83,11 @@ class StudySpec:
     def shared(self, model: str) -> dict[str, Any]:
         """The fields that every `Cell` has, except the seed. `model` is the base; empty: that of the study."""
         model = model or self.model
-        names = ("engine", "surface", "task", "modulus", "number_range", "split")
+        names = ("engine", "surface", "modulus", "number_range", "split")
         return {
             "model": model,
             "model_digest": self.digests.get(model) or model_digest(model),
+            "task": str(parse_task(self.task)),
             **{name: getattr(self, name) for name in names},
         }
 
@@ -106,6 +109,12 @@ class StudySpec:
             for cell in experiment.cells(self):
                 add(cell)
         return list(cells.values())
+
+
+def _check_distinct(names: list[str], what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two experiments have the {what} {name!r}; choose another name")
 
 
 def _check_seeds(seeds: tuple[int, ...]) -> None:
@@ -145,6 +154,8 @@ def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = N
         raise ValueError("a study needs a name")
     skip = ("experiments", "digests")
     own = {f.name for f in fields(StudySpec)} - set(skip)
+    if taken := sorted(own & set(EXPERIMENTS)):
+        raise ValueError(f"the experiment {taken[0]!r} has the name of a setting of studies; choose another name")
     if unknown := sorted(set(settings) - own - set(EXPERIMENTS)):
         what = "table" if isinstance(settings[unknown[0]], Mapping) else "setting"
         raise ValueError(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from ..core.arithmetic import BinOp, Expr
+from ..core.orders import ORDERS
 from ..core.problem import Problem
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Task(ABC):
 
     NAME: ClassVar[str]
     """The part of a task's text before the colon."""
-    orders: ClassVar[tuple[str, ...]] = ("forward",)
-    """The orders in which its traces can be written."""
+    chains: ClassVar[bool] = False
+    """Whether its problems are chains (`Problem.is_chain`), which some orders need."""
 
     @classmethod
     def parse(cls, settings: str) -> Task:
@@ -67,6 +68,16 @@ class Task(ABC):
                 raise ValueError(f"task {cls.NAME!r} cannot read the setting {part!r}; it takes {choices}")
             values[name] = int(value)
         return cls(**values)
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The orders in which its traces can be written: all that are registered and that suit its problems."""
+        return tuple(name for name, order in ORDERS.items() if self.chains or not order.chains_only)
+
+    def __str__(self) -> str:
+        """The one text of this task: settings at their defaults are left out."""
+        settings = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default]  # type: ignore[arg-type]
+        return f"{self.NAME}:{','.join(settings)}" if settings else self.NAME
 
     def check(self, config: SamplerConfig) -> None:  # noqa: B027
         """Raises `ValueError` for a configuration that has no problems of this task."""

@@ -21,7 +21,7 @@ class Chain(Task):
     """One start, then `n_ops` operations with constants."""
 
     NAME = "chain"
-    orders = ("forward", "backward", "hierarchical")
+    chains = True
 
     def n_quantities(self, n_ops: int) -> int:
         return n_ops + 1

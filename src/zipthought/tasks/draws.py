@@ -8,6 +8,8 @@ Shapes: B items.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -20,7 +22,7 @@ def _counter(purpose: str) -> np.uint64:
     """The counter of the first draw for a purpose; the next positions follow. Purposes that a task adds are hashed."""
     if purpose in _PURPOSES:
         return np.uint64(_PURPOSES.index(purpose) + 1) << np.uint64(32)
-    number = int.from_bytes(purpose.encode().ljust(4, b"\0")[:4], "big") | 1 << 31
+    number = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "big") | 1 << 31
     return np.uint64(number) << np.uint64(32)
 
 

@@ -216,13 +216,16 @@ def sample_batch(config: SamplerConfig, split: str, indices: Sequence[int] | Ite
             f"{config.modulus}, number_range={config.number_range}, task={config.task}: the space is too small; raise "
             "n_ops or number_range, or loosen the task's settings"
         )
-    return ProblemBatch(
+    batch = ProblemBatch(
         config=config,
         index=index,
         digest=digests,
         **skeletons._asdict(),
         **_dress(config, Draws(key, index, MAX_ATTEMPTS))._asdict(),
     )
+    if len(index) and (found := batch.problem(0).n_ops) != config.n_ops:
+        raise ValueError(f"the task {config.task!r} drew a problem of {found} operations for n_ops={config.n_ops}")
+    return batch
 
 
 def sample(config: SamplerConfig | None = None, split: str = "train", index: int = 0, **settings: object) -> Problem:

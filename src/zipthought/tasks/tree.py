@@ -19,6 +19,7 @@ class Tree(Task):
     """Of the `n_ops` operations, `width - 1` combine two quantities, the others a quantity and a constant."""
 
     NAME = "tree"
+    SYNTAX = "tree:width=3,depth=2"
 
     width: int = 3
     """How many constants the tree starts from, 2..n_ops+1."""

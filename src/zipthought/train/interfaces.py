@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .rewards import Attempt, parse_reward, verdict_or_none
+from .rewards import Attempt, parse_reward, score_of, verdict_or_none
 
 COLUMNS = ("question", "surface", "modulus", "answer")
 """Columns of exported rows that rewards read; `question` is the `prompt` of a record."""
@@ -40,7 +40,7 @@ def trl_reward(name: str) -> Callable[..., list[float | None]]:
         rows = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*given, strict=True)]
         lengths = [len(ids) for ids in completion_ids] or [0] * len(completions)
         return [
-            reward.score(Attempt.of_record(text_of(completion), record_of(row), length))
+            score_of(reward, Attempt.of_record(text_of(completion), record_of(row), length))
             for completion, row, length in zip(completions, rows, lengths, strict=True)
         ]
 

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from ..files.atomic import atomic_open
 from .batches import TokenBatch
 from .config import OptimizerConfig
-from .optimizers import OPTIMIZERS
+from .optimizers import build_optimizers
 
 
 def batch_loss(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
@@ -157,7 +157,7 @@ def train_loop(
     `identity` is what a checkpoint belongs to; resuming with another identity raises `ValueError`.
     """
     identity = identity or {}
-    state = _State(model, OPTIMIZERS.find(config.optimizer).build(model, config))
+    state = _State(model, build_optimizers(model, config))
     checkpoint = directory / "checkpoint.pt" if directory else None
     if resume and checkpoint and checkpoint.exists():
         state.load(checkpoint, identity)

@@ -66,6 +66,16 @@ class MuonWithAdamW(Optimizer):
         ]
 
 
+def build_optimizers(model: PreTrainedModel, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+    """The torch optimizers of a configuration. Raises `ValueError` if they leave a trainable parameter out, or hold one
+    twice."""
+    built = OPTIMIZERS.find(config.optimizer).build(model, config)
+    held = sorted(id(p) for optimizer in built for group in optimizer.param_groups for p in group["params"])
+    if held != sorted(id(p) for _, p in _trainable(model)):
+        raise ValueError(f"the optimizer {config.optimizer!r} does not hold every trainable parameter once")
+    return built
+
+
 def _trainable(model: PreTrainedModel) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
@@ -85,4 +95,4 @@ for _optimizer in (AdamW(), MuonWithAdamW()):
     OPTIMIZERS.register(_optimizer)
 
 
-__all__ = ["OPTIMIZERS", "Optimizer"]
+__all__ = ["OPTIMIZERS", "Optimizer", "build_optimizers"]

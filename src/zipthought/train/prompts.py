@@ -18,8 +18,9 @@ from transformers import PreTrainedTokenizerBase
 from ..core.problem import Problem
 from ..core.verify import Verdict
 from ..records.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
-from ..records.reading import BadLine, problem_of, read_records, surface_name
-from ..surfaces import get_surface, verify
+from ..records.reading import BadLine, problem_of, read_records
+from ..solutions import FAMILIES
+from ..surfaces import SURFACES, get_surface, verify
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .config import RLVRConfig
 from .held_out import numbered_training_records
@@ -144,6 +145,10 @@ class RecordPrompts:
         self.records = [record for _, record in numbered]
         """The records that are trained on, in the order given."""
         self._prompts = [_prompt_of_record(tokenizer, record, number) for number, record in numbered]
+        if all(prompt.verify("") is None for prompt in self._prompts):
+            raise ValueError(
+                "no record states a problem and an answer that can be read, so that nothing can be rewarded"
+            )
         longest = max(len(completion_ids(tokenizer, record.get("completion") or "")) for record in self.records)
         self._config = config
         self._budget = config.max_new_tokens or longest * 5 // 4 + 16
@@ -165,9 +170,11 @@ def _prompt_of_record(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, A
         turns = turns[:-1]
     if not turns:
         raise ValueError(f"record {number} needs messages of {{role, content}} before the assistant's")
+    name = record.get("surface")
+    if isinstance(name, str) and name not in SURFACES and name not in FAMILIES:
+        raise ValueError(f"record {number}: there is no surface and no family of solutions {name!r}")
     try:
         problem = problem_of(record)
-        surface_name(record)
     except ValueError:
         problem = None
     return RolloutPrompt(record, turns, prompt_ids(tokenizer, turns), problem)

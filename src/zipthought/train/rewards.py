@@ -74,6 +74,15 @@ class Reward(ABC):
 REWARDS: Registry[type[Reward]] = Registry("reward", ("parse", "score"))
 
 
+def score_of(reward: Reward, attempt: Attempt) -> float | None:
+    """The reward of an attempt. Raises `ValueError` for one that is no finite number, with which nothing can be
+    trained."""
+    value = reward.score(attempt)
+    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        return value
+    raise ValueError(f"the reward {reward.NAME!r} gave {value!r}; it must give a finite number or None")
+
+
 def _no_parameter(name: str, parameter: str | None) -> None:
     """Raises `ValueError` if there is a parameter."""
     if parameter is not None:
@@ -118,6 +127,7 @@ class OutcomeLength(Reward):
     """`Outcome` minus a cost for each token. It is never below 0, so no wrong answer beats a long correct one."""
 
     NAME = "outcome+length"
+    SYNTAX = "outcome+length:0.001"
 
     cost: float
     """Cost of a token, at least 0."""
@@ -172,9 +182,23 @@ def parse_reward(text: str) -> Reward:
     name, colon, parameter = text.partition(":")
     if name in REWARDS:
         return REWARDS.find(name).parse(parameter if colon else None)
+    choices = ", ".join(getattr(kind, "SYNTAX", name) for name, kind in REWARDS.items())
     if not parameter or "+" in name:
-        raise ValueError(f"unknown reward {text!r}; use {', '.join(REWARDS)} or {FunctionReward.NAME}")
-    return FunctionReward.parse(text)
+        raise ValueError(f"unknown reward {text!r}; use {choices} or {FunctionReward.NAME}")
+    try:
+        return FunctionReward.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; rewards by name are {choices}") from error
 
 
-__all__ = ["REWARDS", "Attempt", "Faithful", "Outcome", "OutcomeLength", "Reward", "parse_reward", "verdict_or_none"]
+__all__ = [
+    "REWARDS",
+    "Attempt",
+    "Faithful",
+    "Outcome",
+    "OutcomeLength",
+    "Reward",
+    "parse_reward",
+    "score_of",
+    "verdict_or_none",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..core.verify import Verdict
 from ..models.generation import Completion
 from .prompts import RolloutPrompt
-from .rewards import Attempt, Reward
+from .rewards import Attempt, Reward, score_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Rollout:
 
     def score(self, prompts: Sequence[RolloutPrompt], reward: Reward) -> float | None:
         """The reward of this completion."""
-        return reward.score(Attempt(self.text, len(self.ids), self.verdict, prompts[self.prompt].record))
+        return score_of(reward, Attempt(self.text, len(self.ids), self.verdict, prompts[self.prompt].record))
 
 
 def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float | None]:

@@ -172,7 +172,7 @@ def lora(config: TRLConfig) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class TrainerRun:
     """A run of a trainer."""
 
     directory: Path
@@ -227,4 +227,4 @@ class Run:
                 shutil.rmtree(checkpoint)
 
 
-__all__ = ["Metrics", "OnStep", "Run", "Share", "arguments", "import_trl", "lora", "scheduled"]
+__all__ = ["Metrics", "OnStep", "Share", "TrainerRun", "arguments", "import_trl", "lora", "scheduled"]

@@ -25,7 +25,7 @@ from .prompts import PromptSource, RolloutPrompt
 from .rewards import parse_reward
 from .rollouts import Rollout, rollout_metrics
 from .sft import SFTResult, training_set
-from .trl_common import Metrics, OnStep, Run, Share, arguments, import_trl, lora, scheduled
+from .trl_common import Metrics, OnStep, Share, TrainerRun, arguments, import_trl, lora, scheduled
 
 _RLVR_COLUMNS = ("reward", "zero_variance", "response_tokens", "truncated", "kl", "entropy", "clipped")
 _LOSS_TYPES = {"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}
@@ -105,7 +105,7 @@ def sft_with_trl(
         callbacks=[metrics],
     )
     identity = {**asdict(config), "examples": data.digest, "weights": fingerprint(model)}
-    run = Run(directory=directory, resume=resume, identity=identity, steps=steps)
+    run = TrainerRun(directory=directory, resume=resume, identity=identity, steps=steps)
     return SFTResult.of(run.execute(trainer, metrics, tokenizer), data)
 
 
@@ -193,7 +193,7 @@ def rlvr_with_trl(
         callbacks=[metrics],
     )
     whole = {**config.identity(), **(identity or {}), "weights": fingerprint(model)}
-    run = Run(directory=directory, resume=resume, identity=whole, steps=config.steps)
+    run = TrainerRun(directory=directory, resume=resume, identity=whole, steps=config.steps)
     return run.execute(trainer, metrics, tokenizer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +24,8 @@ class Method(ABC):
     takes_k: ClassVar[bool] = False
     """Whether the parameter is the granularity, which a record has in its field `k`."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """What the method needs beside the problem: ``tokenizer``, ``model``. Callers without it refuse the method."""
+    """What the method needs beside the text: ``tokenizer``, ``model``. Only a `solutions.methods.SolutionWriter` gets a
+    tokenizer; everything else refuses the method."""
 
     @classmethod
     @abstractmethod
@@ -37,7 +39,8 @@ class Method(ABC):
 
     @property
     def k(self) -> int:
-        """The granularity: operations that a step covers; 0 for all of them."""
+        """The granularity: operations that a step covers; 0 for all of them. A method whose granularity depends on the
+        problem overrides `granularity` instead."""
         return 1
 
     @abstractmethod
@@ -56,6 +59,17 @@ class Method(ABC):
         """The fields by which a record names its format: name, k and, where that is something else, the parameter."""
         named = {"format": self.NAME, "k": self.granularity(n_ops)}
         return named if self.takes_k or not self.parameter else {**named, "parameter": self.parameter}
+
+    @classmethod
+    def format_of(cls, record: Mapping[str, Any]) -> str:
+        """The format that the `fields` of a record name."""
+        parameter = record.get("k") if cls.takes_k else record.get("parameter")
+        return cls.NAME if parameter is None else f"{cls.NAME}:{parameter}"
+
+    @property
+    def file_stem(self) -> str:
+        """The format as the name of a file: ``composed-2``."""
+        return re.sub(r"[^A-Za-z0-9_+.=-]", "-", str(self))
 
     def __str__(self) -> str:
         return f"{self.NAME}:{self.parameter}" if self.parameter else self.NAME

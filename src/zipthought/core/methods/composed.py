@@ -16,6 +16,7 @@ class Composed(GroupingMethod):
     """Each step shows k operations in one expression, without the results between them; `composed:1` is `explicit`."""
 
     NAME = "composed"
+    SYNTAX = "composed:k"
 
     @classmethod
     def parse(cls, parameter: str | None) -> Method:

@@ -15,6 +15,7 @@ class Implicit(GroupingMethod):
     """Each step shows the result of k operations; the operations and the results between them are omitted."""
 
     NAME = "implicit"
+    SYNTAX = "implicit:k"
 
     def steps(self, problem: Problem, order: str) -> tuple[Step, ...]:
         return ORDERS[order].steps(problem, self.size, results_only=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..arithmetic import walk
 from ..orders import ORDERS
@@ -21,6 +22,7 @@ class RandomSteps(Method):
     faithful."""
 
     NAME = "random-steps"
+    SYNTAX = "random-steps:p"
     faithful = False
     baseline = True
 
@@ -40,6 +42,14 @@ class RandomSteps(Method):
 
     def steps(self, problem: Problem, order: str) -> tuple[Step, ...]:
         return prune(ORDERS[order].steps(problem, 1), self.share, random.Random(f"{self.NAME} {problem.structure}"))
+
+    def fields(self, n_ops: int) -> dict[str, Any]:
+        """As `Method.fields`; records have the parameter in the field `share`."""
+        return {"format": self.NAME, "k": self.k, "share": self.share}
+
+    @classmethod
+    def format_of(cls, record: Mapping[str, Any]) -> str:
+        return f"{cls.NAME}:{float(record.get('share') or 1):g}"
 
 
 def prune(steps: Sequence[Step], share: float, rng: random.Random) -> tuple[Step, ...]:

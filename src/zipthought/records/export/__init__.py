@@ -23,7 +23,7 @@ from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verif
 from .base import Export
 from .writers import JsonlWriter, ParquetWriter
 
-EXPORTS: Registry[Export] = Registry("target", ("FILE_TYPE", "path_of", "row", "register"))
+EXPORTS: Registry[Export] = Registry("target", ("FILE_TYPE", "path_of", "row", "extra_files"))
 
 for _target in (trl_sft, trl_grpo, llamafactory, verl, reasoning_gym, verifiers, lm_eval, hf):
     EXPORTS.register(_target)
@@ -53,7 +53,11 @@ def export_records(
         raise ValueError("name at least one file of records, and each once")
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
-    names = [*map(module.path_of, SPLITS), *module.register(directory, {}, {})]
+    names = [*map(module.path_of, SPLITS), *module.extra_files(directory, {}, {})]
+    if module.FILE_TYPE not in ("jsonl", "parquet"):
+        raise ValueError(f"the target {target!r} has the file type {module.FILE_TYPE!r}; use jsonl or parquet")
+    if len(set(names)) < len(names) or any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
+        raise ValueError(f"the files of the target {target!r} must be distinct and inside its directory, got {names}")
     refuse_directories(directory / name for name in names)
     splits: Counter[str] = Counter()
     found: Counter[str] = Counter()
@@ -76,7 +80,7 @@ def export_records(
                 on_progress(done)
     if not splits:
         raise ValueError(f"{', '.join(map(str, paths))}: no records{' in ' if formats else ''}{', '.join(formats)}")
-    texts = module.register(directory, dict(splits), {field: dict(values) for field, values in kinds.items()})
+    texts = module.extra_files(directory, dict(splits), {field: dict(values) for field, values in kinds.items()})
     for name, text in texts.items():
         write_text(directory / name, text)
     others = [directory / module.path_of(split) for split in SPLITS if split not in splits]

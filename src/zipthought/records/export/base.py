@@ -27,7 +27,9 @@ class Export(Protocol):
     def row(self, record: Record) -> dict[str, Any]:
         """The row of a record. Raises `KeyError` or `ValueError` for a field that is missing or cannot be used."""
 
-    def register(self, directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> Mapping[str, str]:
+    def extra_files(
+        self, directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]
+    ) -> Mapping[str, str]:
         """The files beside the data: relative path -> text. `counts` are rows by split; `kinds` has, for the surface,
         format, k, n_ops and modulus, how often each value occurs. Raises `ValueError` for files of the directory that
         it must read and cannot."""

@@ -22,7 +22,7 @@ def row(record: Record) -> dict[str, Any]:
     return record
 
 
-def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     files = "\n".join(f"      - split: {split}\n        path: {path_of(split)}" for split in counts)
     splits = "\n".join(f"- {split}: {count:,} records" for split, count in counts.items())
     rows = "\n".join(f"| {field} | {', '.join(sorted(seen)[:24])} |" for field, seen in kinds.items())

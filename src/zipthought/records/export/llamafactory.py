@@ -13,7 +13,7 @@ NAME = "llamafactory"
 FILE_TYPE = "jsonl"
 COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "system": "system"}
 INFO = "dataset_info.json"
-__all__ = ["COLUMNS", "FILE_TYPE", "NAME", "path_of", "register", "row"]
+__all__ = ["COLUMNS", "FILE_TYPE", "NAME", "extra_files", "path_of", "row"]
 
 
 def row(record: Record) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def row(record: Record) -> dict[str, Any]:
     return {"instruction": user, "input": "", "output": assistant, "system": system}
 
 
-def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     """What the directory registers already stays. Raises `ValueError` where that cannot be read."""
     info = _registered(directory / INFO) | {
         f"zipthought_{split}": {"file_name": path_of(split), "formatting": "alpaca", "columns": COLUMNS}

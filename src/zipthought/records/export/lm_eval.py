@@ -11,7 +11,7 @@ from .base import jsonl as path_of
 
 NAME = "lm-eval"
 FILE_TYPE = "jsonl"
-__all__ = ["FILE_TYPE", "NAME", "path_of", "register", "row"]
+__all__ = ["FILE_TYPE", "NAME", "extra_files", "path_of", "row"]
 
 
 def row(record: Record) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def row(record: Record) -> dict[str, Any]:
     return {"system": system, **reward_columns(record), "solution": record["completion"]}
 
 
-def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     files = "\n".join(f"    {split}: {(directory / path_of(split)).resolve()}" for split in counts)
     return {
         "zipthought.yaml": template(

@@ -11,7 +11,7 @@ from .base import reward_columns, template
 
 NAME = "reasoning-gym"
 FILE_TYPE = "jsonl"
-__all__ = ["FILE_TYPE", "NAME", "path_of", "register", "row"]
+__all__ = ["FILE_TYPE", "NAME", "extra_files", "path_of", "row"]
 
 
 def row(record: Record) -> dict[str, Any]:
@@ -25,5 +25,5 @@ def row(record: Record) -> dict[str, Any]:
     return {"question": f"{system}\n\n{user}", "answer": record["answer"], "metadata": metadata}
 
 
-def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {"zipthought_gym.py": template("reasoning_gym/zipthought_gym.py")}

@@ -11,7 +11,7 @@ from .base import template, turns
 
 NAME = "trl-sft"
 FILE_TYPE = "jsonl"
-__all__ = ["FILE_TYPE", "NAME", "path_of", "register", "row"]
+__all__ = ["FILE_TYPE", "NAME", "extra_files", "path_of", "row"]
 
 
 def row(record: Record) -> dict[str, Any]:
@@ -19,5 +19,5 @@ def row(record: Record) -> dict[str, Any]:
     return {"prompt": prompt, "completion": completion}
 
 
-def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {"train_sft.py": template("trl_sft/train_sft.py")}

@@ -21,7 +21,7 @@ def row(record: Record) -> dict[str, Any]:
     return {"prompt": turns(record)[0], "answer": record["answer"], "info": reward_columns(record)}
 
 
-def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {
         "pyproject.toml": template("verifiers/pyproject.toml"),
         "zipthought_env/__init__.py": template(

@@ -33,7 +33,7 @@ def row(record: Record) -> dict[str, Any]:
     }
 
 
-def register(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
+def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {
         "reward.py": template("verl/reward.py"),
         "run_grpo.sh": template("verl/run_grpo.sh", held_out=path_of(first_split(counts, "validation", "test"))),

@@ -51,8 +51,10 @@ class CompressConfig:
         formats = self.parsed_formats
         if not formats:
             raise ValueError("format is empty; give at least one, for example composed:2")
-        if len(set(formats)) < len(formats):
+        if len(set(map(str, formats))) < len(formats):
             raise ValueError(f"format has a duplicate: {', '.join(self.format)}; give each format once")
+        if not self.output.suffix and len({method.file_stem for method in formats}) < len(formats):
+            raise ValueError(f"two of the formats {', '.join(self.format)} have the same file; compress them apart")
         for method in formats:
             _check_needs(method, self.tokenizer)
         if self.layout not in LAYOUTS:
@@ -77,7 +79,7 @@ class CompressConfig:
 
     def path(self, method: Method) -> Path:
         """The file of one format."""
-        return self.output if self.output.suffix else self.output / f"{str(method).replace(':', '-')}.jsonl"
+        return self.output if self.output.suffix else self.output / f"{method.file_stem}.jsonl"
 
 
 def _check_needs(method: Method, tokenizer: str) -> None:

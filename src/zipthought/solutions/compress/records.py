@@ -79,27 +79,16 @@ class RecordWriter:
 
     def line(self, method: Method, completion: str, n_tokens: int, n_source_tokens: int) -> str:
         """The line of the record in one format, where `completion` is the compressed text."""
-        text = quoted(completion)
+        text, fields = quoted(completion), method.fields(self._n_ops)
+        parameter = f'"parameter":{quoted(fields["parameter"])},' if "parameter" in fields else ""
+        share = f"{fields['share']:g}" if "share" in fields else "null"
         head = f'{{"answer":{self._answer},"completion":{text},"format":{quoted(method.NAME)},'
         tail = (
-            f'"index":{self._index},"k":{method.granularity(self._n_ops)},'
+            f'"index":{self._index},"k":{fields["k"]},'
             f'"messages":[{{"content":{self._system},"role":"system"}},'
             f'{{"content":{self._prompt},"role":"user"}},{{"content":{text},"role":"assistant"}}],"modulus":null,'
-            f'"n_ops":{self._n_ops},"order":"forward",{_parameter(method)}"prompt":{self._prompt},'
-            f'"share":{_share(method)},{self._end},"tokens":{n_tokens},"tokens_source":{n_source_tokens}}}'
+            f'"n_ops":{self._n_ops},"order":"forward",{parameter}"prompt":{self._prompt},'
+            f'"share":{share},{self._end},"tokens":{n_tokens},"tokens_source":{n_source_tokens}}}'
         )
         digest = hashlib.sha256(f"{head}{tail}".encode()).hexdigest()[:16]
         return f'{head}"id":"{digest}",{tail}\n'
-
-
-def _share(method: Method) -> str:
-    """The field `share`: the share of the text that a method keeps, null for a method without one."""
-    share: float | None = getattr(method, "share", None)
-    return "null" if share is None else f"{share:g}"
-
-
-def _parameter(method: Method) -> str:
-    """The field `parameter`, for a method with a parameter that is neither its granularity nor a share."""
-    if method.takes_k or not method.parameter or hasattr(method, "share"):
-        return ""
-    return f'"parameter":{quoted(method.parameter)},'

@@ -15,7 +15,7 @@ from ...core.methods import Method
 from ...files.atomic import atomic_open, refuse_directories
 from ...files.sources import SourceItem, read_source
 from .. import FAMILIES, detect_family
-from ..methods import WriteContext, compress_solution
+from ..methods import WRITERS, WriteContext, compress_solution
 from ..solution import UnreadableError
 from .config import CompressConfig, load_tokenizer, token_counter
 from .counts import Counts
@@ -137,6 +137,10 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:
         context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=tokenizer)
         for method, name, lines in outputs:
             text = compress_solution(solution, method, context)
+            if not WRITERS[method.NAME].tested:
+                verdict = family.verify(source.question, text, solution.answer)
+                if verdict.answer != "correct" or any(step.verdict != "valid" for step in verdict.steps):
+                    raise ValueError(f"format {name}, record {id_}: the text does not verify: {text!r:.200}")
             after = count(text)
             counts.add_tokens(name, before, after)
             lines.append(writer.line(method, text, after, before))

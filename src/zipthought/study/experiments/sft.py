@@ -81,8 +81,15 @@ class SFTExperiment(Experiment[Measured]):
 
 
 def canonical(formats: tuple[str, ...]) -> list[str]:
-    """Formats in their canonical spelling, each once. Raises `ValueError` as `parse_method` does."""
-    return list(dict.fromkeys(str(parse_method(fmt)) for fmt in formats))
+    """Formats in their canonical spelling, each once.
+
+    Raises `ValueError` as `parse_method` does, and for a format that needs a tokenizer or a model.
+    """
+    methods = [parse_method(fmt) for fmt in formats]
+    for method in methods:
+        if method.needs:
+            raise ValueError(f"format {method} needs a {' and a '.join(method.needs)}; problems of a task have none")
+    return list(dict.fromkeys(map(str, methods)))
 
 
 def count_structures(spec: StudySpec, n_ops: int) -> int | None:

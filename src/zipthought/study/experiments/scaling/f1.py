@@ -9,7 +9,7 @@ from typing import Any
 from ....report.data import Finding
 from ...statistics import Threshold
 from ...verdicts import FITTED, Comparison, common_rule, decide, undecided
-from .measurements import X_NAMES, ScalingMeasurements, coarse, comparable
+from .measurements import X_NAMES, ScalingMeasurements, comparable
 
 CLAIM = "Coarser chains of thought need more SFT data."
 RULE = (
@@ -62,7 +62,7 @@ def _compare(
     draws = {fmt: fit.threshold_draws(accuracy) * scale[fmt] for fmt, fit in fits.items()}
     explicit = points["explicit"]
     ratios, rows = {}, []
-    formats = coarse(fits)
+    formats = data.coarse(x)
     for fmt in formats:
         ratio = points[fmt].value * scale[fmt] / (explicit.value * scale["explicit"])
         against = draws[fmt] / draws["explicit"]

@@ -8,7 +8,7 @@ from typing import Any
 from ....report.data import Finding
 from ...verdicts import Comparison, common_rule, decide, undecided
 from .f1 import NOTHING
-from .measurements import X_NAMES, ScalingMeasurements, coarse, comparable
+from .measurements import X_NAMES, ScalingMeasurements, comparable
 
 CLAIM = "Composed and implicit chains of thought gain more from more SFT data than explicit ones."
 RULE = (
@@ -59,9 +59,9 @@ def _gains(data: ScalingMeasurements, x: str, findings: int, last: bool) -> dict
             fits[fmt].gain_draws(last) - explicit.gain_draws(last),
             data.seeds,
             findings,
-            len(coarse(fits)),
+            len(data.coarse(x)),
         )
-        for fmt in coarse(fits)
+        for fmt in data.coarse(x)
     }
 
 

@@ -36,6 +36,8 @@ class ScalingMeasurements:
     """Format -> mean accuracy on its own training problems at the largest data size."""
     thresholds: tuple[float, ...] = (0.5,)
     """Accuracies for which N* is estimated."""
+    longest: int = 5
+    """The most operations of its problems."""
 
     def at_equal(self, x: str) -> tuple[dict[str, Fit], dict[str, float]]:
         """The fits over `x`, one of `X_NAMES`, and the factor from the N of each fit to `x`.
@@ -46,15 +48,15 @@ class ScalingMeasurements:
             return self.compute, dict.fromkeys(self.compute, 1.0)
         return self.fits, self.tokens_per_example if x == "tokens" else dict.fromkeys(self.fits, 1.0)
 
-
-def coarse(fits: dict[str, Fit]) -> list[str]:
-    """The formats of granularity above 1."""
-    return [fmt for fmt in fits if parse_method(fmt).k > 1]
+    def coarse(self, x: str = "examples") -> list[str]:
+        """The formats under study, no baselines, whose steps cover several operations."""
+        methods = {fmt: parse_method(fmt) for fmt in self.at_equal(x)[0]}
+        return [fmt for fmt, method in methods.items() if not method.baseline and method.granularity(self.longest) > 1]
 
 
 def comparable(measured: Sequence[ScalingMeasurements]) -> bool:
     """Whether the first base has fits of explicit and of a coarser format."""
-    return bool(measured) and "explicit" in measured[0].fits and bool(coarse(measured[0].fits))
+    return bool(measured) and "explicit" in measured[0].fits and bool(measured[0].coarse())
 
 
 def collect(store: Store, scaling: Scaling) -> list[ScalingMeasurements]:
@@ -107,4 +109,5 @@ def _measure(store: Store, scaling: Scaling, model: str, formats: Sequence[str],
         tokens_per_example={fmt: float(np.mean(values)) for fmt, values in per_example.items()},
         training_accuracy={fmt: float(np.mean(values)) for fmt, values in training.items()},
         thresholds=scaling.thresholds,
+        longest=max(scaling.n_ops),
     )
