@@ -20,6 +20,9 @@ from hypothesis import strategies as st
 from small_study import result_of, results, spec_of
 
 from zipthought.cli import main
+from zipthought.core.methods import METHODS
+from zipthought.core.methods.base import FixedMethod
+from zipthought.core.orders import ORDERS
 from zipthought.evaluation.metrics import EditedAnswer
 from zipthought.study.cells import (
     CELLS,
@@ -35,6 +38,7 @@ from zipthought.study.cells.decomposition import BranchPoint, LengthMeasures, Pa
 from zipthought.study.cells.sft import Memorization, RunPoint
 from zipthought.study.execute import execute
 from zipthought.study.experiments import EXPERIMENTS, Experiment
+from zipthought.study.experiments.scaling.measurements import ScalingMeasurements
 from zipthought.study.ray_backend import _arguments, run_packed
 from zipthought.study.report import measure, report_data
 from zipthought.study.spec import load_spec, make_spec
@@ -353,3 +357,68 @@ def test_a_cell_gives_the_same_result_in_a_directory_of_its_own(tiny_base, tmp_p
     assert [path.name for path in sorted((tmp_path / "driver").rglob("*.parquet"))] == [
         path.name for path in sorted((tmp_path / "here").rglob("*.parquet"))
     ]
+
+
+def test_experiments_whose_names_collide_are_refused(tiny_base):
+    base = {"name": "x", "model": str(tiny_base), "scaling": {}}
+
+    @dataclass(frozen=True, kw_only=True)
+    class Taken(Experiment):
+        NAME = "seeds"
+        FINDINGS = ("F1",)
+        cells = collect = findings = section = lambda self, *_: []
+
+    EXPERIMENTS.register(Taken)
+    try:
+        with pytest.raises(ValueError, match="experiment 'seeds' has the name of a setting"):
+            make_spec(base)
+    finally:
+        EXPERIMENTS.unregister("seeds")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Again(Taken):
+        NAME = "again"
+
+    EXPERIMENTS.register(Again)
+    try:
+        with pytest.raises(ValueError, match="two experiments have the finding 'F1'"):
+            make_spec(base)
+    finally:
+        EXPERIMENTS.unregister("again")
+
+
+def test_a_method_by_granularity_is_under_study_and_one_that_needs_a_tokenizer_is_refused(tiny_base):
+    class Halves(FixedMethod):
+        NAME = "halves"
+
+        def granularity(self, n_ops):
+            return -(-n_ops // 2)
+
+        def steps(self, problem, order):
+            return ORDERS[order].steps(problem, self.granularity(problem.n_ops))
+
+    class Needy(Halves):
+        NAME = "needy"
+        needs = ("tokenizer",)
+
+    for method in (Halves, Needy):
+        METHODS.register(method)
+    try:
+        fits = dict.fromkeys(("explicit", "halves", "answer-only", "random-steps:0.5", "implicit:2"))
+        data = ScalingMeasurements(
+            model="x", seeds=3, fits=fits, compute={}, tokens_per_example={}, training_accuracy={}, longest=4
+        )
+        assert data.coarse() == ["halves", "implicit:2"]
+        with pytest.raises(ValueError, match="format needy needs a tokenizer"):
+            make_spec({"name": "x", "model": str(tiny_base), "scaling": {"formats": ["explicit", "needy"]}}).cells()
+    finally:
+        for method in (Halves, Needy):
+            METHODS.unregister(method.NAME)
+
+
+def test_spellings_of_a_task_give_the_same_cells(tiny_base):
+    cells = [
+        make_spec({"name": "x", "model": str(tiny_base), "task": task, "scaling": {"n_ops": [4]}}).cells()
+        for task in ("tree", "tree:width=3", "tree:depth=0")
+    ]
+    assert cells[0] == cells[1] == cells[2]

@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -292,3 +293,24 @@ def test_a_bad_line_is_told_with_its_own_file(tmp_path):
     (tmp_path / "torn.jsonl").write_text(like() + '\n{"torn')
     with pytest.raises(ValueError, match=r"torn\.jsonl, line 2"):
         export_records([tmp_path / "in.jsonl", tmp_path / "torn.jsonl"], "hf", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"FILE_TYPE": "csv"}, "use jsonl or parquet"),
+        ({"path_of": lambda split: "data.jsonl"}, "must be distinct"),
+        ({"path_of": lambda split: f"../{split}.jsonl"}, "inside its directory"),
+        ({"extra_files": lambda *_: {"train.jsonl": ""}}, "must be distinct"),
+    ],
+    ids=["file type", "one file for all splits", "outside", "text over data"],
+)
+def test_targets_that_would_lose_data_are_refused(records, tmp_path, change, says):
+    base = {name: getattr(EXPORTS["trl-sft"], name) for name in EXPORTS.members}
+    EXPORTS.register(SimpleNamespace(**base | {"NAME": "strange"} | change))
+    try:
+        with pytest.raises(ValueError, match=says):
+            export_records([records], "strange", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    finally:
+        EXPORTS.unregister("strange")

@@ -17,7 +17,7 @@ from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.schema import make_record
 from zipthought.surfaces import terse, verify
-from zipthought.tasks.sampling import SamplerConfig, sample_batch
+from zipthought.tasks.sampling import SamplerConfig, sample, sample_batch
 from zipthought.tasks.splits import split_of
 from zipthought.train.config import OptimizerConfig, RLVRConfig
 from zipthought.train.grpo import grpo
@@ -483,3 +483,20 @@ def test_the_command_killed_by_sigkill_and_resumed_writes_the_same_weights(tiny_
     assert whole == cut
     assert len(metrics.read_text().splitlines()) == 40
     assert not (tmp_path / "cut" / "checkpoint.pt").exists()
+
+
+def test_records_of_an_unknown_surface_are_refused(tokenizer):
+    record = make_record(sample(n_ops=3), "explicit", surface="terse")
+    with pytest.raises(ValueError, match="record 1: there is no surface 'klingon'; is a plugin missing"):
+        RecordPrompts(RLVRConfig(), tokenizer, [record | {"surface": "klingon"}])
+
+
+def test_training_in_which_nothing_could_be_rewarded_is_no_success(tiny_base, tmp_path, capsys):
+    """Prompts that state no problem: every completion is skipped, and the exit code says so."""
+    record = make_record(sample(n_ops=3), "explicit", surface="terse") | {"prompt": "kites ?"}
+    data = tmp_path / "data.jsonl"
+    data.write_text(json.dumps(record) + "\n")
+    words = ["--data", data, "--model", tiny_base, "--output-dir", tmp_path / "rl"]
+    code = main(["train", "rlvr", *map(str, words), *["--steps", "1", "--prompts-per-step", "1", "--group-size", "2"]])
+    assert code == 1
+    assert "no completion could be rewarded" in capsys.readouterr().err

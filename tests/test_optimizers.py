@@ -8,7 +8,7 @@ import torch
 from zipthought.models.families import MODEL_FAMILIES, ModelFamily, Shape, Vocabulary
 from zipthought.models.tiny import build_tiny, grow, tiny_config
 from zipthought.train.config import OptimizerConfig, PretrainConfig, RLVRConfig, SFTConfig
-from zipthought.train.optimizers import OPTIMIZERS, Optimizer
+from zipthought.train.optimizers import OPTIMIZERS, Optimizer, build_optimizers
 
 VOCABULARY = Vocabulary(size=50, pad=0, bos=1, eos=2)
 
@@ -115,3 +115,20 @@ def test_a_registered_family_builds():
         assert tiny_config("wide", "0.2M", *VOCABULARY).hidden_size == 160
     finally:
         MODEL_FAMILIES.unregister("wide")
+
+
+def test_an_optimizer_that_leaves_parameters_out_is_refused():
+    class Lazy(Optimizer):
+        NAME = "lazy"
+        single = True
+
+        def build(self, model, config):
+            return [torch.optim.SGD(list(model.parameters())[:1], lr=config.learning_rate)]
+
+    OPTIMIZERS.register(Lazy())
+    try:
+        model = tiny("llama")
+        with pytest.raises(ValueError, match="'lazy' does not hold every trainable parameter once"):
+            build_optimizers(model, OptimizerConfig(optimizer="lazy"))
+    finally:
+        OPTIMIZERS.unregister("lazy")

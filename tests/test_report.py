@@ -27,6 +27,7 @@ from zipthought.report.data import (
     Section,
     ThresholdRow,
 )
+from zipthought.report.figures import FigureGroup, Panel, figure_groups
 from zipthought.report.page import build_report, environment, json_for_script, script_text
 from zipthought.study.experiments.decomposition import report as decomposition_report
 from zipthought.study.experiments.decomposition.report import ProfilePoint
@@ -509,3 +510,23 @@ def _walk(page, address: str, keys) -> None:
     assert asked
     assert all(url == address or url.startswith("data:") for url in asked), asked
     assert not any(r["request"]["url"].startswith(("http:", "https:")) for r in requests)
+
+
+@pytest.mark.parametrize("name", ["findings", "cells", "title", "twice"])
+def test_tables_that_would_hide_others_are_refused(name):
+    sections = [Section(experiment="one", tables={name: []}), Section(experiment="two", tables={"twice": []})]
+    with pytest.raises(ValueError, match=f"another table '{name}'"):
+        ReportData(title="", command="", sections=sections)
+
+
+def test_headings_and_panels_that_occur_twice_are_refused():
+    shown = [Section(experiment=name, tables={name: []}, shown={"Heading": name}) for name in ("one", "two")]
+    with pytest.raises(ValueError, match="the heading 'Heading'"):
+        ReportData(title="", command="", sections=shown)
+
+    def drawn(palette):
+        return [FigureGroup(title="", caption="", panels=[Panel("fig-../x", "", object())], names=set())]
+
+    data = ReportData(title="", command="", sections=[Section(experiment="one", figures=drawn)])
+    with pytest.raises(ValueError, match=r"the key 'fig-\.\./x' of a panel"):
+        figure_groups(data, palette.Palette(set()))

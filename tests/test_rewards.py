@@ -12,7 +12,7 @@ from zipthought.core.trace import Trace
 from zipthought.records.schema import make_record
 from zipthought.surfaces import SURFACES, get_surface
 from zipthought.tasks.sampling import sample
-from zipthought.train.rewards import REWARDS, Attempt, Outcome, Reward, parse_reward, verdict_or_none
+from zipthought.train.rewards import REWARDS, Attempt, Outcome, Reward, parse_reward, score_of, verdict_or_none
 
 
 def final_answer(surface, value):
@@ -264,3 +264,35 @@ def test_a_long_completion_is_judged_in_linear_time():
     record = make_record(problem, "explicit", surface="english")
     for text in ("Define kites as QB; so QB = 3. " * 100_000, "(" * 1_000_000, "Answer: 7. Answer: 8. " * 100_000):
         assert score("outcome", text, record) == 0.0
+
+
+class Odd(Reward):
+    """A reward that gives whatever it is told to."""
+
+    NAME = "odd"
+
+    def __init__(self, value):
+        self.value = value
+
+    @classmethod
+    def parse(cls, parameter):
+        return cls(parameter)
+
+    def score(self, attempt):
+        return self.value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", [1.0]])
+def test_a_reward_that_is_no_finite_number_is_refused(value):
+    record = record_in("terse")
+    attempt = Attempt.of_record(record["completion"], record)
+    with pytest.raises(ValueError, match="the reward 'odd' gave"):
+        score_of(Odd(value), attempt)
+    assert score_of(Odd(None), attempt) is None
+    assert score_of(Odd(0.5), attempt) == 0.5
+
+
+def test_a_misspelt_reward_is_answered_with_those_that_exist():
+    for text in ("outcom", "outcom:1", "outcom:"):
+        with pytest.raises(ValueError, match=r"outcome, faithful, outcome\+length:0.001"):
+            parse_reward(text)

@@ -46,7 +46,8 @@ class SolutionWriter:
     example: str
     """A format of the method, such as ``composed:2``, for messages and tests."""
     tested: bool = False
-    """Whether tests hold that every text verifies. `compress_file` verifies each text of other writers."""
+    """Whether tests hold that every text verifies. `compress_file` checks each text of other writers: its answer, and
+    its steps if the method is faithful."""
 
     @property
     def NAME(self) -> str:  # noqa: N802

@@ -19,7 +19,6 @@ from ..core.problem import Problem
 from ..core.verify import Verdict
 from ..records.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
 from ..records.reading import BadLine, problem_of, read_records
-from ..solutions import FAMILIES
 from ..surfaces import SURFACES, get_surface, verify
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .config import RLVRConfig
@@ -145,10 +144,6 @@ class RecordPrompts:
         self.records = [record for _, record in numbered]
         """The records that are trained on, in the order given."""
         self._prompts = [_prompt_of_record(tokenizer, record, number) for number, record in numbered]
-        if all(prompt.verify("") is None for prompt in self._prompts):
-            raise ValueError(
-                "no record states a problem and an answer that can be read, so that nothing can be rewarded"
-            )
         longest = max(len(completion_ids(tokenizer, record.get("completion") or "")) for record in self.records)
         self._config = config
         self._budget = config.max_new_tokens or longest * 5 // 4 + 16
@@ -171,8 +166,8 @@ def _prompt_of_record(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, A
     if not turns:
         raise ValueError(f"record {number} needs messages of {{role, content}} before the assistant's")
     name = record.get("surface")
-    if isinstance(name, str) and name not in SURFACES and name not in FAMILIES:
-        raise ValueError(f"record {number}: there is no surface and no family of solutions {name!r}")
+    if record.get("modulus") is not None and isinstance(name, str) and name not in SURFACES:
+        raise ValueError(f"record {number}: there is no surface {name!r}; is a plugin missing?")
     try:
         problem = problem_of(record)
     except ValueError:
