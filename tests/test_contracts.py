@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from zipthought.core import registry
 from zipthought.core.compress import compress
-from zipthought.core.methods import METHODS, Method, parse_method
-from zipthought.core.methods.base import FixedMethod
+from zipthought.core.methods import METHODS, FixedMethod, Method, parse_method
 from zipthought.core.orders import ORDERS, Order
 from zipthought.core.registry import PluginError, Registry
 from zipthought.generation.generate import GenerateConfig, generate

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from small_study import result_of, results, spec_of
 
 from zipthought.cli import main
-from zipthought.core.methods import METHODS
-from zipthought.core.methods.base import FixedMethod
+from zipthought.core.methods import METHODS, FixedMethod
 from zipthought.core.orders import ORDERS
 from zipthought.evaluation.metrics import EditedAnswer
 from zipthought.study.cells import (

@@ -14,8 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.methods import AnswerOnly, Composed, Implicit, Method, RandomSteps
-from ..core.methods.base import FixedMethod
+from ..core.methods import AnswerOnly, Composed, FixedMethod, Implicit, Method, RandomSteps
 from ..core.pieces import count_pieces
 from ..core.problem import Problem
 from ..core.registry import Registry

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ..registry import Registry
 from .answer_only import AnswerOnly
-from .base import Method
+from .base import FixedMethod, GroupingMethod, Method
 from .composed import Composed
 from .explicit import Explicit
 from .implicit import Implicit
@@ -43,6 +43,8 @@ __all__ = [
     "AnswerOnly",
     "Composed",
     "Explicit",
+    "FixedMethod",
+    "GroupingMethod",
     "Implicit",
     "Method",
     "RandomSteps",
