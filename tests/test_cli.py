@@ -80,7 +80,7 @@ def test_verify_reads_records_of_other_programs(capsys, tmp_path):
     ("extra", "says"),
     [
         (("--format", "zip:2"), "unknown format"),
-        (("--format", "random-steps:0.5"), "a baseline of studies"),
+        (("--format", "random-steps:0.5"), "its traces are not faithful"),
         (("--format", "composed:0"), "at least 1"),
         (("--format", "composed"), "granularity"),
         (("--modulus", 1), "modulus must be at least 2"),

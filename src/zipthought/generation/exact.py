@@ -23,7 +23,7 @@ class Writer(Protocol):
 
 class ExactWriter:
     """Writes records with `make_record`. The first problem of a batch is read back and verified: a task, method, order
-    or surface that was added may have faults that no test of ours knows."""
+    or surface that was added may have faults that our tests cannot know."""
 
     def __init__(self, methods: Sequence[Method], order: str, surface: str, split: str) -> None:
         self._methods, self._order, self._surface, self._split = methods, order, surface, split

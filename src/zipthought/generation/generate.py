@@ -97,7 +97,7 @@ class GenerateConfig:
             raise ValueError("format is empty; give at least one, for example explicit")
         for method in methods:
             if not method.faithful:
-                raise ValueError(f"{method.NAME} is a baseline of studies and of compress; its traces are not faithful")
+                raise ValueError(f"format {method}: its traces are not faithful; generate writes faithful ones only")
             if method.needs:
                 raise ValueError(f"format {method} needs a {' and a '.join(method.needs)}; generate has none")
         if len(set(map(str, methods))) < len(methods):
