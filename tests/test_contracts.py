@@ -157,6 +157,20 @@ def test_a_missing_member_is_named(kind):
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)
+def test_a_class_is_not_taken_for_an_instance_nor_an_instance_for_a_class(kind):
+    items = REGISTRIES[kind]
+    members = {**dict.fromkeys(items.members, 1), "NAME": "half"}
+    half = type("Half", (), members)
+    with pytest.raises(TypeError, match=r"'half' was registered as .*; register (its class|an instance)"):
+        items.register(half() if items.classes else half)
+    assert "half" not in items
+    try:
+        assert items.register(half if items.classes else half()) is items["half"]
+    finally:
+        items.unregister("half")
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do(kind):
     items = REGISTRIES[kind]
     with pytest.raises(ValueError, match=f"unknown {kind} 'nothing'; use ") as caught:
@@ -232,7 +246,7 @@ def test_names_are_fit_for_formats_and_files(name):
 
 
 def test_a_class_that_is_defined_again_replaces_the_first():
-    things = Registry("thing", ())
+    things = Registry("thing", (), classes=True)
 
     def define():
         class Thing:

@@ -77,18 +77,21 @@ plugins = _Plugins()
 class Registry(Mapping[str, Item], Generic[Item]):
     """Name -> item, for one kind of addition."""
 
-    def __init__(self, kind: str, members: Sequence[str]) -> None:
-        """`kind` is what messages call an item; `members` are the attributes that every item must have."""
+    def __init__(self, kind: str, members: Sequence[str], classes: bool = False) -> None:
+        """`kind` is what messages call an item; `members` are the attributes that every item must have. Items are
+        classes, or else modules and objects."""
         self.kind = kind
         self.members = ("NAME", *members)
+        self.classes = classes
         self._items: dict[str, Item] = {}
 
     def register(self, item: Item) -> Item:
         """Add an item, and return it, so that this serves as a decorator. A second definition of the same class (in a
         notebook, say) replaces the first.
 
-        Raises `TypeError` naming the members that the item lacks, and `ValueError` for a name that is taken, or that is
-        not letters and digits with ``_ + . -`` between them.
+        Raises `TypeError` naming the members that the item lacks, and for a class instead of its instance or the other
+        way round. Raises `ValueError` for a name that is taken, or that is not letters and digits with ``_ + . -``
+        between them.
         """
         abstract: frozenset[str] = getattr(item, "__abstractmethods__", frozenset())
         missing = [name for name in self.members if getattr(item, name, None) is None or name in abstract]
@@ -96,6 +99,9 @@ class Registry(Mapping[str, Item], Generic[Item]):
         label = getattr(item, "NAME", None) or getattr(item, "__name__", repr(item))
         if missing:
             raise TypeError(f"the {self.kind} {label!r} lacks {', '.join(missing)}")
+        if isinstance(item, type) != self.classes:
+            wanted, got = ("its class", "an instance") if self.classes else ("an instance", "its class")
+            raise TypeError(f"the {self.kind} {label!r} was registered as {got}; register {wanted}")
         name: Any = item.NAME  # type: ignore[attr-defined]
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(

@@ -1,6 +1,6 @@
 """Families of tiny models by name. This module does not import torch, because `train.config` checks names here.
 
-Adding a family is one module with a subclass of `ModelFamily` and its registration. The contract test
+Adding a family is one module with a subclass of `ModelFamily` and the registration of an instance. The contract test
 (`tests/test_optimizers.py`) covers everything that is registered.
 """
 

@@ -87,7 +87,7 @@ class Experiment(ABC, Generic[Measured]):
 
 
 EXPERIMENTS: Registry[type[Experiment[Any]]] = Registry(
-    "experiment", ("FINDINGS", "cells", "collect", "findings", "section")
+    "experiment", ("FINDINGS", "cells", "collect", "findings", "section"), classes=True
 )
 
 

@@ -14,7 +14,7 @@ from .base import Skeletons, Task
 from .chain import Chain
 from .tree import Tree
 
-TASKS: Registry[type[Task]] = Registry("task", ("parse", "chains", "n_quantities", "skeletons"))
+TASKS: Registry[type[Task]] = Registry("task", ("parse", "chains", "n_quantities", "skeletons"), classes=True)
 
 for _task in (Chain, Tree):
     TASKS.register(_task)

@@ -1,6 +1,6 @@
 """Optimizers by name. This module does not import torch, because `train.config` checks names here.
 
-Adding an optimizer is one module with a subclass of `Optimizer` and its registration. The contract test
+Adding an optimizer is one module with a subclass of `Optimizer` and the registration of an instance. The contract test
 (`tests/test_optimizers.py`) covers everything that is registered.
 """
 

@@ -71,7 +71,7 @@ class Reward(ABC):
         """The reward of an attempt; None if it cannot be judged."""
 
 
-REWARDS: Registry[type[Reward]] = Registry("reward", ("parse", "score"))
+REWARDS: Registry[type[Reward]] = Registry("reward", ("parse", "score"), classes=True)
 
 
 def score_of(reward: Reward, attempt: Attempt) -> float | None:

@@ -17,7 +17,7 @@ from .explicit import Explicit
 from .implicit import Implicit
 from .random_steps import RandomSteps
 
-METHODS: Registry[type[Method]] = Registry("format", ("parse", "steps", "faithful", "baseline", "needs"))
+METHODS: Registry[type[Method]] = Registry("format", ("parse", "steps", "faithful", "baseline", "needs"), classes=True)
 
 for _method in (Explicit, Composed, Implicit, AnswerOnly, RandomSteps):
     METHODS.register(_method)

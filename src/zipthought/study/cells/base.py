@@ -132,7 +132,7 @@ class Cell(ABC):
         return cls(**{name: as_tuple(value) for name, value in values.items() if name in known})
 
 
-CELLS: Registry[type[Cell]] = Registry("kind of cell", ("RESULT", "label", "cost", "work", "run"))
+CELLS: Registry[type[Cell]] = Registry("kind of cell", ("RESULT", "label", "cost", "work", "run"), classes=True)
 
 
 def make_cell(values: Mapping[str, Any]) -> Cell:
