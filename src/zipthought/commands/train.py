@@ -140,7 +140,7 @@ def rlvr(
         return 0
     report_held_out(held_out, len(records))
     _report_rlvr(run, config, result, data, held_out)
-    if all(row["reward"] is None for row in result.history):
+    if mean_of(result.history, "reward") is None:
         console.print("no completion could be rewarded: the records state no problem or answer that can be read")
         return 1
     return 0

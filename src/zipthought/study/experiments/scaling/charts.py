@@ -11,6 +11,7 @@ from typing import Any
 
 import altair as alt
 
+from ....core.orders import ORDERS
 from ....report import charts
 from ....report.data import CellRow
 from ....report.palette import Palette
@@ -23,7 +24,6 @@ AXIS_TITLES = {
 }
 MAX_LOSS_POINTS = 160
 """The most points of one loss curve. Longer ones are thinned evenly; the last point is kept."""
-_ORDERS = ("forward", "backward", "hierarchical")
 
 
 def accuracy(rows: ScalingRows, x: str, palette: Palette) -> alt.LayerChart | None:
@@ -317,8 +317,8 @@ def lengths(rows: ScalingRows, palette: Palette) -> alt.LayerChart | None:
         {"format": f, "order": o, "n_ops": n, "accuracy": charts.mean(c.accuracy for c in g), "examples": g[0].examples}
         for (f, o, n), g in groups.items()
     ]
-    orders = [o for o in _ORDERS if any(r["order"] == o for r in points)]
-    orders += sorted({o for _, o, _ in groups} - set(orders))
+    present = {order for _, order, _ in groups}
+    orders = [order for order in ORDERS if order in present] + sorted(present - set(ORDERS))
     base = charts.switched(points).encode(
         x=alt.X(
             "n_ops:Q",
