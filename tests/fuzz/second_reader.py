@@ -1,0 +1,395 @@
+"""A second reader of solution texts on synthetic problems, which shares no code with the verifier.
+
+It is written from docs/formats.md and docs/verdicts.md, reads more loosely than the verifier, and uses a `Problem` as
+data only (modulus, definitions, target). What it proves wrong is wrong under every reading that the documents allow:
+
+    second_reader.audit(text, problem, "english").provable_faults
+
+So a text that the verifier calls faithful has no provable fault, and an answer that it calls correct is `correct` here.
+The opposite need not hold: what the documents leave open is no fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SHIFTS = ((0, 0), (1, 0), (1, 2), (3, 5))
+"""For each trial the shift of the quantities that a side refers to: ``base + slope * index``. The first is the truth."""
+PRECEDENCE = {"+": 1, "-": 1, "*": 2, "·": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the second reader found in one text."""
+
+    correct: bool
+    """False where the final answer is provably not the gold answer, stated once, as the last sentence."""
+    answer_faults: tuple[str, ...]
+    """Why `correct` is False."""
+    provable_faults: tuple[str, ...]
+    """Why the text is not faithful, as ``kind: detail``; the faults of the answer are among them."""
+    calculated_operations: frozenset[str]
+    """The operations (named by the quantity that each defines) that steps with a result work out."""
+    single_steps: int
+    """The most steps of one operation that a granularity profile can honestly count."""
+
+
+@dataclass(slots=True)
+class _Side:
+    tokens: list[str]
+    refs: frozenset[str]
+    kind: str
+    """`symbols` (refers to quantities), `values` (numbers with operators) or `number`."""
+
+
+class _Facts:
+    """A problem's quantities: true values, and values when some quantities are moved."""
+
+    def __init__(self, modulus: int, definitions: Mapping[str, Any], target: str) -> None:
+        self.modulus, self.definitions, self.target = modulus, definitions, target
+        self.order = self._sorted()
+        self.true = self._values({})
+        self.needed = self.segment(target, frozenset())
+        self._moved: dict[frozenset[str], list[dict[str, int]]] = {}
+
+    def parts(self, name: str) -> tuple[str, Any, Any] | None:
+        """Operator and operands of a quantity; None for a constant."""
+        definition = self.definitions[name]
+        return None if isinstance(definition, int) else tuple(definition)
+
+    def operands(self, name: str) -> list[str]:
+        """The quantities that a quantity is defined by."""
+        parts = self.parts(name)
+        return [x for x in parts[1:] if isinstance(x, str)] if parts else []
+
+    def _sorted(self) -> list[str]:
+        """All names, each after its operands."""
+        done: dict[str, None] = {}
+        stack = list(self.definitions)[::-1]
+        while stack:
+            name = stack[-1]
+            waiting = [] if name in done else [x for x in self.operands(name) if x not in done]
+            if waiting:
+                stack += waiting
+            else:
+                done[stack.pop()] = None
+        return list(done)
+
+    def _values(self, fixed: Mapping[str, int]) -> dict[str, int]:
+        values: dict[str, int] = {}
+        for name in self.order:
+            parts = self.parts(name)
+            if name in fixed:
+                values[name] = fixed[name] % self.modulus
+            elif parts is None:
+                values[name] = self.definitions[name] % self.modulus
+            else:
+                left, right = (values[x] if isinstance(x, str) else x for x in parts[1:])
+                values[name] = _apply(parts[0], left, right) % self.modulus
+        return values
+
+    def worlds(self, refs: frozenset[str]) -> list[dict[str, int]]:
+        """The values of all quantities, when those in `refs` are moved away from the truth in several ways.
+
+        A side in `refs` states the problem's relation only if it has the quantity's value in each of them.
+        """
+        if refs not in self._moved:
+            names = sorted(refs)
+            self._moved[refs] = [
+                self._values({name: self.true[name] + base + slope * i for i, name in enumerate(names)})
+                for base, slope in (SHIFTS if refs else SHIFTS[:1])
+            ]
+        return self._moved[refs]
+
+    def segment(self, name: str, stops: frozenset[str] | set[str]) -> frozenset[str]:
+        """The operations between a quantity and the quantities in `stops`."""
+        found: set[str] = set()
+        stack = [name]
+        while stack:
+            each = stack.pop()
+            if each not in found and (each not in stops or each == name) and self.parts(each):
+                found.add(each)
+                stack += self.operands(each)
+        return frozenset(found)
+
+
+def _apply(op: str, left: int, right: int) -> int:
+    return left + right if op == "+" else left - right if op == "-" else left * right
+
+
+def _residue(digits: str, modulus: int) -> int:
+    """A number in digits, reduced; without `int` of the whole text, which has a limit."""
+    value = 0
+    for start in range(0, len(digits), 1000):
+        chunk = digits[start : start + 1000]
+        value = (value * pow(10, len(chunk), modulus) + int(chunk)) % modulus
+    return value
+
+
+def evaluate(tokens: list[str], values: Mapping[str, int], modulus: int) -> int | None:
+    """The value of an expression modulo `modulus`; None where the tokens are no expression.
+
+    A number directly before a name or a bracket is a coefficient. It uses two stacks and no recursion.
+    """
+    numbers: list[int] = []
+    pending: list[str] = []
+    before = ""  # `number` or `closed` after an operand.
+
+    def reduce(floor: int) -> None:
+        while pending and pending[-1] != "(" and PRECEDENCE[pending[-1]] >= floor:
+            right, left = numbers.pop(), numbers.pop()
+            numbers.append(_apply(pending.pop(), left, right) % modulus)
+
+    for token in tokens:
+        operand = token[0] in "0123456789" or token[0].isalpha()
+        if operand or token == "(":
+            if before == "number" and (token == "(" or token[0].isalpha()):
+                reduce(3)
+                pending.append("·")
+            elif before:
+                return None
+            if token == "(":
+                pending.append(token)
+                before = ""
+                continue
+            is_number = token[0] in "0123456789"
+            numbers.append(_residue(token, modulus) if is_number else values[token])
+            before = "number" if is_number else "closed"
+        elif token == ")":
+            if not before:
+                return None
+            reduce(0)
+            if not pending:
+                return None
+            pending.pop()
+            before = "closed"
+        elif token in "+-*":
+            if not before:
+                if token != "-" or (pending and pending[-1] != "("):
+                    return None
+                numbers.append(0)
+            reduce(PRECEDENCE[token])
+            pending.append(token)
+            before = ""
+        else:
+            return None
+    if not before:
+        return None
+    reduce(0)
+    return None if pending else numbers[0]
+
+
+_TOKEN = re.compile(r"[0-9]+|[^\W\d_]+|\S")
+_FULL_STOP = re.compile(r"\.(?![0-9])")
+_DEFINE = re.compile(r"\s*(?:Define\s+(\S+)\s+as\s+([A-Z]{2})\s*;\s*so\s|So\s)")
+_ECHO = {
+    "english": re.compile(r"\s*(?:The number of [a-z]+ equals [a-z0-9 ]+$|What is the number of [a-z]+\s*\?)"),
+    "terse": re.compile(r"\s*\?\s+[a-z]+(?=\s|$)"),
+}
+_FINAL = {
+    "english": re.compile(r"\s*(?:the\s+)?(?:final\s+)?answer\b\s*(?:is|:|=)?\s*:?\s*(.*?)\s*", re.I | re.S),
+    "terse": re.compile(r"\s*answer\b\s*:?\s*(.*?)\s*", re.I | re.S),
+}
+_CLAIM = re.compile(r"\banswer\b\s*(?:is\b)?[\s:=]*([-+]?[0-9][0-9.,]*[0-9]|[-+]?[0-9])", re.I)
+
+
+class _Reader:
+    """Reads the sentences of one text in order."""
+
+    def __init__(self, facts: _Facts, surface: str) -> None:
+        self.facts, self.surface = facts, surface
+        self.aliases: dict[str, str] = {}
+        self.faults: list[str] = []
+        self.settled: set[str] = set()
+        self.forms: dict[str, dict[frozenset[str], list[frozenset[str]]]] = {}
+        self.calculated: set[str] = set()
+        self.singles = 0
+        self.sentences = 0
+
+    def define_aliases(self, sentences: list[str]) -> None:
+        """All aliases of the text: an order may use one before the sentence that defines it."""
+        for sentence in sentences if self.surface == "english" else ():
+            match = _DEFINE.match(sentence)
+            if match and match[1]:
+                name, alias = match[1], match[2]
+                if name not in self.facts.definitions:
+                    self.faults.append(f"unknown name: {name[:40]}")
+                elif self.aliases.setdefault(alias, name) != name:
+                    self.faults.append(f"redefined alias: {alias}")
+
+    def quantity(self, word: str) -> str | None:
+        """The quantity that a word names."""
+        return word if word in self.facts.definitions else self.aliases.get(word)
+
+    def side(self, text: str) -> _Side | None:
+        """One side of an equality chain with aliases replaced by names; None where it cannot be read."""
+        tokens = _TOKEN.findall(text)
+        refs = set()
+        for i, token in enumerate(tokens):
+            if token[0].isalpha():
+                name = self.quantity(token)
+                if name is None:
+                    return None
+                tokens[i] = name
+                refs.add(name)
+        if not tokens:
+            return None
+        kind = "symbols" if refs else "number" if len(tokens) == 1 else "values"
+        return _Side(tokens, frozenset(refs), kind)
+
+    def read(self, sentence: str) -> None:
+        """One sentence that is not the final answer."""
+        echo = _ECHO[self.surface].match(sentence)
+        sentence = sentence[echo.end() :] if echo else sentence
+        if not sentence.strip():
+            return
+        self.sentences += 1
+        match = _DEFINE.match(sentence) if self.surface == "english" else None
+        subject, *texts = (sentence[match.end() :] if match else sentence).split("=")
+        name = self.quantity(subject.strip())
+        sides = [self.side(text) for text in texts]
+        if name is None or not sides or None in sides:
+            self.faults.append(f"unread: {sentence.strip()[:60]}")
+            return
+        before = len(self.faults)
+        self.check(name, sides)  # type: ignore[arg-type]
+        self.count(name, sides, sound=len(self.faults) == before)  # type: ignore[arg-type]
+
+    def check(self, name: str, sides: list[_Side]) -> None:
+        """Collect what is provably wrong in a step."""
+        facts, m = self.facts, self.facts.modulus
+        symbols: _Side | None = None
+        for side in sides:
+            shown = f"{name} = {' '.join(side.tokens)[:60]}"
+            worlds = facts.worlds(side.refs)
+            found = [evaluate(side.tokens, world, m) for world in worlds]
+            if found[0] is None:
+                self.faults.append(f"unread: {shown}")
+            elif found[0] != facts.true[name]:
+                self.faults.append(f"value: {shown}")
+            elif any(value != world[name] for value, world in zip(found, worlds, strict=True)):
+                self.faults.append(f"relation: {shown}")
+            elif side.kind == "number" and not self._is_residue(name, side.tokens[0]):
+                self.faults.append(f"residue: {shown}")
+            elif side.kind == "values" and not self._substitutes(name, symbols, side):
+                self.faults.append(f"substitution: {shown}")
+            symbols = side if side.kind == "symbols" else symbols if side.kind == "number" else None
+        if any(side.kind != "symbols" for side in sides):
+            refs = next((side.refs for side in reversed(sides) if side.refs), frozenset())
+            for ref in sorted(refs - self.settled):
+                self.faults.append(f"undefined: {ref} has no value for {name}")
+
+    def _is_residue(self, name: str, digits: str) -> bool:
+        stated = self.facts.definitions[name]
+        return digits == str(self.facts.true[name]) or (isinstance(stated, int) and digits == str(stated))
+
+    def _substitutes(self, name: str, symbols: _Side | None, side: _Side) -> bool:
+        """Whether the numbers of a side can be those of its symbols, or of the definition where it shows none.
+
+        Only a side of the same shape with other numbers is refused: the documents do not say in which order the
+        numbers stand, or how much may be worked out at once.
+        """
+        true, m = self.facts.true, self.facts.modulus
+        parts = self.facts.parts(name)
+        if symbols is not None:
+            want = [str(true[t]) if t[0].isalpha() else t for t in symbols.tokens]
+        elif parts and len([t for t in side.tokens if t in "+-*"]) == 1:
+            left, right = (str(true[x]) if isinstance(x, str) else str(x) for x in parts[1:])
+            want = [left, parts[0], right]
+        else:
+            return True
+        have_numbers, have_operators = _shape(side.tokens, m)
+        want_numbers, want_operators = _shape(want, m)
+        return have_operators != want_operators or have_numbers == want_numbers
+
+    def count(self, name: str, sides: list[_Side], sound: bool) -> None:
+        """Count the operations that a step calculates, and remember the form that it states."""
+        valued = any(side.kind == "number" for side in sides)
+        symbols = [side for side in sides if side.refs]
+        if sound:
+            refs = symbols[-1].refs if symbols else None
+            groups = self._derive(name, symbols, valued) if refs and name not in refs else None
+            if valued and name in self.facts.needed:
+                self._credit(groups if groups and refs <= self.settled else self._result_alone(name))
+        if valued:
+            self.settled.add(name)
+
+    def _derive(self, name: str, symbols: list[_Side], valued: bool) -> list[frozenset[str]]:
+        """The groups of operations behind a form of a quantity, each worked out by a sentence of its own."""
+        refs, first = symbols[-1].refs, symbols[0].refs
+        known = self.forms.setdefault(name, {})
+        options = [[self.facts.segment(name, refs)]]
+        for through, groups in known.items():
+            if through != refs and (through == first or (not valued and first == refs)):
+                rest = [self._between(each, refs) for each in through - refs]
+                options.append(groups + [group for part in rest for group in part])
+        if refs in known:
+            options.append(known[refs])
+        best = known[refs] = max(options, key=lambda groups: sum(len(group) == 1 for group in groups))
+        return best
+
+    def _between(self, name: str, refs: frozenset[str]) -> list[frozenset[str]]:
+        return self.forms.get(name, {}).get(refs) or [self.facts.segment(name, refs)]
+
+    def _result_alone(self, name: str) -> list[frozenset[str]]:
+        """The groups behind a result that shows no values: those of the last form, and the rest as one."""
+        options = [[self.facts.segment(name, self.settled)]]
+        for refs, groups in self.forms.get(name, {}).items():
+            options.append(groups + [self.facts.segment(ref, self.settled) for ref in refs - self.settled])
+        return max(options, key=lambda groups: sum(len(group) == 1 for group in groups))
+
+    def _credit(self, groups: list[frozenset[str]]) -> None:
+        for group in groups:
+            fresh = (group & self.facts.needed) - self.calculated
+            self.singles += len(fresh) == 1
+            self.calculated |= fresh
+
+
+def _shape(tokens: list[str], modulus: int) -> tuple[list[int], list[str]]:
+    """The numbers of a side, sorted, and its operators; a coefficient counts as a factor."""
+    numbers = sorted(_residue(t, modulus) for t in tokens if t[0] in "0123456789")
+    operators = [t for t in tokens if t in "+-*"]
+    for before, after in zip(tokens, tokens[1:], strict=False):
+        if before[0] in "0123456789" and (after == "(" or after[0].isalpha()):
+            operators.append("*")
+    return numbers, sorted(operators)
+
+
+def _final_faults(text: str, sentences: list[str], gold: str, surface: str) -> list[str]:
+    """Why the text does not state `gold` as its one final answer, in its last sentence."""
+    faults = []
+    match = _FINAL[surface].fullmatch(sentences[-1]) if sentences else None
+    if match is None:
+        faults.append("answer: the last sentence is not the answer alone")
+    elif match[1] != gold:
+        faults.append(f"answer: {match[1][:40]!r} is not {gold}")
+    for claim in _CLAIM.finditer(text):
+        if claim[1].rstrip(".,") != gold:
+            faults.append(f"answer: also {claim[1][:40]!r}")
+    return faults
+
+
+def audit(text: str, problem: Any, surface: str) -> Audit:
+    """What is provably wrong in a solution text, and how many operations it works out at most.
+
+    `problem` needs `modulus`, `definitions` (name -> int, or (operator, left, right)) and `target`; `surface` is
+    `english` or `terse`. Raises nothing because of `text`, and is linear in it.
+    """
+    facts = _Facts(problem.modulus, problem.definitions, problem.target)
+    sentences = [each for each in _FULL_STOP.split(text) if each.strip()]
+    gold = str(facts.true[facts.target])
+    answer_faults = _final_faults(text, sentences, gold, surface)
+    reader = _Reader(facts, surface)
+    reader.define_aliases(sentences)
+    for sentence in sentences:
+        if not _FINAL[surface].fullmatch(sentence):
+            reader.read(sentence)
+    if reader.sentences and facts.target not in reader.settled:
+        reader.faults.append("missing chain: no step states the value of the target")
+    if not reader.sentences and not answer_faults:
+        reader._credit([facts.needed])
+    faults = (*answer_faults, *reader.faults)
+    return Audit(not answer_faults, tuple(answer_faults), faults, frozenset(reader.calculated), reader.singles)
