@@ -207,7 +207,7 @@ class _Reader:
         self.forms: dict[str, dict[frozenset[str], list[frozenset[str]]]] = {}
         self.calculated: set[str] = set()
         self.singles = 0
-        self.sentences = 0
+        self.sentences = self.steps = 0
 
     def define_aliases(self, sentences: list[str]) -> None:
         """All aliases of the text: an order may use one before the sentence that defines it."""
@@ -254,6 +254,7 @@ class _Reader:
         if name is None or not sides or None in sides:
             self.faults.append(f"unread: {sentence.strip()[:60]}")
             return
+        self.steps += 1
         before = len(self.faults)
         self.check(name, sides)  # type: ignore[arg-type]
         self.count(name, sides, sound=len(self.faults) == before)  # type: ignore[arg-type]
@@ -318,21 +319,26 @@ class _Reader:
             self.settled.add(name)
 
     def _derive(self, name: str, symbols: list[_Side], valued: bool) -> list[frozenset[str]]:
-        """The groups of operations behind a form of a quantity, each worked out by a sentence of its own."""
-        refs, first = symbols[-1].refs, symbols[0].refs
+        """The groups of operations behind the last form in a step, each worked out by a sentence of its own.
+
+        A form that an earlier sentence states counts where this step shows it again, or where this step is a form
+        alone. What the step itself puts into it is one group.
+        """
+        refs, shown = symbols[-1].refs, {side.refs for side in symbols}
         known = self.forms.setdefault(name, {})
         options = [[self.facts.segment(name, refs)]]
-        for through, groups in known.items():
-            if through != refs and (through == first or (not valued and first == refs)):
-                rest = [self._between(each, refs) for each in through - refs]
-                options.append(groups + [group for part in rest for group in part])
+        for through in {*known, *shown} - {refs}:
+            earlier = [self.forms.get(each, {}).get(refs) for each in through - refs]
+            if through in known and (through in shown or not valued):
+                rest = [e or [self.facts.segment(n, refs)] for e, n in zip(earlier, through - refs, strict=True)]
+                options.append(known[through] + [group for part in rest for group in part])
+            elif through in shown and all(earlier):
+                rest = [self.facts.segment(name, through)]
+                options.append(rest + [group for part in earlier if part for group in part])
         if refs in known:
             options.append(known[refs])
         best = known[refs] = max(options, key=lambda groups: sum(len(group) == 1 for group in groups))
         return best
-
-    def _between(self, name: str, refs: frozenset[str]) -> list[frozenset[str]]:
-        return self.forms.get(name, {}).get(refs) or [self.facts.segment(name, refs)]
 
     def _result_alone(self, name: str) -> list[frozenset[str]]:
         """The groups behind a result that shows no values: those of the last form, and the rest as one."""
@@ -389,7 +395,7 @@ def audit(text: str, problem: Any, surface: str) -> Audit:
             reader.read(sentence)
     if reader.sentences and facts.target not in reader.settled:
         reader.faults.append("missing chain: no step states the value of the target")
-    if not reader.sentences and not answer_faults:
+    if not reader.steps:
         reader._credit([facts.needed])
     faults = (*answer_faults, *reader.faults)
     return Audit(not answer_faults, tuple(answer_faults), faults, frozenset(reader.calculated), reader.singles)
