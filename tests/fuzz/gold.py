@@ -6,12 +6,15 @@ trees of any shape.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
 from random import Random
 
 import zipthought as zt
-from zipthought.core.arithmetic import BinOp
+from zipthought.core.arithmetic import BinOp, references
 from zipthought.core.orders import settle
 from zipthought.core.problem import Problem
 from zipthought.core.trace import Step, Trace
@@ -32,7 +35,7 @@ class Gold:
     answer: str
     problem: Problem | None = None
     faithful: bool = True
-    """Whether the documents call the text faithful; False for `random-steps`."""
+    """Whether the documents call the text faithful; False for `random-steps` and for solutions of a file."""
     form: str = ""
     """The format and order."""
     words: list[str] = field(default_factory=list)
@@ -69,15 +72,9 @@ def _mixed(rng: Random, task: Problem) -> Trace:
         steps = [Step(s.name, s.sides[-1:]) if rng.random() < 0.4 else s for s in steps]
     elif len(steps) > 1:
         at = rng.randrange(len(steps) - 1)  # Two steps that do not need each other may change places.
-        if steps[at].name not in task.definitions[steps[at + 1].name][1:] if _defined(task, steps[at + 1]) else True:
-            mentioned = str(steps[at + 1].sides[0])
-            if f"'{steps[at].name}'" not in mentioned and steps[at].name != mentioned and at + 2 < len(steps):
-                steps[at], steps[at + 1] = steps[at + 1], steps[at]
+        if at + 2 < len(steps) and steps[at].name not in references(steps[at + 1].sides[0]):
+            steps[at], steps[at + 1] = steps[at + 1], steps[at]
     return Trace(tuple(steps), str(task.answer), problem=task)
-
-
-def _defined(task: Problem, step: Step) -> bool:
-    return isinstance(task.definitions[step.name], BinOp)
 
 
 def synthetic(rng: Random, surface: str, task: Problem | None = None) -> Gold:
@@ -126,7 +123,7 @@ LINES = (
     "The next part costs {e} = {n}{r}.",
     "{who} counts {n}{r} {u}, since {e} = {r}.",
 )
-FINALS = ("#### {a}", "#### {a}", "#### {a}", "The answer is {a}.", "The final answer is \\boxed{{{a}}}.", "\\boxed{{{a}}}")
+FINALS = (*["#### {a}"] * 3, "The answer is {a}.", "The final answer is \\boxed{{{a}}}.", "\\boxed{{{a}}}")
 SIGNS = {"+": "+++", "-": "---", "*": "***×x", "/": "//÷"}
 
 
@@ -157,8 +154,14 @@ def prose(rng: Random) -> Gold:
         left, right, value = (_shown(rng, x, money and op in "+-") for x in (current, other, result))
         plain = [x.replace(",", "").replace("$", "") for x in (left, right, value)]
         note = f"<<{plain[0]}{op}{plain[1]}={plain[2]}>>" if annotated else ""
-        if rng.random() < 0.15 and op in "+-" and not money:
+        kind = rng.random()
+        if kind < 0.12 and op in "+-" and not money:
             lines.append(f"{who} has {left} {unit} {sign} {right} {unit} = {value} {unit}.")
+        elif kind < 0.2 and op in "*/":
+            latex = f"\\frac{{{plain[0]}}}{{{plain[1]}}}" if op == "/" else f"{plain[0]} \\times {plain[1]}"
+            lines.append(f"We get ${latex} = {plain[2]}$.")
+        elif kind < 0.25:
+            lines.append(f"So {left} {sign} {right} equals {value}.")
         else:
             space = rng.choice((" ", " ", "")) if sign != "x" else " "
             expression = f"{left}{space}{sign}{space}{right}"
@@ -192,8 +195,20 @@ def countdown(rng: Random) -> Gold:
     return Gold("countdown", "\n".join([*lines, f"#### {current}"]), question, str(current), form="countdown")
 
 
-def gold(rng: Random, kind: str) -> Gold:
-    """A right solution of that surface or family."""
+@lru_cache
+def solutions_of(path: str) -> tuple[Gold, ...]:
+    """The solutions of a file of JSON Lines with `question` and `answer`, as GSM8K has them; not all of them verify."""
+    rows = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+    parts = [
+        (row["question"], row["answer"], row["answer"].rpartition("####")[2].strip().replace(",", "")) for row in rows
+    ]
+    return tuple(Gold("gsm8k", text, question, answer, faithful=False, form=path) for question, text, answer in parts)
+
+
+def gold(rng: Random, kind: str, solutions: str | None = None) -> Gold:
+    """A right solution of that surface or family; half of those of `gsm8k` from a file, where one is named."""
+    if kind == "gsm8k" and solutions and rng.random() < 0.5:
+        return rng.choice(solutions_of(solutions))
     if kind == "countdown":
         return countdown(rng)
     return prose(rng) if kind == "gsm8k" else synthetic(rng, kind)

@@ -138,8 +138,7 @@ def delete_mark(rng: Random, text: str, source: Gold) -> str:
 
 @_any
 def insert_mark(rng: Random, text: str, source: Gold) -> str:
-    marks = ("(", ")", "=", ".", ",", ";", ":", "?", "!", "()", "==", "<<", ">>", "\\", "{", "}", "#", '"', "'", "≠", "~")
-    return _insert(rng, text, rng.choice(marks))
+    return _insert(rng, text, rng.choice((*"()=.,;:?!\\{}#\"'≠~", "()", "==", "<<", ">>")))
 
 
 @_any
@@ -199,12 +198,12 @@ def change_space(rng: Random, text: str, source: Gold) -> str:
     return _replace(rng, text, re.compile(r"\s+"), lambda old: rng.choice(SPACES))
 
 
-LOOKALIKES = {"*": "×∗⋅", "-": "−–‐", "=": "＝≡", ".": "．。․", "+": "＋", "(": "（", "a": "а", "e": "е", "o": "ο", "A": "Α"}
+LOOKALIKES = {"*": "×∗⋅", "-": "−–‐", "=": "＝≡", ".": "．。․", "+": "＋", "(": "（", "a": "а", "e": "е", "A": "Α"}
 
 
 @_any
 def lookalike(rng: Random, text: str, source: Gold) -> str:
-    return _replace(rng, text, re.compile(r"[-*=.+(aeoA]"), lambda old: rng.choice(LOOKALIKES[old]))
+    return _replace(rng, text, re.compile(r"[-*=.+(aeA]"), lambda old: rng.choice(LOOKALIKES[old]))
 
 
 @_any
@@ -218,7 +217,10 @@ def break_off(rng: Random, text: str, source: Gold) -> str:
 @_any
 def more_finals(rng: Random, text: str, source: Gold) -> str:
     value = rng.choice((source.answer, str(rng.randint(0, 30)), "14.5"))
-    forms = {"english": ("Answer: {}. ", "ANSWER: {}. ", "answer {}. "), "terse": ("answer {} . ", ". answer {} . ", "Answer: {} . ")}
+    forms = {
+        "english": ("Answer: {}. ", "ANSWER: {}. ", "answer {}. "),
+        "terse": ("answer {} . ", ". answer {} . ", "Answer: {} . "),
+    }
     shapes = forms.get(source.kind, ("#### {}\n", "\\boxed{{{}}} ", "The answer is {}. ", "Answer: {}\n", "#### {} "))
     final = rng.choice(shapes).format(value)
 
@@ -229,9 +231,9 @@ def more_finals(rng: Random, text: str, source: Gold) -> str:
 
 
 TAILS = (
-    " million", " thousand dollars", "k", " dozen", "½", "²", " squared", " minus one", " is wrong", " not", "%", "\\pi",
-    " or 6", " and a half", "...", "... or so", "!", " - 1", " + 2", "/2", "^2", " times 2", ".5", ",5", "e3", " hundred",
-    " percent", " is not the answer", "? No", "i", "x", "_7", ":30", " or more", " (wrong)", ", no", "-7",
+    " million", " thousand dollars", "k", " dozen", "½", "²", " squared", " minus one", " is wrong", " not", "%",
+    "\\pi", " or 6", " and a half", "...", "... or so", "!", " - 1", " + 2", "/2", "^2", " times 2", ".5", ",5", "e3",
+    " hundred", " percent", " is not the answer", "? No", "i", "x", "_7", ":30", " or more", " (wrong)", ", no", "-7",
 )  # fmt: skip
 
 
@@ -246,8 +248,9 @@ def tail_after_number(rng: Random, text: str, source: Gold) -> str:
 
 
 HEDGES = (
-    "Wait. ", "No, wait. It is 3. ", "Maybe ", "I doubt that. ", "Not ", "It is false that ", "Hmm . ", "Suppose ", "Or ",
-    "That is wrong. ", "Actually, ", "If ", "Unless ", "Check: 19 - 7 = 11. ", "So ", "Let ", "x = 3. ", "N/A. ", "<think>",
+    "Wait. ", "No, wait. It is 3. ", "Maybe ", "I doubt that. ", "Not ", "It is false that ", "Hmm . ", "Suppose ",
+    "Or ", "That is wrong. ", "Actually, ", "If ", "Unless ", "Check: 19 - 7 = 11. ", "So ", "Let ", "x = 3. ",
+    "N/A. ", "<think>",
 )  # fmt: skip
 
 
@@ -259,7 +262,7 @@ def hedge(rng: Random, text: str, source: Gold) -> str:
     return _sentences(rng, text, source, edit)
 
 
-NOISE = ("@", "lorem", "42", "=", "\x00", "\ud800", "🙂", "</s>", "\\frac{1}{2}", "```", "NaN", "inf", "1e9", "Define", "QB", "so")
+NOISE = (*"@=\x00\ud800🙂", "lorem", "42", "</s>", "\\frac{1}{2}", "```", "NaN", "inf", "1e9", "Define", "QB", "so")
 
 
 @_any

@@ -8,14 +8,11 @@ unit throughout. Where a text can be read in several ways, all readings have to 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
-MAX_DIGITS, MAX_POWER = 20_000, 64
-Readings = frozenset[Fraction]
-UNSURE: Readings = frozenset()
+from .fraction_reader import number, readings
 
 
 class ProseAudit(NamedTuple):
@@ -30,171 +27,6 @@ class ProseAudit(NamedTuple):
     """Equations of numbers that were read for certain."""
 
 
-def _integer(digits: str) -> int:
-    """A number in ASCII digits; in pieces, because `int` refuses long texts."""
-    value = 0
-    for start in range(0, len(digits), 4000):
-        piece = digits[start : start + 4000]
-        value = value * 10 ** len(piece) + int(piece)
-    return value
-
-
-def number(text: str) -> Fraction | None:
-    """An unsigned decimal number in ASCII digits, with or without commas between thousands."""
-    match = re.fullmatch(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.([0-9]+))?", text)
-    if not match or not (match[1] or match[2]) or len(text) > MAX_DIGITS:
-        return None
-    whole, part = match[1].replace(",", ""), match[2] or ""
-    return Fraction(_integer(whole + part or "0"), 10 ** len(part))
-
-
-_SUPERSCRIPT = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
-
-
-def _plain(text: str) -> str | None:
-    """An expression in ASCII: digits of other scripts, powers and fractions written out. None for what is left over."""
-    out: list[str] = []
-    before = ""
-    for char in text:
-        if char in _SUPERSCRIPT:
-            out.append(("" if before in _SUPERSCRIPT else "^") + _SUPERSCRIPT[char])
-        elif char.isdecimal():
-            out.append(str(unicodedata.decimal(char)))
-        elif char in "×·⋅∗":
-            out.append("*")
-        elif char in "÷∕":
-            out.append("/")
-        elif char in "−–":
-            out.append("-")
-        elif unicodedata.category(char) == "No":
-            value = Fraction(unicodedata.numeric(char)).limit_denominator(1000)
-            out.append(f"{'+' if before.isdecimal() else ''}{value.numerator}/{value.denominator}")
-            if before.isdecimal():  # A mixed number binds tightest.
-                start = len(out) - 1
-                while start and (out[start - 1].isdigit() or out[start - 1] in ",."):
-                    start -= 1
-                out.insert(start, "(")
-                out.append(")")
-        else:
-            out.append(char)
-        before = char
-    plain = "".join(out)
-    return plain if plain.isascii() else None
-
-
-_TOKEN = re.compile(r"\s*([0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+|\*\*|x(?=\s*[$0-9(.])|[-+*/^()!])")
-_BINDS = {"+": 1, "-": 1, "*": 2, "x": 2, "/": 2, "^": 4, "**": 4, "~": 3}
-
-
-def _tokens(text: str) -> list[str] | None:
-    tokens, position = [], 0
-    text = text.strip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if not match:
-            return None
-        tokens.append(match[1])
-        position = match.end()
-    return tokens
-
-
-def _combine(op: str, left: Fraction, right: Fraction) -> Fraction | None:
-    if op == "+":
-        return left + right
-    if op == "-":
-        return left - right
-    if op in "*x":
-        return left * right
-    if op == "/":
-        return left / right if right else None
-    if right.denominator != 1 or abs(right) > MAX_POWER or (not left and right < 0) or left.numerator.bit_length() > 64:
-        return None
-    return left ** int(right)
-
-
-def _value(tokens: list[str]) -> Fraction | None:
-    """The value of an expression by the usual precedence, on two stacks; None where it is none."""
-    values: list[Fraction] = []
-    pending: list[str] = []
-
-    def reduce(floor: int) -> bool:
-        while pending and pending[-1] != "(" and _BINDS[pending[-1]] >= floor:
-            op, right = pending.pop(), values.pop()
-            result = -right if op == "~" else _combine(op, values.pop(), right)
-            if result is None:
-                return False
-            values.append(result)
-        return True
-
-    after_operand = False
-    for token in tokens:
-        if token[0] in "0123456789.":
-            value = number(token)
-            if after_operand or value is None:
-                return None
-            values.append(value)
-            after_operand = True
-        elif token == "(":
-            if after_operand:
-                return None
-            pending.append(token)
-        elif token == ")":
-            if not after_operand or not reduce(0) or not pending:
-                return None
-            pending.pop()
-        elif token == "!":
-            if not after_operand or values[-1].denominator != 1 or not 0 <= values[-1] <= 20:
-                return None
-            product = Fraction(1)
-            for factor in range(2, int(values[-1]) + 1):
-                product *= factor
-            values[-1] = product
-        elif not after_operand:
-            if token != "-":
-                return None
-            pending.append("~")
-        else:
-            right_to_left = token in ("^", "**")
-            if not reduce(_BINDS[token] + right_to_left):
-                return None
-            pending.append(token)
-            after_operand = False
-    return values[0] if after_operand and reduce(0) and not pending else None
-
-
-_PERCENT = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?)\s*%")
-_ADDED_PERCENT = re.compile(r"\s*([0-9.,]+)\s*([-+])\s*([0-9.,]+)\s*%\s*")
-_TIGHT = re.compile(r"/\s*([0-9]+/[0-9]+)(?![0-9/])")
-_MIXED = re.compile(r"([0-9]+) ([0-9]+/[0-9]+)(?![0-9/])")
-
-
-def readings(text: str) -> Readings:
-    """All values that an expression can have; none where it cannot be read."""
-    plain = _plain(text)
-    if plain is None or len(plain) > MAX_DIGITS:
-        return UNSURE
-    plain = re.sub(r"[$€£]\s*", "", plain)
-    variants = {plain}
-    if "%" in plain:
-        variants = {_PERCENT.sub(r"(\1/100)", plain)}
-        if not re.search(r"[0-9]\s*[-+]", plain) or plain.count("%") > 1:
-            variants.add(plain.replace("%", ""))
-        if added := _ADDED_PERCENT.fullmatch(plain):
-            variants.add(f"{added[1]}*(1{added[2]}{added[3]}/100)")
-    if _TIGHT.search(plain):
-        variants |= {_TIGHT.sub(r"/(\1)", each) for each in variants}
-    if _MIXED.search(plain):
-        variants = {_MIXED.sub(r"(\1+\2)", each) for each in variants}
-    found = set()
-    for each in variants:
-        tokens = _tokens(each)
-        value = _value(tokens) if tokens else None
-        if value is None:
-            return UNSURE
-        found.add(value)
-    return frozenset(found)
-
-
 _NOTE = re.compile(r"<<([^<>]*)>>")
 _LATEX = (
     (re.compile(r"\\(?:d|t)?frac\{([0-9.]+)\}\{([0-9.]+)\}"), r"(\1/\2)"),
@@ -204,12 +36,15 @@ _LATEX = (
     (re.compile(r"\\[$%]"), "$"),
     (re.compile(r"\\[()\[\]]"), " "),
 )
-_RUN = r"[0-9.,+\-*/×÷−–·^()$€£%\s!x]"
-_LEFT = re.compile(_RUN + "*$")
+_CHARACTERS = "0123456789.,+-*/×÷−–·^()$€£% \t!x"
+_RUN = re.compile(rf"\s*[$€£]?\s*-?\s*(?:[{re.escape(_CHARACTERS)}]|[^\x00-\x7f])*")
 _WORD_BEFORE = re.compile(r"([^\W\d_]+)[\s,:]*$")
 _PART_OF_IT = frozenset(
-    "of half twice double triple thrice times plus minus by quarter third squared cubed per over and dozen hundred "
-    "thousand million billion than root sqrt less more percent point add subtract divided multiplied x y n sum".split()
+    re.findall(
+        r"\w+",
+        "of half twice double triple thrice times plus minus by quarter third squared cubed per over and dozen hundred "
+        "thousand million billion than root sqrt less more percent point add subtract divided multiplied x y n sum",
+    )
 )
 _UNITS = re.compile(
     r"(?<![\w.,$+\-*/×÷=(%] )(?<![\w.,$+\-*/×÷=(%])([0-9][0-9,]*) ([a-z]{3,})"
@@ -229,26 +64,26 @@ def _prose(text: str) -> str:
 
 def _sides(text: str, at: int) -> tuple[str, str] | None:
     """The expressions around an equals sign, where nothing else can belong to them."""
-    before, after = text[max(0, at - WINDOW) : at], text[at + 1 : at + 1 + WINDOW]
-    line, rest = before.rsplit("\n", 1)[-1].rsplit("=", 1)[-1], after.split("\n", 1)[0]
-    chained = re.search(r"[0-9)]\s*=[^=]*$", before.rsplit("\n", 1)[-1]) is not None
-    left = _LEFT.search(line)[0]  # type: ignore[index]
-    words = line[: len(line) - len(left)]
-    left = re.split(r"[.,](?=\s)", left)[-1].strip(" ,$")
-    if left[:1] in "-+*/×÷x−–^!)" and left[:1] or not left:
-        return None
-    word = _WORD_BEFORE.search(words) if words and not words[-1:].isspace() or words.strip() else None
-    if words and (words[-1].isalnum() and left == line[len(words) :].strip() and not line[len(words) :][:1].isspace()):
-        return None  # A letter or a foreign digit right before the first number.
-    if word and word[1].lower() in _PART_OF_IT or (words.rstrip()[-1:] and words.rstrip()[-1] in "=<>≠~≈_|&{}[]\\\"'"):
-        return None
-    right = re.match(rf"\s*[$€£]?\s*-?\s*(?:{_RUN}|[^\x00-\x7f])*", rest)[0]  # type: ignore[index]
+    line = text[max(0, at - WINDOW) : at].rsplit("\n", 1)[-1]
+    rest = text[at + 1 : at + 1 + WINDOW].split("\n", 1)[0]
+    earlier, _, line = line.rpartition("=")
+    words = line.rstrip(_CHARACTERS)
+    run = line[len(words) :]
+    left = re.split(r"[.,](?=\s)", run)[-1].strip(" ,$")
+    right = _RUN.match(rest)[0]  # type: ignore[index]
     tail = rest[len(right) :]
-    right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0]
-    if tail[:1].isalpha() and not right[-1:].isspace() and right.strip() and tail:
+    if not left or left[0] in "-+*/×÷x−–^!)" or max(len(left), len(right)) > WINDOW - 10:
         return None
-    right = right.strip(" ,")
-    return (left, right) if right and (chained or re.search(r"[-+*/×÷−^x!%]|[^\x00-\x7f]", left)) else None
+    if left == run.strip() and words[-1:].isalnum() and not run[:1].isspace():
+        return None  # A letter or a foreign digit right before the first number.
+    word = _WORD_BEFORE.search(words)
+    if (word and word[1].lower() in _PART_OF_IT) or words.rstrip()[-1:] in tuple("=<>≠~≈_|&{}[]\\\"'"):
+        return None
+    if tail[:1].isalpha() and right.strip() and not right[-1].isspace():
+        return None
+    right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0].strip(" ,")
+    operated = re.search(r"[-+*/×÷−^x!%]|[^\x00-\x7f]", left) or re.search(r"[0-9)]\s*$", earlier)
+    return (left, right) if right and operated else None
 
 
 _AFTER = re.compile(r"\s*([A-Za-z]+)")
@@ -289,10 +124,13 @@ def false_equations(text: str) -> tuple[list[str], int]:
 
 
 _SCALE = frozenset(
-    "k m bn million millions billion billions trillion thousand thousands hundred hundreds dozen dozens score gross "
-    "half halves quarter squared cubed minus plus times percent factorial".split()
+    re.findall(
+        r"\w+",
+        "k m bn million millions billion billions trillion thousand thousands hundred hundreds dozen dozens score "
+        "gross half halves quarter squared cubed minus plus times percent factorial",
+    )
 )
-_DENIAL = frozenset("not wrong incorrect false no wait actually sorry mistake isn never or".split())
+_DENIAL = frozenset({"not", "wrong", "incorrect", "false", "no", "wait", "actually", "sorry", "mistake", "never", "or"})
 _NOTATIONS = re.compile(
     r"####[ \t]*(?P<hash>[^\n]*)|\\boxed\{(?P<box>[^\n{}]*)\}"
     r"|\b(?:the )?(?:final )?answer(?: is\b|\s*:| is:)[ \t]*:?[ \t]*(?P<words>[^\n]*)",
@@ -313,7 +151,7 @@ def _claim_fault(stated: str, gold: Fraction) -> str | None:
     rest = stated[match.end() :]
     words = re.findall(r"[^\W\d_]+", rest)
     glued = rest[:1]
-    if glued.isalnum() or glued in ("^", "!", "²", "\\", "_", "/") and rest[1:2].strip():
+    if glued.isalnum() or (glued in ("^", "!", "\\", "_", "/") and rest[1:2].strip()):
         return f"answer: {stated[:40]!r} goes on after the number"
     if re.match(r"\s*(?:[-+*/^×÷]\s*[0-9(]|[^\x00-\x7f]*[²³½¼¾٣７])", rest) or re.match(r"(?:\.\.+|…)\s*[0-9]", rest):
         return f"answer: {stated[:40]!r} goes on with arithmetic"
@@ -326,7 +164,9 @@ def _claim_fault(stated: str, gold: Fraction) -> str | None:
     return None
 
 
-_RETRACTS = re.compile(r"\b(?:no,? wait|wait,? no|that is wrong|that's wrong|this is wrong|i made a mistake|not)\b", re.I)
+_RETRACTS = re.compile(
+    r"\b(?:no,? wait|wait,? no|that is wrong|that's wrong|this is wrong|i made a mistake|not)\b", re.I
+)
 
 
 def final_faults(text: str, gold: Fraction) -> list[str]:

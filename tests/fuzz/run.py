@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import re
 import sys
 import time
 import traceback
@@ -64,17 +65,18 @@ def kinds() -> list[str]:
     return [*SURFACES, *FAMILIES]
 
 
-def case(seed: int, index: int, names: list[str]) -> Case:
+def case(seed: int, index: int, names: list[str], solutions: str | None = None) -> Case:
     """Text `index`: a pure function of the arguments."""
     rng = Random(f"{seed}/{index}")
-    source = gold(rng, names[index % len(names)])
+    source = gold(rng, names[index % len(names)], solutions)
     if rng.random() < 0.15:
         return Case(index, source, source.text, ())
     return Case(index, source, *mutate(rng, source))
 
 
 def check(source: Gold, text: str, untouched: bool) -> list[Finding]:
-    """What is wrong with the verdict on a text."""
+    """What is wrong with the verdict on a text; `untouched` is a text that `gold` wrote and nothing changed."""
+    untouched = untouched and source.faithful
     try:
         if source.problem is not None:
             return list(_check_synthetic(source, text, untouched))
@@ -90,22 +92,23 @@ def _kind(fault: str) -> str:
 
 def _check_synthetic(source: Gold, text: str, untouched: bool) -> Iterator[Finding]:
     verdict = zt.verify(text, source.problem, surface=source.kind)
-    if untouched and source.faithful and not verdict.faithful:
+    if untouched and not verdict.faithful:
         steps = [step.verdict for step in verdict.steps]
         yield Finding("false_refusal", source.form, f"answer {verdict.answer}, steps {steps}")
     if source.kind not in READ_BY_SECOND_READER:
         return
     found = audit(text, source.problem, source.kind)
-    if untouched and source.faithful and found.provable_faults:
+    if untouched and found.provable_faults:
         yield Finding("second_reader", "refuses a right text", found.provable_faults[0])
     if verdict.answer == "correct" and not found.correct:
         yield Finding("false_accept", "answer", found.answer_faults[0])
     if verdict.faithful and (others := [f for f in found.provable_faults if f not in found.answer_faults]):
         yield Finding("false_accept", _kind(others[0]), others[0])
     singles = sum(size == 1 for size in verdict.granularity)
-    if singles > found.single_steps:
-        detail = f"profile {verdict.granularity}, at most {found.single_steps} single operations are worked out"
+    most = found.single_steps if verdict.faithful else found.single_steps_at_most
+    if singles > most:
         where = "a faithful text" if verdict.faithful else "a correct answer" if found.correct else "another text"
+        detail = f"profile {verdict.granularity}, at most {most} steps of one operation"
         yield Finding("false_credit", f"singles, {where}", detail)
     elif sum(verdict.granularity) > source.problem.n_ops:
         yield Finding("false_credit", "more than n_ops", f"profile {verdict.granularity} of {source.problem.n_ops}")
@@ -135,12 +138,11 @@ def _check_prose(source: Gold, text: str, untouched: bool) -> Iterator[Finding]:
         yield Finding("false_accept", "compress reads answer", found.answer_faults[0])
 
 
-def shrink(source: Gold, text: str, untouched: bool, finding: Finding, tries: int = 400) -> str:
+def shrink(source: Gold, text: str, finding: Finding, tries: int = 400) -> str:
     """A shorter text with the same finding: sentences left out, then words and marks."""
-    import re
 
     def holds(parts: list[str]) -> bool:
-        same = check(source, "".join(parts), untouched)
+        same = check(source, "".join(parts), untouched=False)
         return any(each[:2] == finding[:2] for each in same)
 
     for split in (lambda t: sentences(t, source.kind), lambda t: re.findall(r"\s*\w+|\s*[^\w\s]", t)):
@@ -157,14 +159,14 @@ def shrink(source: Gold, text: str, untouched: bool, finding: Finding, tries: in
     return text
 
 
-def _chunk(job: tuple[int, int, int, list[str]]) -> tuple[Counter, list[dict[str, Any]]]:
+def _chunk(job: tuple[int, int, int, list[str], str | None]) -> tuple[Counter, list[dict[str, Any]]]:
     """The counts and the findings of the texts start..stop-1."""
-    seed, start, stop, names = job
+    seed, start, stop, names, solutions = job
     counts: Counter = Counter()
     rows: list[dict[str, Any]] = []
     kept: Counter = Counter()
     for index in range(start, stop):
-        each = case(seed, index, names)
+        each = case(seed, index, names, solutions)
         kind = each.source.kind
         counts["texts", kind] += 1
         for finding in check(each.source, each.text, not each.how):
@@ -180,7 +182,7 @@ def _chunk(job: tuple[int, int, int, list[str]]) -> tuple[Counter, list[dict[str
 def row(each: Case, finding: Finding) -> dict[str, Any]:
     """A finding as JSON values, with a shorter text."""
     source = each.source
-    small = shrink(source, each.text, not each.how, finding) if len(each.text) < 5000 else each.text
+    small = shrink(source, each.text, finding) if each.how and len(each.text) < 5000 else each.text
     again = next((f for f in check(source, small, not each.how) if f[:2] == finding[:2]), finding)
     return {
         "index": each.index,
@@ -196,9 +198,11 @@ def row(each: Case, finding: Finding) -> dict[str, Any]:
     }
 
 
-def fuzz(texts: int, seed: int, names: list[str], workers: int = 1, progress: bool = False) -> dict[str, Any]:
+def fuzz(
+    texts: int, seed: int, names: list[str], workers: int = 1, solutions: str | None = None, progress: bool = False
+) -> dict[str, Any]:
     """The summary of texts 0..texts-1: counts by category and kind, and findings with the smallest texts first."""
-    jobs = [(seed, start, min(texts, start + CHUNK), names) for start in range(0, texts, CHUNK)]
+    jobs = [(seed, start, min(texts, start + CHUNK), names, solutions) for start in range(0, texts, CHUNK)]
     counts: Counter = Counter()
     rows: list[dict[str, Any]] = []
     began = time.perf_counter()
@@ -240,7 +244,8 @@ def show(summary: dict[str, Any], per_reason: int = 3) -> None:
         if shown[key] <= per_reason:
             modulus = f" (mod {each['modulus']})" if each["modulus"] else ""
             print(f"  [{each['index']}] {each['detail'][:160]}\n    prompt{modulus}: {each['prompt'][:400]!r}")
-            print(f"    gold {each['gold']}, by {'+'.join(each['mutations']) or each['form']}: {each['smallest'][:400]!r}")
+            how = "+".join(each["mutations"]) or each["form"]
+            print(f"    gold {each['gold']}, by {how}: {each['smallest'][:400]!r}")
     print(f"\n{sum(summary['texts'].values())} texts in {summary['seconds']} s")
     for category, by_kind in summary["findings"].items():
         print(f"{category:14} " + ", ".join(f"{kind} {n}" for kind, n in by_kind.items()))
@@ -253,6 +258,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--kinds", nargs="+", default=kinds(), choices=kinds(), help="surfaces and families (all)")
+    parser.add_argument("--solutions", metavar="FILE", help="JSON Lines with question and answer, mutated as gsm8k too")
     parser.add_argument("--json", type=Path, help="write the summary with all examples to this file")
     parser.add_argument("--only", type=int, metavar="INDEX", help="check this text alone; needs the same --kinds")
     parser.add_argument("--growth", action="store_true", help="measure time against length instead")
@@ -263,14 +269,14 @@ def main(argv: list[str] | None = None) -> int:
         summary: dict[str, Any] = measure(options.kinds)
         fell = bool(summary["flagged"])
     elif options.only is not None:
-        each = case(options.seed, options.only, options.kinds)
+        each = case(options.seed, options.only, options.kinds, options.solutions)
         findings = check(each.source, each.text, not each.how)
         summary = {"prompt": each.source.prompt, "gold": each.source.answer, "mutations": each.how, "text": each.text}
         summary["findings"] = [row(each, finding) for finding in findings]
         print(json.dumps(summary, indent=1))
         fell = bool(findings)
     else:
-        summary = fuzz(options.texts, options.seed, options.kinds, options.workers, progress=True)
+        summary = fuzz(options.texts, options.seed, options.kinds, options.workers, options.solutions, True)
         show(summary)
         fell = any(n for by_kind in summary["findings"].values() for n in by_kind.values())
     if options.json:

@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 SHIFTS = ((0, 0), (1, 0), (1, 2), (3, 5))
-"""For each trial the shift of the quantities that a side refers to: ``base + slope * index``. The first is the truth."""
+"""For each trial the shift of the quantities that a side refers to, ``base + slope * index``; first the truth."""
 PRECEDENCE = {"+": 1, "-": 1, "*": 2, "·": 3}
 
 
@@ -34,7 +35,9 @@ class Audit:
     calculated_operations: frozenset[str]
     """The operations (named by the quantity that each defines) that steps with a result work out."""
     single_steps: int
-    """The most steps of one operation that a granularity profile can honestly count."""
+    """How many steps at most work out one operation that no earlier step did, in a text without faults."""
+    single_steps_at_most: int
+    """The same in a text with faults, where some of the steps may count for nothing."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class _Facts:
         self.order = self._sorted()
         self.true = self._values({})
         self.needed = self.segment(target, frozenset())
+        self.is_chain = sum(len(self.operands(name)) for name in self.needed) == len(self.needed)
         self._moved: dict[frozenset[str], list[dict[str, int]]] = {}
 
     def parts(self, name: str) -> tuple[str, Any, Any] | None:
@@ -204,9 +208,9 @@ class _Reader:
         self.aliases: dict[str, str] = {}
         self.faults: list[str] = []
         self.settled: set[str] = set()
-        self.forms: dict[str, dict[frozenset[str], list[frozenset[str]]]] = {}
-        self.calculated: set[str] = set()
-        self.singles = 0
+        self.shown: set[str] = set()
+        self.restated: set[str] = set()
+        self.single, self.single_at_most = _Singles(), _Singles()
         self.sentences = self.steps = 0
 
     def define_aliases(self, sentences: list[str]) -> None:
@@ -253,11 +257,14 @@ class _Reader:
         sides = [self.side(text) for text in texts]
         if name is None or not sides or None in sides:
             self.faults.append(f"unread: {sentence.strip()[:60]}")
+            if name is not None and texts and texts[-1].strip().isdecimal():  # Later steps may refer to it.
+                self.settled.add(name)
+                self.single_at_most.doubtful += 1
             return
         self.steps += 1
         before = len(self.faults)
         self.check(name, sides)  # type: ignore[arg-type]
-        self.count(name, sides, sound=len(self.faults) == before)  # type: ignore[arg-type]
+        self.count(name, sides, {fault.split(":")[0] for fault in self.faults[before:]})  # type: ignore[arg-type]
 
     def check(self, name: str, sides: list[_Side]) -> None:
         """Collect what is provably wrong in a step."""
@@ -306,59 +313,59 @@ class _Reader:
         want_numbers, want_operators = _shape(want, m)
         return have_operators != want_operators or have_numbers == want_numbers
 
-    def count(self, name: str, sides: list[_Side], sound: bool) -> None:
-        """Count the operations that a step calculates, and remember the form that it states."""
+    def count(self, name: str, sides: list[_Side], kinds: set[str]) -> None:
+        """Count the operations that a step with these kinds of faults works out."""
         valued = any(side.kind == "number" for side in sides)
         symbols = [side for side in sides if side.refs]
-        if sound:
-            refs = symbols[-1].refs if symbols else None
-            groups = self._derive(name, symbols, valued) if refs and name not in refs else None
-            if valued and name in self.facts.needed:
-                self._credit(groups if groups and refs <= self.settled else self._result_alone(name))
+        refs = symbols[-1].refs if symbols else self.settled
+        segment = self.facts.segment(name, refs) & self.facts.needed if name not in refs else frozenset()
+        reduced = bool(symbols) and len(segment) > 1 and self.facts.is_chain and "(" not in symbols[-1].tokens
+        if not kinds:
+            if symbols:
+                (self.shown if valued or reduced else self.restated).update(segment)
+            if valued or (reduced and self._is_computed(segment)):
+                self.single.count(segment, certain=valued)
+                self.single_at_most.count(segment, certain=False)
+        elif valued and not kinds & {"unread", "relation"}:
+            self.single_at_most.doubtful += name in self.facts.needed
         if valued:
             self.settled.add(name)
 
-    def _derive(self, name: str, symbols: list[_Side], valued: bool) -> list[frozenset[str]]:
-        """The groups of operations behind the last form in a step, each worked out by a sentence of its own.
+    def _is_computed(self, segment: frozenset[str]) -> bool:
+        """Whether a linear form over these operations has numbers that the problem does not state, so that they had to
+        be computed. A product, then a sum (2x + 4) is written down as it is."""
+        parts = {name: self.facts.parts(name) for name in segment}
+        inner = [op for op, *operands in parts.values() if not segment & set(operands)]  # type: ignore[misc]
+        outer = [op for op, *operands in parts.values() if segment & set(operands)]  # type: ignore[misc]
+        return len(segment) > 2 or inner != ["*"] or outer == ["*"]
 
-        A form that an earlier sentence states counts where this step shows it again, or where this step is a form
-        alone. What the step itself puts into it is one group.
-        """
-        refs, shown = symbols[-1].refs, {side.refs for side in symbols}
-        known = self.forms.setdefault(name, {})
-        options = [[self.facts.segment(name, refs)]]
-        for through in {*known, *shown} - {refs}:
-            earlier = [self.forms.get(each, {}).get(refs) for each in through - refs]
-            if through in known and (through in shown or not valued):
-                rest = [e or [self.facts.segment(n, refs)] for e, n in zip(earlier, through - refs, strict=True)]
-                options.append(known[through] + [group for part in rest for group in part])
-            elif through in shown and all(earlier):
-                rest = [self.facts.segment(name, through)]
-                options.append(rest + [group for part in earlier if part for group in part])
-        if refs in known:
-            options.append(known[refs])
-        best = known[refs] = max(options, key=lambda groups: sum(len(group) == 1 for group in groups))
-        return best
 
-    def _result_alone(self, name: str) -> list[frozenset[str]]:
-        """The groups behind a result that shows no values: those of the last form, and the rest as one."""
-        options = [[self.facts.segment(name, self.settled)]]
-        for refs, groups in self.forms.get(name, {}).items():
-            options.append(groups + [self.facts.segment(ref, self.settled) for ref in refs - self.settled])
-        return max(options, key=lambda groups: sum(len(group) == 1 for group in groups))
+class _Singles:
+    """How many steps can count as one operation, when some steps certainly count and others may."""
 
-    def _credit(self, groups: list[frozenset[str]]) -> None:
-        for group in groups:
-            fresh = (group & self.facts.needed) - self.calculated
-            self.singles += len(fresh) == 1
-            self.calculated |= fresh
+    def __init__(self) -> None:
+        self.certain: set[str] = set()
+        self.possible: set[str] = set()
+        self.used: set[str] = set()
+        self.doubtful = 0
+        """Steps with a fault, which a verifier may read in another way."""
+
+    def count(self, segment: frozenset[str], certain: bool) -> None:
+        """Count a step that works out the operations of a segment, unless an earlier step did."""
+        fresh = segment - self.possible
+        unused = segment - self.certain - self.used
+        if unused and len(fresh) <= 1:
+            self.used.add(min(fresh & unused or unused))
+        self.possible |= segment
+        if certain:
+            self.certain |= segment
 
 
 def _shape(tokens: list[str], modulus: int) -> tuple[list[int], list[str]]:
     """The numbers of a side, sorted, and its operators; a coefficient counts as a factor."""
     numbers = sorted(_residue(t, modulus) for t in tokens if t[0] in "0123456789")
     operators = [t for t in tokens if t in "+-*"]
-    for before, after in zip(tokens, tokens[1:], strict=False):
+    for before, after in pairwise(tokens):
         if before[0] in "0123456789" and (after == "(" or after[0].isalpha()):
             operators.append("*")
     return numbers, sorted(operators)
@@ -382,7 +389,7 @@ def audit(text: str, problem: Any, surface: str) -> Audit:
     """What is provably wrong in a solution text, and how many operations it works out at most.
 
     `problem` needs `modulus`, `definitions` (name -> int, or (operator, left, right)) and `target`; `surface` is
-    `english` or `terse`. Raises nothing because of `text`, and is linear in it.
+    `english` or `terse`. Raises nothing because of `text`.
     """
     facts = _Facts(problem.modulus, problem.definitions, problem.target)
     sentences = [each for each in _FULL_STOP.split(text) if each.strip()]
@@ -395,7 +402,13 @@ def audit(text: str, problem: Any, surface: str) -> Audit:
             reader.read(sentence)
     if reader.sentences and facts.target not in reader.settled:
         reader.faults.append("missing chain: no step states the value of the target")
-    if not reader.steps:
-        reader._credit([facts.needed])
+    for name in sorted(reader.restated - reader.shown - reader.settled):
+        reader.faults.append(f"restated: {name} is never worked out")
+    calculated, single = frozenset(reader.single.possible), len(reader.single.used)
+    if not reader.steps:  # The answer alone, as one implicit step.
+        calculated, single = facts.needed, int(len(facts.needed) == 1)
+    at_most = max(single, len(reader.single_at_most.used) + reader.single_at_most.doubtful)
+    if answer_faults and len(facts.needed) == 1:  # It may be read as the answer alone.
+        at_most = max(1, at_most)
     faults = (*answer_faults, *reader.faults)
-    return Audit(not answer_faults, tuple(answer_faults), faults, frozenset(reader.calculated), reader.singles)
+    return Audit(not answer_faults, tuple(answer_faults), faults, calculated, single, at_most)
