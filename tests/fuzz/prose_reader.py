@@ -30,7 +30,7 @@ class ProseAudit(NamedTuple):
 _NOTE = re.compile(r"<<([^<>]*)>>")
 _LATEX = (
     (re.compile(r"\\(?:d|t)?frac\{([0-9.]+)\}\{([0-9.]+)\}"), r"(\1/\2)"),
-    (re.compile(r"\\boxed\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"\\boxed\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"\\times|\\cdot"), "*"),
     (re.compile(r"\\div"), "/"),
     (re.compile(r"\\[$%]"), "$"),
@@ -62,31 +62,46 @@ def _prose(text: str) -> str:
     return re.sub(r"\bequals\b", "=", text).replace("**", "")
 
 
+def _goes_on(words: str) -> bool:
+    """Whether what stands before an expression can be a part of it: a word such as `twice`, or a mark."""
+    word, mark = _WORD_BEFORE.search(words), words.rstrip()[-1:]
+    return bool(word and word[1].lower() in _PART_OF_IT) or not (mark.isalnum() or mark in ".,;:?!)'\"’”%")
+
+
 def _sides(text: str, at: int) -> tuple[str, str] | None:
     """The expressions around an equals sign, where nothing else can belong to them."""
     line = text[max(0, at - WINDOW) : at].rsplit("\n", 1)[-1]
     rest = text[at + 1 : at + 1 + WINDOW].split("\n", 1)[0]
     earlier, _, line = line.rpartition("=")
-    words = line.rstrip(_CHARACTERS)
+    words = line.rstrip(_CHARACTERS + "".join({c for c in line if c.isnumeric()}))
     run = line[len(words) :]
-    left = re.split(r"[.,](?=\s)", run)[-1].strip(" ,$")
+    *sentences, left = re.split(r"[.,](?=\s)", run)
+    left = left.strip(" ,$")
     right = _RUN.match(rest)[0]  # type: ignore[index]
     tail = rest[len(right) :]
     if not left or left[0] in "-+*/×÷x−–^!)" or max(len(left), len(right)) > WINDOW - 10:
         return None
-    if left == run.strip() and words[-1:].isalnum() and not run[:1].isspace():
-        return None  # A letter or a foreign digit right before the first number.
-    word = _WORD_BEFORE.search(words)
-    if (word and word[1].lower() in _PART_OF_IT) or words.rstrip()[-1:] in tuple("=<>≠~≈_|&{}[]\\\"'"):
+    if re.search(r"[0-9][$€£]|\.[^0-9]", left + right) or right.strip()[:1] == ".":
         return None
-    if tail[:1].isalpha() and right.strip() and not right[-1].isspace():
+    if not sentences and ((words[-1:].isalnum() and not run[:1].isspace()) or words[-1:] == ":" or _goes_on(words)):
+        return None
+    if (tail[:1].isalpha() or tail[:1] == "\\") and right.strip() and not right[-1].isspace():
         return None
     right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0].strip(" ,")
-    operated = re.search(r"[-+*/×÷−^x!%]|[^\x00-\x7f]", left) or re.search(r"[0-9)]\s*$", earlier)
+    operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f]", left) or re.search(r"[0-9)]\s*$", earlier)
     return (left, right) if right and operated else None
 
 
 _AFTER = re.compile(r"\s*([A-Za-z]+)")
+
+
+def _differ(sides: tuple[str, str]) -> bool | None:
+    """Whether two expressions differ under all readings; None where one is not read, or shows the noise of floats."""
+    one, other = readings(sides[0]), readings(sides[1])
+    if not one or not other:
+        return None
+    noise = re.search(r"\.[0-9]{12,18}(?![0-9])", "".join(sides)) and any(abs(a - b) < 1e-9 for a in one for b in other)
+    return None if noise else not one & other
 
 
 def false_equations(text: str) -> tuple[list[str], int]:
@@ -94,31 +109,27 @@ def false_equations(text: str) -> tuple[list[str], int]:
     faults, read = [], 0
     for note in _NOTE.finditer(text):
         left, equals, right = note[1].rpartition("=")
-        one, other = readings(left), readings(right)
-        read += bool(one and other)
-        if equals and one and other and not one & other:
+        differ = _differ((left, right)) if equals else None
+        read += differ is not None
+        if differ:
             faults.append(f"annotation: {note[1][:60]}")
     prose = _prose(text)
     for match in re.finditer(r"(?<![=<>!~:])=(?![=<>])", prose):
         sides = _sides(prose, match.start())
-        if sides is None:
+        differ = _differ(sides) if sides else None
+        if sides is None or differ is None:
             continue
-        one, other = readings(sides[0]), readings(sides[1])
-        if one and other:
-            read += 1
-            following = _AFTER.match(prose, prose.find(sides[1], match.end()) + len(sides[1]))
-            scaled = following is not None and following[1].lower() in _PART_OF_IT | _SCALE
-            if not one & other and not scaled:
-                foreign = any(not c.isascii() and c.isnumeric() for c in "".join(sides))
-                kind = "foreign digits" if foreign else "power" if "^" in sides[0] or "!" in sides[0] else "equation"
-                faults.append(f"{kind}: {sides[0][-60:]} = {sides[1][:60]}")
+        read += 1
+        following = _AFTER.match(prose, prose.find(sides[1], match.end()) + len(sides[1]))
+        if differ and not (following and following[1].lower() in _PART_OF_IT | _SCALE):
+            foreign = any(not c.isascii() and c.isnumeric() for c in "".join(sides))
+            kind = "foreign digits" if foreign else "power" if re.search(r"[\^!]", "".join(sides)) else "equation"
+            faults.append(f"{kind}: {sides[0][-60:]} = {sides[1][:60]}")
     for match in _UNITS.finditer(prose):
         units = {match[2], match[5], *re.findall(r"[a-z]{3,}", match[3])}
         if len(units) == 1 and not units & (_PART_OF_IT | _SCALE) and "*" not in match[3]:
-            left = re.sub(r" [a-z]{3,}", "", match[1] + match[3])
-            one, other = readings(left), readings(match[4])
             read += 1
-            if one and other and not one & other:
+            if _differ((re.sub(r" [a-z]{3,}", "", match[1] + match[3]), match[4])):
                 faults.append(f"units: {match[0][:60]}")
     return faults, read
 
@@ -127,10 +138,13 @@ _SCALE = frozenset(
     re.findall(
         r"\w+",
         "k m bn million millions billion billions trillion thousand thousands hundred hundreds dozen dozens score "
-        "gross half halves quarter squared cubed minus plus times percent factorial",
+        "gross half halves quarter squared cubed factorial",
     )
 )
-_DENIAL = frozenset({"not", "wrong", "incorrect", "false", "no", "wait", "actually", "sorry", "mistake", "never", "or"})
+_DENIAL = frozenset({"not", "wrong", "incorrect", "false", "wait", "mistake", "never"})
+_NUMBER_WORDS = frozenset({"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "half"})
+_SYMBOLS = frozenset({"k", "i", "x", "y", "n", "e", "pi", "π"})
+"""Letters directly after a number that make another number of it."""
 _NOTATIONS = re.compile(
     r"####[ \t]*(?P<hash>[^\n]*)|\\boxed\{(?P<box>[^\n{}]*)\}"
     r"|\b(?:the )?(?:final )?answer(?: is\b|\s*:| is:)[ \t]*:?[ \t]*(?P<words>[^\n]*)",
@@ -149,19 +163,21 @@ def _claim_fault(stated: str, gold: Fraction) -> str | None:
     if value and gold not in value:
         return f"answer: {stated[:40]!r} is not the gold answer"
     rest = stated[match.end() :]
-    words = re.findall(r"[^\W\d_]+", rest)
-    glued = rest[:1]
-    if glued.isalnum() or (glued in ("^", "!", "\\", "_", "/") and rest[1:2].strip()):
+    if rest[:1] in tuple("^!\\_/") and rest[1:2].strip():
         return f"answer: {stated[:40]!r} goes on after the number"
-    if re.match(r"\s*(?:[-+*/^×÷]\s*[0-9(]|[^\x00-\x7f]*[²³½¼¾٣７])", rest) or re.match(r"(?:\.\.+|…)\s*[0-9]", rest):
+    if re.match(r"\s*[-+*/^×÷]\s*[0-9(]|(?:\.\.+|…)\s*[0-9]", rest):
         return f"answer: {stated[:40]!r} goes on with arithmetic"
     if any(c.isnumeric() and not c.isascii() for c in rest):
         return f"answer: {stated[:40]!r} has other digits"
-    if words and (words[0].lower() in _SCALE or (words[0].lower() in _DENIAL and words[0].lower() != "no")):
+    words = re.match(r"([^\W\d_]*)[\s,(*]*([^\W\d_]*)[\s,]*([^\W\d_]*)", rest)
+    glued, first, second = (word.lower() for word in words.groups())  # type: ignore[union-attr]
+    if glued in _SYMBOLS or (glued or first) in _SCALE | _DENIAL:
         return f"answer: {stated[:40]!r} scales or denies the number"
-    if len(words) > 1 and words[0].lower() in ("is", "and") and words[1].lower() in _DENIAL | _SCALE | {"a"}:
+    if first in ("is", "and") and second in _SCALE | _DENIAL | {"a"}:
         return f"answer: {stated[:40]!r} scales or denies the number"
-    return None
+    if first in ("minus", "plus", "times") and second in _NUMBER_WORDS:
+        return f"answer: {stated[:40]!r} goes on with arithmetic"
+    return f"answer: {stated[:40]!r} gives two" if first == "or" and re.search("or [$]?[0-9]", rest) else None
 
 
 _RETRACTS = re.compile(
@@ -182,7 +198,7 @@ def final_faults(text: str, gold: Fraction) -> list[str]:
         if (sure or re.match(r"\s*\$?-?[0-9]", stated)) and (fault := _claim_fault(stated, gold)):
             faults.append(fault)
     if not claims:
-        return ["answer: none is stated"]
+        return [] if re.search(r"answer|boxed|####", text, re.I) else ["answer: none is stated"]
     after = text[claims[-1].end() :]
     if claims[-1]["words"] is None and (match := _RETRACTS.search(after)) and re.search("[0-9]", after[match.end() :]):
         faults.append(f"answer: taken back by {after.strip()[:40]!r}")
@@ -219,6 +235,7 @@ def audit_prose(text: str, question: str, gold: str, family: str) -> ProseAudit:
     `gold` is the right answer as a plain number. The time is linear in the text.
     """
     value = readings(gold)
+    text = text.translate({0x2024: ".", 0xFF0E: "."})
     answer_faults = final_faults(text, next(iter(value))) if value else []
     faults, read = false_equations(text)
     if family == "countdown":

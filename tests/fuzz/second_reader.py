@@ -223,6 +223,7 @@ class _Reader:
                     self.faults.append(f"unknown name: {name[:40]}")
                 elif self.aliases.setdefault(alias, name) != name:
                     self.faults.append(f"redefined alias: {alias}")
+                    self.single_at_most.doubtful += len(sentences)
 
     def quantity(self, word: str) -> str | None:
         """The quantity that a word names."""
@@ -398,8 +399,9 @@ def audit(text: str, problem: Any, surface: str) -> Audit:
     reader = _Reader(facts, surface)
     reader.define_aliases(sentences)
     for sentence in sentences:
-        if not _FINAL[surface].fullmatch(sentence):
-            reader.read(sentence)
+        for part in re.split(r"\s(?=Answer:)", sentence):  # A step without its full stop before the answer.
+            if not _FINAL[surface].fullmatch(part):
+                reader.read(part)
     if reader.sentences and facts.target not in reader.settled:
         reader.faults.append("missing chain: no step states the value of the target")
     for name in sorted(reader.restated - reader.shown - reader.settled):
