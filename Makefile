@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study laptop docs test test-all integration lint format wheel base base-deep base-mixed bench bench-training clean
+.PHONY: study laptop docs test test-all fuzz integration lint format wheel base base-deep base-mixed bench bench-training clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -26,6 +26,12 @@ test: $(VENV)/.installed  ## the default suite: no network, a few minutes
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest
+
+FUZZ_TEXTS ?= 200000
+FUZZ_SEED ?= 0
+fuzz: $(VENV)/.installed  ## the verifier against a second reader, then time against length: minutes
+	$(BIN)/python -m tests.fuzz --texts $(FUZZ_TEXTS) --seed $(FUZZ_SEED) --workers 2
+	$(BIN)/python -m tests.fuzz --growth
 
 INTEGRATION := .venv-integration
 $(INTEGRATION)/.installed: constraints-integration.txt
