@@ -17,15 +17,17 @@ CHAIN = Problem(23, {"oaks": 2, "kites": 3, "drums": BinOp("+", "kites", 4), "la
 RIGHT = "kites = 3 . drums = kites + 4 = 3 + 4 = 7 . lamps = drums * 2 = 7 * 2 = 14 . answer 14 ."
 
 
+NAMES = ["english", "terse", "countdown", "gsm8k"]
+
+
 def test_a_short_run_finds_nothing():
-    summary = run.fuzz(4000, seed=20, names=run.kinds())
+    summary = run.fuzz(4000, seed=20, names=NAMES)
     assert summary["reasons"] == {}, json.dumps(summary["examples"][:5], indent=1)
     assert set(summary["texts"].values()) == {1000}
 
 
 def test_a_text_is_a_function_of_seed_and_index():
-    names = run.kinds()
-    one, again, other = run.case(1, 77, names), run.case(1, 77, names), run.case(2, 77, names)
+    one, again, other = run.case(1, 77, NAMES), run.case(1, 77, NAMES), run.case(2, 77, NAMES)
     assert (one.text, one.how, one.source.prompt) == (again.text, again.how, again.source.prompt)
     assert other.text != one.text
 
@@ -131,8 +133,9 @@ def test_an_operation_counts_where_it_is_worked_out(text, single):
         *(
             (f"#### {final}", "answer")
             for final in (
-                *("13", "14²", "14½", "14k", "14 million", "14 dozen", "14 is wrong", "14 minus one", "14 or 15", "1٤", "14٠"),
-                *("14 and a half", "14/2", "14^2", "14 + 1", "14\nThe answer is 15.", "14\nNo, wait. It is 15.", "14 not"),
+                *("13", "14²", "14½", "14k", "14 million", "14 dozen", "14 is wrong", "14 minus one", "14 or 15"),
+                *("1٤", "14٠", "14 and a half", "14/2", "14^2", "14 + 1", "14 not"),
+                *("14\nThe answer is 15.", "14\nNo, wait. It is 15."),
             )
         ),
         ("\\boxed{14\\pi}", "answer"),

@@ -155,7 +155,16 @@ def prose(rng: Random) -> Gold:
         plain = [x.replace(",", "").replace("$", "") for x in (left, right, value)]
         note = f"<<{plain[0]}{op}{plain[1]}={plain[2]}>>" if annotated else ""
         kind = rng.random()
-        if kind < 0.12 and op in "+-" and not money:
+        if kind > 0.94:
+            percent = rng.choice((10, 25, 50))
+            right, result = f"{percent}%", current * percent / 100
+            lines.append(f"{who} sells {percent}% of {plain[0]} = {_shown(rng, result)}.")
+        elif kind > 0.88 and plain[2].isdigit():
+            more = rng.randint(2, 9)
+            result *= more
+            lines.append(f"So ({plain[0]} {op} {plain[1]}) * {more} = {_shown(rng, result)} {unit}.")
+            given.append(str(more))
+        elif kind < 0.12 and op in "+-" and not money:
             lines.append(f"{who} has {left} {unit} {sign} {right} {unit} = {value} {unit}.")
         elif kind < 0.2 and op in "*/":
             latex = f"\\frac{{{plain[0]}}}{{{plain[1]}}}" if op == "/" else f"{plain[0]} \\times {plain[1]}"

@@ -30,10 +30,26 @@ class Family(NamedTuple):
 
     head: str
     piece: str
+    """What is repeated. ``§`` stands for the number of the repetition, ``¶`` for the next one, ``‡`` for letters."""
     tail: str
 
     def text(self, length: int) -> str:
-        return (self.head + self.piece * (length // len(self.piece) + 1))[: length - len(self.tail)] + self.tail
+        count = length // len(self.piece) + 1
+        if set(self.piece) & set("§¶‡"):
+            pieces = [self.piece.translate({0xA7: str(i), 0xB6: str(i + 1), 0x2021: _letters(i)}) for i in range(count)]
+            body = "".join(pieces)
+        else:
+            body = self.piece * count
+        return (self.head + body)[: length - len(self.tail)] + self.tail
+
+
+def _letters(number: int) -> str:
+    """A word of its own for each number."""
+    word = ""
+    while number or not word:
+        number, digit = divmod(number, 26)
+        word += chr(97 + digit)
+    return word
 
 
 PROBLEM = Problem(
@@ -52,6 +68,7 @@ COMMON = (
 )  # fmt: skip
 OWN = {
     "english": (
+        "Define ‡ as AB; so AB = 1. ", "‡ = 1. ", "So MX = ‡ + 1. ", "So MX = §. ", "So MX = QB + §. ", "Answer: §. ",
         "QB", "QB ", "QB + ", "QB = ", "2QB + ", "(QB + 1)", "(QB", "QB * (", "Define ", "Define kites as QB; so ",
         "so ", "Define drums as MX; so MX = QB + 4 = 3 + 4 = 7. ", "So ", "So MX = ", "So MX = QB + 4. ", "MX = 7. ",
         "kites ", "kites = 3. ", "Define kites as ", "The number of kites equals 3. ", "The number of ",
@@ -59,23 +76,25 @@ OWN = {
         "MX = QB + 4 = ", "7 = 7. ",
     ),
     "terse": (
+        "‡ = 1 . ", "drums = ‡ + 1 . ", "drums = § . ", "drums = kites + § . ", "answer § . ", "? ‡ ",
         "kites", "kites ", "kites + ", "kites = ", "2 kites + ", "( kites + 1 ) ", "( kites ", "kites * ( ",
         "? kites ", "drums = kites + 4 = 3 + 4 = 7 . ", "drums = ", "kites = 3 . ", "oaks = 2 . ",
         "lamps = lamps . ", "7 = 7 . ", "drums = kites + 4 . ", "drums = kites + 4 = ", "answer ", "? ",
     ),
     "gsm8k": (
+        "§ + 1 = ¶\n", "§ + 0 = § ", "1 + § = ¶ eggs. ", "<<§+1=¶>>¶\n", "§ eggs + 1 eggs = ¶ eggs. ", "§ ", "#### §\n",
         "She has 3 + 4 = 7 eggs. ", "3 + 4 = 7\n", "3 + ", "3 eggs + ", "3 eggs + 4 eggs = 7 eggs. ",
         "$3 + $4 = $7. ", "7 = ", "<<3+4=7>>7 ", "3 + 4 = <<3+4=7>>7\n", "10/3 = 3.", "10/3 = 3.3", "3 of ",
         "half of ", "1 ", "equals ", "3 equals ", "3 hours ", "50% of ", "50% ", "$1,000 ", "1,000,", "3.", "3\n",
         "No, wait. ", "1. 3 + 4 = 7\n", "- 3 + 4 = 7\n",
     ),
-    "countdown": ("3 + 4 = 7\n", "7 * 2 = 14\n", "3 + ", "14 = ", "1 * 1 = 1\n", "7 + 0 = 7 "),
+    "countdown": ("§ + 1 = ¶\n", "§ * 1 = §\n", "3 + 4 = 7\n", "7 * 2 = 14\n", "3 + ", "14 = ", "1 * 1 = 1\n", "7 + 0 = 7 "),
 }  # fmt: skip
 TAILS = {
     "english": ("", "x", END["english"]),
     "terse": ("", "x", END["terse"]),
     "gsm8k": ("", "x", " = 7\n#### 14"),
-    "countdown": ("", "\n7 * 2 = 14\n#### 14"),
+    "countdown": ("§ + 1 = ¶\n", "§ * 1 = §\n", "", "\n7 * 2 = 14\n#### 14"),
 }
 
 
