@@ -55,6 +55,13 @@ def test_what_the_format_leaves_is_counted_on_its_own_trace(task, k):
     assert all(as_in_chains) == (task == "chain")
 
 
+def test_a_single_operation_with_a_wrong_result_is_no_decomposition():
+    short = short_steps(zt.sample(n_ops=3), 2)
+    assert excess_counts([1, 1, 1], short, [1, 1, 1]) == (2, 2)
+    assert excess_counts([1, 1, 1], short, [1]) == (0, 2)
+    assert excess_counts([1, 1, 1], short, []) == (0, 2)
+
+
 def test_the_excess_of_several_completions():
     short = short_steps(zt.sample(n_ops=3), 2)
     counts = [excess_counts(stated, short) for stated in ([2, 1], [1, 1, 1])]

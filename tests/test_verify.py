@@ -360,7 +360,9 @@ def test_steps(steps, wanted):
             "kites = 3 . drums = 8 . lamps = kites + drums = 3 + 8 = 11 . tents = lamps * 3 = 11 * 3 = 10 .",
             [V, V, V, V],
         ),
-        ("kites = 3 . drums = 8 . lamps = drums + kites = 8 + 3 = 11 .", [V, V, P]),  # not how the problem says it
+        ("kites = 3 . drums = 8 . lamps = drums + kites = 8 + 3 = 11 .", [V, V, V]),  # a sum in the other order
+        ("kites = 3 . drums = 8 . lamps = drums + kites = 3 + 8 = 11 .", [V, V, A]),  # not the values of drums + kites
+        ("kites = 3 . drums = 8 . tents = 3 * ( drums + kites ) = 3 * ( 8 + 3 ) = 10 .", [V, V, V]),
         ("kites = 3 . drums = 8 . lamps = kites + drums = 3 + 8 = 12 .", [V, V, A]),
         ("kites = 3 . drums = 8 . lamps = kites + drums = 11 .", [V, V, V]),
         ("kites = 3 . drums = 8 . lamps = kites + ghosts = 3 + 8 = 11 .", [V, V, U]),

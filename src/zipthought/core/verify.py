@@ -1,9 +1,13 @@
 """The verifier: the claims of a trace, checked against the problem. Rewards, evaluation, exports and reports use it.
 
 It follows the claims in order. A step must state a relation of the problem (its operations nested as the problem nests
-them), substitute the values of earlier steps, and compute exactly. A wrong value is charged to the step that states
-it: later steps are checked against the values in the text. Linear forms, which the orders other than forward use, are
-checked by their coefficients modulo m.
+them, sums and products in either order), substitute the values of earlier steps, and compute exactly. A wrong value is
+charged to the step that states it: later steps are checked against the values in the text. Linear forms, which the
+orders other than forward use, are checked by their coefficients modulo m.
+
+An operation counts once, for the first step that works it out: that shows its result, or a linear form whose
+coefficients had to be computed and that a later step brings to a value. A sentence that only restates the problem is
+true, and counts for nothing.
 
 The work is linear in the text for a given problem. Nothing is evaluated but integers modulo m.
 """
@@ -15,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .arithmetic import SCALE, BinOp, Expr, apply, evaluate, linear, references, same, substitute
+from .arithmetic import SCALE, BinOp, Expr, apply, evaluate, references, same, substitute
+from .forms import Forms
 from .pieces import count_pieces
 from .problem import Problem
 from .trace import Step, Trace, given
@@ -42,10 +47,11 @@ class StepVerdict(NamedTuple):
     verdict: str
     """One of `STEP_VERDICTS`."""
     granularity: int
-    """Operations of the problem that the step covers and no earlier valid step covered, also where only its arithmetic
-    is wrong; 0 for a constant, and for a step that states no relation of the problem."""
+    """Operations on the way to the target that the step works out and no earlier valid step did, also where only its
+    arithmetic is wrong; 0 for a constant, for a restated relation, and for a step that states no relation."""
     form: str
-    """`given` (a constant), `explicit`, `composed` or `implicit`; `unknown` for a step that is not valid."""
+    """`given` (a constant), `restated` (a relation of the problem, of which nothing is worked out), `derived` (a linear
+    form that leads to a value), `explicit`, `composed` or `implicit`; `unknown` for a step that is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +62,10 @@ class Verdict:
     """One of `ANSWERS`."""
     steps: tuple[StepVerdict, ...]
     complete: bool
-    """Whether valid steps lead from the constants to the target. An answer alone omits all steps, and is complete."""
+    """Whether valid steps lead from the constants to the target, and no needed relation is only restated. An answer
+    alone omits all steps, and is complete."""
     granularity: tuple[int, ...]
-    """Operations of each valid step that covers any. An answer alone counts as one step of n_ops."""
+    """Operations of each valid step that works out any. An answer alone counts as one step of n_ops."""
     text: str = field(default="", compare=False, repr=False)
     """The text; empty for a trace that was not read from text."""
 
@@ -91,9 +98,13 @@ class Verdict:
 def check(trace: Trace, problem: Problem, text: str = "") -> Verdict:
     """The verdict on a trace of `problem` that was read from `text`. Raises nothing, whatever the text says."""
     checker = _Checker(problem)
-    judged = tuple([checker.step(step) for step in trace.steps])
+    judged = checker.judged
+    for step in trace.steps:
+        judged.append(checker.step(step))
     if trace.steps:
         complete = problem.target in checker.grounded
+        if checker.forms:
+            complete = complete and checker.forms.restated <= checker.shown.union(checker.values)
         granularity = tuple([step[2] for step in judged if step[2] and step[1] == "valid"])
         # Valid steps lead to the answer, so the problem need not be solved once more.
         gold = checker.values[problem.target] if complete else problem.answer
@@ -101,7 +112,7 @@ def check(trace: Trace, problem: Problem, text: str = "") -> Verdict:
         complete = trace.final is not None
         granularity = (problem.n_ops,) if complete else ()
         gold = problem.answer
-    return Verdict(_answer_verdict(trace, gold), judged, complete, granularity, text)
+    return Verdict(_answer_verdict(trace, gold), tuple(judged), complete, granularity, text)
 
 
 def _answer_verdict(trace: Trace, gold: int) -> str:
@@ -117,7 +128,7 @@ def _answer_verdict(trace: Trace, gold: int) -> str:
 
 def relation(written: Expr, problem: Problem, name: str) -> list[str] | None:
     """The operations that `written` nests, where it is the definition of `name` with some references replaced by their
-    own definitions; None for any other expression."""
+    own definitions, and the operands of sums and products in either order; None for any other expression."""
     operations: list[str] = []
     stack: list[tuple[Expr, Expr]] = [(written, name)]
     while stack:
@@ -128,10 +139,33 @@ def relation(written: Expr, problem: Problem, name: str) -> list[str] | None:
                 expected = problem.definitions.get(expected, 0)
             if not isinstance(expected, BinOp) or stated.op != expected.op:
                 return None
-            stack += [(stated.left, expected.left), (stated.right, expected.right)]
+            left, right = expected.left, expected.right
+            if stated.op in "+*" and _swapped(stated, expected, problem):
+                left, right = right, left
+            stack += [(stated.left, left), (stated.right, right)]
         elif type(stated) is not type(expected) or stated != expected:
             return None
     return operations or None
+
+
+def _swapped(stated: BinOp, expected: BinOp, problem: Problem) -> bool:
+    """Whether the operands of `stated` can only be those of `expected` in the other order."""
+    for side, other in ((stated.left, expected.left), (stated.right, expected.right)):
+        if not isinstance(side, BinOp):
+            return type(side) is not type(other) or side != other
+    needed = _needed(expected.left, problem)
+    return not all(name in needed for name in references(stated.left))
+
+
+def _needed(name: Expr, problem: Problem) -> set[Expr]:
+    """The quantities that a quantity depends on, itself included."""
+    needed, stack = {name}, [name]
+    while stack:
+        for ref in references(problem.definitions.get(stack.pop(), 0)):
+            if ref not in needed:
+                needed.add(ref)
+                stack.append(ref)
+    return needed
 
 
 def _plain(expression: Expr) -> Expr:
@@ -145,19 +179,34 @@ def _plain(expression: Expr) -> Expr:
 
 
 class _Checker:
-    """The state of the check: the values that the text has stated and the operations that it has covered so far."""
+    """The state of the check: the values that the text has stated and the operations that it has worked out so far."""
 
-    __slots__ = ("_covered", "_definitions", "_forms", "_modulus", "_problem", "grounded", "values")
+    __slots__ = (
+        "_covered",
+        "_definitions",
+        "_modulus",
+        "_problem",
+        "forms",
+        "grounded",
+        "judged",
+        "shown",
+        "values",
+    )
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._definitions = problem.definitions
         self._modulus = problem.modulus
         self.values: dict[str, int] = {}
-        self._covered: set[str] = set()
-        self._forms: dict[tuple[str, str], tuple[int, int]] = {}
+        # What the target does not depend on counts for nothing, as if it had been worked out before.
+        self._covered: set[str] = set(problem.definitions).difference(problem.order)
+        self.judged: list[StepVerdict] = []
+        """The verdicts so far. Those on linear forms are completed when a step brings the form to a value."""
         self.grounded: set[str] = set()
         """Quantities that valid steps derive from constants."""
+        self.shown: set[str] = set()
+        """Operations in nested steps with their result, and in linear forms that were brought to a value."""
+        self.forms: Forms | None = None
 
     def step(self, step: Step) -> StepVerdict:
         """The verdict on the next step."""
@@ -202,21 +251,20 @@ class _Checker:
             return self._fail(step, "undefined_reference")
 
         operations: Sequence[str] | None = relation(forms[0], self._problem, name) if len(forms) == 1 else None
-        if operations:
-            form = "explicit" if len(operations) == 1 else "composed"
-        else:
-            verdict, operations = self._linear(name, forms)
+        if not operations:
+            verdict, operations = self._stated().check(name, forms)
             if verdict != "valid":
                 return self._fail(step, verdict)
-            fresh = sum(operation not in self._covered for operation in operations)
-            form = "explicit" if fresh <= 1 else "implicit" if len(sides) == 1 else "composed"
         if not numbers:
-            return self._settle(name, None, operations, False, form)
+            self._stated().state(name, forms[-1], operations, len(self.judged))
+            return _new(StepVerdict, (name, "valid", 0, "restated"))
         needed = used[shown - 1]
         if any(ref not in self.values for ref in needed):
             return self._fail(step, "undefined_reference")
         if not self._computes(forms[-1], numbers):
             return self._fail(step, "wrong_arithmetic", operations)
+        self.shown.update(operations)
+        form = "explicit" if len(operations) == 1 else "composed"
         return self._settle(name, numbers[-1], operations, all(ref in self.grounded for ref in needed), form)
 
     def _result(self, step: Step) -> StepVerdict:
@@ -262,37 +310,11 @@ class _Checker:
         value = evaluate(filled, {}, self._modulus)
         return numbers[-1] == value and all(evaluate(side, {}, self._modulus) == value for side in numbers)
 
-    def _linear(self, name: str, forms: Sequence[Expr]) -> tuple[str, Sequence[str]]:
-        """The verdict on linear forms of a quantity of a chain, each compared with the true form in its reference, and
-        the operations from the last reference to the quantity."""
-        position = self._problem.position
-        if not self._problem.is_chain or name not in position:
-            return "wrong_premise", ()
-        base = ""
-        for side in forms:
-            names = references(side)
-            if len(names) > 1 or position.get(names[0], position[name]) >= position[name]:
-                return "wrong_premise", ()
-            form = linear(side, self._modulus)
-            if form is None or form[1:] != self._true_form(name, names[0]):
-                return "wrong_arithmetic" if form and names[0] == base else "wrong_premise", ()
-            base = names[0]
-        return "valid", self._problem.order[position[base] + 1 : position[name] + 1]
-
-    def _true_form(self, name: str, base: str) -> tuple[int, int]:
-        """(a, b) of ``name = a * base + b``, by the problem's own definitions."""
-        if (name, base) in self._forms:
-            return self._forms[name, base]
-        position = self._problem.position
-        a, b = 1, 0
-        for operation in self._problem.order[position[base] + 1 : position[name] + 1]:
-            op, _, constant = self._definitions[operation]
-            if op == "*":
-                a, b = a * constant % self._modulus, b * constant % self._modulus
-            else:
-                b = b + constant if op == "+" else b - constant
-        self._forms[name, base] = a % self._modulus, b % self._modulus
-        return self._forms[name, base]
+    def _stated(self) -> Forms:
+        """The relations in symbols so far; made when a text has the first."""
+        if self.forms is None:
+            self.forms = Forms(self._problem)
+        return self.forms
 
     def _fail(self, step: Step, verdict: str, operations: Sequence[str] = ()) -> StepVerdict:
         """The verdict on a step that is not valid. Later steps are checked against the number that it claims.
@@ -302,15 +324,22 @@ class _Checker:
             self.values.setdefault(name, claimed)
         return StepVerdict(name, verdict, sum(each not in self._covered for each in operations), "unknown")
 
-    def _settle(
-        self, name: str, value: int | None, operations: Sequence[str], grounded: bool, form: str
-    ) -> StepVerdict:
-        """The verdict on a valid step, which gives the quantity a value unless it shows symbols only."""
-        before = len(self._covered)
-        self._covered.update(operations)
-        fresh = len(self._covered) - before
-        if value is not None:
-            self.values[name] = value
+    def _settle(self, name: str, value: int, operations: Sequence[str], grounded: bool, form: str) -> StepVerdict:
+        """The verdict on a valid step that gives the quantity a value."""
+        if self.forms:
+            resolved, steps = self.forms.resolve(name)
+            self.shown |= resolved
+            for index, quantity, derived in steps:
+                if fresh := self._cover(derived):
+                    self.judged[index] = StepVerdict(quantity, "valid", fresh, "derived")
+        fresh = self._cover(operations)
+        self.values[name] = value
         if grounded:
             self.grounded.add(name)
         return _new(StepVerdict, (name, "valid", fresh, form))
+
+    def _cover(self, operations: Sequence[str]) -> int:
+        """How many of the operations no earlier step worked out; from now on, all are."""
+        before = len(self._covered)
+        self._covered.update(operations)
+        return len(self._covered) - before

@@ -58,12 +58,17 @@ class JudgedCompletion:
     truncated: bool
     """Whether the completion reached the limit of tokens before an end of sequence."""
     granularity: tuple[int, ...]
-    """Operations of each valid step that covers at least one. A completion without steps counts as one step of n_ops
+    """Operations of each valid step that works out at least one. A completion without steps counts as one step of n_ops
     operations if its answer is correct. Otherwise it has no step, because an empty text compresses nothing."""
     stated: tuple[int, ...]
-    """Operations of each step that states at least one, also where the arithmetic is wrong."""
+    """Operations of each step that works out at least one, also where the arithmetic is wrong."""
     steps: tuple[str, ...]
     """The verdict on each step, each one of `core.verify.STEP_VERDICTS`."""
+
+    @property
+    def valid(self) -> tuple[int, ...]:
+        """`granularity` of the steps alone: empty for an answer without steps."""
+        return self.granularity if self.steps else ()
 
     def plain(self) -> dict[str, Any]:
         """The fields as JSON values."""

@@ -21,13 +21,15 @@ def short_steps(problem: Problem, k: int) -> int:
     return sum(count_operations(nested(problem, name, settled)) == 1 for name in ends)
 
 
-def excess_counts(stated: Sequence[int], short: int) -> tuple[int, int]:
+def excess_counts(stated: Sequence[int], short: int, valid: Sequence[int] | None = None) -> tuple[int, int]:
     """(single-operation steps, all steps) of a trace, both without the `short_steps` of the format.
 
-    `stated` holds the operations that each step states. Steps with wrong arithmetic count: nested steps fail more
-    often, so without them a weak model would seem to decompose.
+    `stated` holds the operations of each step that works any out, and `valid` those of the valid steps among them (by
+    default all). A step with wrong arithmetic counts among all steps only: nested steps fail more often, so without
+    them a weak model would seem to decompose; and a single operation with any result after it calculates nothing.
     """
-    return max(0, list(stated).count(1) - short), max(0, len(stated) - short)
+    single = list(stated if valid is None else valid).count(1)
+    return max(0, single - short), max(0, len(stated) - short)
 
 
 def excess_share(counts: Iterable[tuple[int, int]]) -> float | None:

@@ -17,6 +17,7 @@ from ..core.arithmetic import BinOp, Expr, references
 from ..core.problem import Problem
 from ..core.trace import Step, Trace
 from .expressions import NUMBERS, explicit_step, read_sides, write
+from .finals import claims, may_claim
 
 NAME = "english"
 VOCABULARY_SAMPLE = "Define kites as QB; so QB = 3."
@@ -48,7 +49,6 @@ def _equation(subject: str, word: str) -> re.Pattern[str]:
 _ALIASED = _equation("[A-Z]{2}", "[A-Z]{2}")
 _BARE = _equation(rf"(?!Define |[A-Z]{{2}} ){_NAME}", "[A-Za-z]++")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_CLAIM = re.compile(r"Answer:[^\S\n]*([^\s.]*)")
 
 
 def system_message(modulus: int) -> str:
@@ -151,14 +151,14 @@ def _split(text: str) -> tuple[list[str], str | None, str | None]:
     text = text.strip()
     body, claim, final = text.rpartition("Answer: ")
     if not claim:
-        claims = _CLAIM.findall(text)
-        return text.removesuffix(".").split(". "), *((claims[-1], "malformed") if claims else (None, None))
+        _, claim, final = text.rpartition("Answer:")
+        return text.removesuffix(".").split(". "), *((final.strip(), "malformed") if claim else (None, None))
     fault = None
     if final[:-1].isascii() and final[:-1].isdigit() and final[-1] == "." and (not body or body.endswith(". ")):
         final = final[:-1]
     else:
         fault = "malformed"
-    if "Answer:" in body and len(set(_CLAIM.findall(text))) > 1:
+    if may_claim(body) and len(claims(text)) > 1:
         fault = "conflicting"
     return body.removesuffix(" ").removesuffix(".").split(". ") if body else [], final, fault
 

@@ -15,6 +15,7 @@ from ..core.arithmetic import OPERATORS, BinOp, Expr
 from ..core.problem import Problem
 from ..core.trace import Step, Trace
 from .expressions import explicit_step, read, read_sides, write
+from .finals import claims, may_claim
 
 NAME = "terse"
 SYMBOLS = ("mod", "=", ".", "?", "+", "-", "*", "(", ")", "answer")
@@ -88,8 +89,8 @@ def _split(text: str) -> tuple[list[str], str | None, str | None]:
     """The sentences that are steps, the final answer, and its fault as a piece of text."""
     text = text.strip()
     sentences = text.removesuffix(" .").split(" . ") if text else []
-    claims = [sentence[len(_FINAL_WORD) + 1 :] for sentence in sentences if sentence.split(" ", 1)[0] == _FINAL_WORD]
-    final = claims[-1] if claims else None
+    stated = [sentence[len(_FINAL_WORD) + 1 :] for sentence in sentences if sentence.split(" ", 1)[0] == _FINAL_WORD]
+    final = stated[-1] if stated else None
     fault = None
     if final is not None:
         ended = text.endswith(" .") and sentences[-1] == f"{_FINAL_WORD} {final}"
@@ -97,7 +98,8 @@ def _split(text: str) -> tuple[list[str], str | None, str | None]:
             sentences.pop()
         if not (ended and final.isascii() and final.isdigit()):
             fault = "malformed"
-        if any(claim != final for claim in claims):
+        body = text.removesuffix(" .").removesuffix(f"{_FINAL_WORD} {final}")
+        if any(claim != final for claim in stated) or (may_claim(body) and claims(body) - {final}):
             fault = "conflicting"
     return sentences, final, fault
 

@@ -180,7 +180,8 @@ def _measure(
     counts: dict[int, list[tuple[int, int]]] = {}
     for completion in evaluation.completions:
         problem, _ = held_out_problem(cell.sampler(completion.n_ops), cell.split, completion.index)
-        counts.setdefault(completion.n_ops, []).append(excess_counts(completion.stated, short_steps(problem, k)))
+        pair = excess_counts(completion.stated, short_steps(problem, k), completion.valid)
+        counts.setdefault(completion.n_ops, []).append(pair)
     summary = evaluation.summary()
     by_n_ops = {
         n: LengthMeasures(**{name: getattr(part, name) for name in _COPIED}, excess=excess_share(counts[n]))

@@ -16,8 +16,9 @@ from .measurements import DecompositionMeasurements
 
 CLAIM = "RLVR after SFT decomposes compressed steps into single operations; more SFT does not."
 RULE = (
-    "The excess is the share of single-operation steps among the steps of greedy completions that state operations of "
-    "the problem, with correct or wrong arithmetic, on held-out problems of the trained lengths. Both counts exclude "
+    "The excess is the share of valid single-operation steps among the steps of greedy completions that work out "
+    "operations of the problem, with correct or wrong arithmetic, on held-out problems of the trained lengths. "
+    "Sentences that restate the problem are no steps. Both counts exclude "
     "the single-operation steps of the format's own trace, the short last group of a chain: the excess is 0 for the "
     "format as trained and 1 for an explicit trace. The excess after RLVR, minus that of three other models, is "
     "compared with 0: the model after SFT that RLVR started from, that model after as many further updates of SFT, and "

@@ -95,7 +95,8 @@ def _measure(store: Store, decomposition: Decomposition, runs: Sequence[Parts]) 
 
 def _excess(cell: DecompositionCell, completion: JudgedCompletion) -> tuple[int, int]:
     problem, _ = held_out_problem(cell.sampler(completion.n_ops), cell.split, completion.index)
-    return excess_counts(completion.stated, short_steps(problem, parse_method(cell.format).k))
+    short = short_steps(problem, parse_method(cell.format).k)
+    return excess_counts(completion.stated, short, completion.valid)
 
 
 def _shown(results: Sequence[DecompositionResult], lengths: Sequence[int], samples: int) -> dict[str, float | None]:
