@@ -155,8 +155,8 @@ def prose(rng: Random) -> Gold:
         plain = [x.replace(",", "").replace("$", "") for x in (left, right, value)]
         note = f"<<{plain[0]}{op}{plain[1]}={plain[2]}>>" if annotated else ""
         kind = rng.random()
-        if kind > 0.94:
-            percent = rng.choice((10, 25, 50))
+        percent = rng.choice((10, 25, 50))
+        if kind > 0.94 and (current * percent).denominator in (1, 2, 4, 5, 10):
             right, result = f"{percent}%", current * percent / 100
             lines.append(f"{who} sells {percent}% of {plain[0]} = {_shown(rng, result)}.")
         elif kind > 0.88 and plain[2].isdigit():
