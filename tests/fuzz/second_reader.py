@@ -271,6 +271,7 @@ class _Reader:
         """Collect what is provably wrong in a step."""
         facts, m = self.facts, self.facts.modulus
         symbols: _Side | None = None
+        replaced = False
         for side in sides:
             shown = f"{name} = {' '.join(side.tokens)[:60]}"
             worlds = facts.worlds(side.refs)
@@ -283,9 +284,10 @@ class _Reader:
                 self.faults.append(f"relation: {shown}")
             elif side.kind == "number" and not self._is_residue(name, side.tokens[0]):
                 self.faults.append(f"residue: {shown}")
-            elif side.kind == "values" and not self._substitutes(name, symbols, side):
+            elif side.kind == "values" and not replaced and not self._substitutes(name, symbols, side):
                 self.faults.append(f"substitution: {shown}")
-            symbols = side if side.kind == "symbols" else symbols if side.kind == "number" else None
+            replaced = side.kind == "values"  # What follows is worked out from it.
+            symbols = side if side.kind == "symbols" else symbols
         if any(side.kind != "symbols" for side in sides):
             refs = next((side.refs for side in reversed(sides) if side.refs), frozenset())
             for ref in sorted(refs - self.settled):
@@ -327,7 +329,7 @@ class _Reader:
             if valued or (reduced and self._is_computed(segment)):
                 self.single.count(segment, certain=valued)
                 self.single_at_most.count(segment, certain=False)
-        elif valued and not kinds & {"unread", "relation"}:
+        elif valued:
             self.single_at_most.doubtful += name in self.facts.needed
         if valued:
             self.settled.add(name)
