@@ -37,7 +37,7 @@
 
   function stepLine([text, verdict, granularity, form]) {
     const label = make("small", "", make("b", "", `${SYMBOLS[verdict] || "·"} ${words(verdict)}`));
-    const covers = form === "given" ? "given" : granularity ? `${form}, ${count(granularity, "operation")}` : "";
+    const covers = form === "given" || form === "restated" ? form : granularity ? `${form}, ${count(granularity, "operation")}` : "";
     if (verdict === "valid" && covers) label.append(` · ${covers}`);
     return make("li", verdict in SYMBOLS ? verdict : "", text, label);
   }

@@ -1,7 +1,8 @@
 """Rewards of RLVR: a number for each completion, from its verdict.
 
     outcome                 1 for the correct final answer, strictly read; else 0
-    faithful                1 if also every step is valid and the chain is complete; else 0
+    faithful                1 if also every step is valid and the chain is complete; else 0. The answer alone earns 1:
+                            it has no step that could be wrong
     outcome+length:0.001    outcome minus this cost for each token of a correct response, at least 0
     package.module:name     a function of the user, ``f(completion, record, tokens) -> float | None``
 
