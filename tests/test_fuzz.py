@@ -5,8 +5,9 @@ from random import Random
 
 import pytest
 from fuzz import growth, run
+from fuzz.facts import evaluate
 from fuzz.prose_reader import audit_prose
-from fuzz.second_reader import audit, evaluate
+from fuzz.second_reader import audit
 
 import zipthought as zt
 from zipthought.core.arithmetic import BinOp
@@ -20,10 +21,11 @@ RIGHT = "kites = 3 . drums = kites + 4 = 3 + 4 = 7 . lamps = drums * 2 = 7 * 2 =
 NAMES = ["english", "terse", "countdown", "gsm8k"]
 
 
-def test_a_short_run_finds_nothing():
-    summary = run.fuzz(4000, seed=20, names=NAMES)
+@pytest.mark.parametrize("names", [NAMES[:2], NAMES[2:]], ids="-".join)
+def test_a_short_run_finds_nothing(names):
+    summary = run.fuzz(2400, seed=20, names=names)
     assert summary["reasons"] == {}, json.dumps(summary["examples"][:5], indent=1)
-    assert set(summary["texts"].values()) == {1000}
+    assert set(summary["texts"].values()) == {1200}
 
 
 def test_a_text_is_a_function_of_seed_and_index():
@@ -37,7 +39,7 @@ def test_a_verifier_that_believes_everything_is_found_out(monkeypatch):
         return Verdict("correct", (), True, (1,) * (problem.n_ops + 1))
 
     monkeypatch.setattr(zt, "verify", believe)
-    reasons = run.fuzz(1500, seed=0, names=["terse", "english"])["reasons"]
+    reasons = run.fuzz(1000, seed=0, names=["terse", "english"])["reasons"]
     found = {reason.split(" / ", 1)[1] for reason in reasons}
     kinds = "answer", "value", "relation", "residue", "substitution", "undefined", "unread", "missing chain", "restated"
     assert {f"false_accept / {kind}" for kind in kinds} <= found

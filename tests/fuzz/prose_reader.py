@@ -47,7 +47,7 @@ _PART_OF_IT = frozenset(
     )
 )
 _UNITS = re.compile(
-    r"(?<![\w.,$+\-*/×÷=(%] )(?<![\w.,$+\-*/×÷=(%])([0-9][0-9,]*) ([a-z]{3,})"
+    r"(?<![\w.,:$+\-*/×÷=(%] )(?<![\w.,:$+\-*/×÷=(%])([0-9][0-9,]*) ([a-z]{3,})"
     r"((?: [-+*] [0-9][0-9,]* [a-z]{3,})+) = ([0-9][0-9,]*) ([a-z]{3,})(?=[.!?]?(?:\s|$))"
 )
 WINDOW = 400
@@ -85,7 +85,7 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
         return None
     if not sentences and ((words[-1:].isalnum() and not run[:1].isspace()) or words[-1:] == ":" or _goes_on(words)):
         return None
-    if (tail[:1].isalpha() or tail[:1] == "\\") and right.strip() and not right[-1].isspace():
+    if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\<>≤≥≈"):
         return None
     right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0].strip(" ,")
     operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f]", left) or re.search(r"[0-9)]\s*$", earlier)
@@ -167,7 +167,7 @@ def _claim_fault(stated: str, gold: Fraction) -> str | None:
         return f"answer: {stated[:40]!r} goes on after the number"
     if re.match(r"\s*[-+*/^×÷]\s*[0-9(]|(?:\.\.+|…)\s*[0-9]", rest):
         return f"answer: {stated[:40]!r} goes on with arithmetic"
-    if any(c.isnumeric() and not c.isascii() for c in rest):
+    if any(c.isnumeric() and not c.isascii() for c in re.match(r"\s*[^\s.]*", rest)[0]):  # type: ignore[index]
         return f"answer: {stated[:40]!r} has other digits"
     words = re.match(r"([^\W\d_]*)[\s,(*]*([^\W\d_]*)[\s,]*([^\W\d_]*)", rest)
     glued, first, second = (word.lower() for word in words.groups())  # type: ignore[union-attr]
