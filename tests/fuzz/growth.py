@@ -131,9 +131,9 @@ def grow(judged: Callable[[str], None], family: Family) -> dict[str, Any]:
     times: dict[int, float] = {}
     for length in LENGTHS:
         text = family.text(length)
-        began = time.perf_counter()
+        began = time.process_time()
         judged(text)
-        times[length] = time.perf_counter() - began
+        times[length] = time.process_time() - began
         if times[length] > MAX_SECONDS / 4 and length < LENGTHS[-1]:
             break  # The rest follows from the exponent.
     lengths = list(times)
@@ -153,7 +153,7 @@ def measure(kinds: list[str]) -> dict[str, Any]:
         judged = judge(kind)
         for family in families(kind):
             found = grow(judged, family)
-            if found["exponent"] > MAX_EXPONENT or found["seconds"] > MAX_SECONDS:  # Once more: a busy machine lies.
+            if found["exponent"] > MAX_EXPONENT or found["seconds"] > MAX_SECONDS:  # Once more, to be sure.
                 found = min(found, grow(judged, family), key=lambda each: each["exponent"])
             rows.append({"kind": kind, **family._asdict(), **found})
             if found["exponent"] > MAX_EXPONENT or found["seconds"] > MAX_SECONDS:
