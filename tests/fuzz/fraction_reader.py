@@ -150,7 +150,7 @@ def _value(tokens: list[str]) -> Fraction | None:
 _PERCENT = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?)\s*%")
 _ADDED_PERCENT = re.compile(r"\s*([0-9.,]+)\s*([-+])\s*([0-9.,]+)\s*%\s*")
 _TIGHT = re.compile(r"/\s*([0-9]+/[0-9]+)(?![0-9/])")
-_MIXED = re.compile(r"([0-9]+) ([0-9]+/[0-9]+)(?![0-9/])")
+_MIXED = re.compile(r"([0-9]+) ([0-9]{1,9})/([0-9]{1,9})(?![0-9/])")
 
 
 def readings(text: str) -> Readings:
@@ -168,8 +168,10 @@ def readings(text: str) -> Readings:
             variants.add(f"{added[1]}*(1{added[2]}{added[3]}/100)")
     if _TIGHT.search(plain):
         variants |= {_TIGHT.sub(r"/(\1)", each) for each in variants}
+    if any(int(m[2]) >= int(m[3]) for m in _MIXED.finditer(plain)):
+        return UNSURE  # Two numbers side by side.
     if _MIXED.search(plain):
-        variants = {_MIXED.sub(r"(\1+\2)", each) for each in variants}
+        variants = {_MIXED.sub(r"(\1+\2/\3)", each) for each in variants}
     found = set()
     for each in variants:
         tokens = _tokens(each)

@@ -37,7 +37,7 @@ _LATEX = (
     (re.compile(r"\\[()\[\]]"), " "),
 )
 _CHARACTERS = "0123456789.,+-*/×÷−–·^()$€£% \t!x"
-_RUN = re.compile(rf"\s*[$€£]?\s*-?\s*(?:[{re.escape(_CHARACTERS)}]|[^\x00-\x7f])*")
+_RUN = re.compile(rf"\s*(?:[{re.escape(_CHARACTERS)}]|[^\x00-\x7f])*")
 _WORD_BEFORE = re.compile(r"([^\W\d_]+)[\s,:]*$")
 _PART_OF_IT = frozenset(
     re.findall(
@@ -81,11 +81,11 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
     tail = rest[len(right) :]
     if not left or left[0] in "-+*/×÷x−–^!)" or max(len(left), len(right)) > WINDOW - 10:
         return None
-    if re.search(r"[0-9][$€£]|\.[^0-9]", left + right) or right.strip()[:1] == ".":
+    if re.search(r"[0-9][$€£]|\.[^0-9]", left + right) or re.match(r"\s*(?:\.|-\s)", right):
         return None
     if not sentences and ((words[-1:].isalnum() and not run[:1].isspace()) or words[-1:] == ":" or _goes_on(words)):
         return None
-    if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\<>≤≥≈"):
+    if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\_<>≤≥≈"):
         return None
     right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0].strip(" ,")
     operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f]", left) or re.search(r"[0-9)]\s*$", earlier)
