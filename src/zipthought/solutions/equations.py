@@ -96,9 +96,17 @@ def evaluate_side(side: Expression, values: Sequence[Number]) -> Number | None:
 
 
 def _adds_percentage(side: Expression) -> bool:
-    """Whether a side adds or subtracts, and has percentages beside other numbers."""
-    is_sum = any(isinstance(node, BinOp) and node.op in "+-" for node in walk(side.tree))
-    return is_sum and len({operand.percent for operand in side.operands}) > 1
+    """Whether a side adds a percentage to something without one, or subtracts it."""
+    has_percent: list[bool] = []
+    for node in reversed(walk(side.tree)):
+        if not isinstance(node, BinOp):
+            has_percent.append(side.operands[int(node)].percent)
+            continue
+        left, right = has_percent.pop(), has_percent.pop()
+        if node.op in "+-" and left != right:
+            return True
+        has_percent.append(left or right)
+    return False
 
 
 def _rounds_to(exact: Number, stated: Number) -> bool:

@@ -23,7 +23,9 @@ from .solution import UnreadableError, split_sentences
 from .tokens import Number, parse_number, tokenize
 
 MAX_UNIT_WORDS = 4
+_MARKUP = " \t\n*_`\"'“”"
 _MAX_LETTERS = 20  # Of a word of a unit.
+_MAX_DEPTH = 4  # Of braces in a final answer.
 _MAX_CLAIM = 300  # Characters of a final answer. No number of `tokens.MAX_DIGITS` with a unit is longer.
 
 _MARKS = re.compile(
@@ -33,10 +35,14 @@ _MARKS = re.compile(
 )
 _NOTATIONS = ("hash", "boxed", "tag", "words")
 """The notations of a final answer. The first that a text has states its answer."""
-_END = re.compile(r"\n|</answer>|\.(?=[\s*_\"')$]|$)", re.IGNORECASE)
+_END = re.compile(r"\n|</answer>|(?<!\.)\.(?=[\s*_\"')$]|$)|,(?=\s+[A-Za-z])", re.IGNORECASE)
 _BRACES = re.compile(r"[{}\n]")
 _SENTENCE_START = re.compile(r"[\n.](?!\d)")
-_DENIED = re.compile(r"(?:\b(?:not|never|wrong|incorrect|false)|n't)\b[^\w.,;\n!?]*(?:\w+[^\w.,;\n!?]+){0,2}$", re.I)
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|wrong|incorrect|false)|n't)\b[^\w.,;\n!?]*(?:\w+[^\w.,;\n!?]+){0,2}$"
+    r"|(?:[-−^√]|\\(?:sqrt|log|ln|exp)\s*)\{?$",
+    re.IGNORECASE,
+)
 _EQUALS = re.compile(r"^\s*[A-Za-z]\s*=\s*")
 _POWER_OF_TEN = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCII)
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
@@ -44,7 +50,7 @@ _UNIT_END = re.compile(r"(?<=[A-Za-z])(?:²|³|\^[23]|\^\{[23]\}|!)+$")
 _UNIT = re.compile(r"[A-Za-z°/ .-]+")
 _WORD = re.compile(r"[A-Za-z]+")
 _CHANGES_BOX = re.compile(
-    r"[\s$)\]*_]*+(?:[\^\x01\x02\x05\d]|[-+*/×÷]\s*[\d\\(\x02\x05]|\\(?:pi|sqrt|times|cdot)|([A-Za-z]+))"
+    r"[\s$)\]*_]*+(?:[\^\ue001\ue002\ue005\d]|[-+*/×÷]\s*[\d\\(\ue002\ue005]|\\(?:pi|sqrt|times|cdot)|([A-Za-z]+))"
 )
 
 
@@ -55,14 +61,15 @@ def _words(text: str) -> frozenset[str]:
 _NUMBER_WORDS = frozenset(SCALES) | _words(
     """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety half halve quarter third fourth fifth sixth
-    seventh eighth ninth tenth hundredth thousandth millionth double twice triple"""
+    seventh eighth ninth tenth hundredth thousandth millionth double twice triple doubled tripled halved milliard lakh
+    crore th st nd rd"""
 )
 _OPERATORS = _words(
-    "plus minus multiplied divided over modulo mod base power squared cubed factorial root sqrt pi times"
+    """plus minus times multiplied divided modulo mod base power squared cubed factorial root sqrt pi mille negative
+    inverse"""
 )
 _NEGATIONS = _words(
-    """not no nor never neither except wrong incorrect false mistake mistaken error isn aren wasn doesn didn wait hmm
-    oops sorry actually correction instead rather should unless maybe perhaps possibly"""
+    """not no nope nor never neither except wrong incorrect false untrue mistake mistaken error wait hmm oops sorry actually correction instead rather should unless maybe perhaps possibly"""
 )
 _OTHER_CLAIMS = _words(
     """is are was were be equals equal if and or but however would could might probably more less fewer greater smaller
@@ -71,8 +78,7 @@ _OTHER_CLAIMS = _words(
 _CHANGING = _OPERATORS - {"times"} | _NEGATIONS | _OTHER_CLAIMS
 """Words that no unit has. ``5 times`` is a count, and ``times`` before a number is read as an operator."""
 _RETRACTING = _NEGATIONS | _words(
-    """incorrectly mistakes erroneous scratch retract ignore disregard alternatively cannot couldn wouldn shouldn don
-    forgot forgets recheck reconsider"""
+    """incorrectly mistakes erroneous scratch retract ignore disregard alternatively cannot forgot forgets recheck reconsider"""
 )
 _COUNTING = _NUMBER_WORDS - _words("one half double twice third quarter")
 
@@ -107,9 +113,9 @@ def plain_number(text: str) -> Number | None:
     """
     if text.isascii() and text.isdigit():
         return parse_number(text)
-    if len(text) > _MAX_CLAIM:
+    if len(text) > _MAX_CLAIM or text.count("%") > 1:
         return None
-    text = _UNIT_END.sub("", _WRAPPED.sub(r"\1", _EQUALS.sub("", text)).strip(" \t\n.*_`"))
+    text = _UNIT_END.sub("", _WRAPPED.sub(r"\1", _EQUALS.sub("", text)).strip(_MARKUP).removesuffix(".").rstrip(" "))
     if _POWER_OF_TEN.fullmatch(text):
         return Fraction(text)
     tokens = [token for token in tokenize(text) if token.kind != "$"]
@@ -138,6 +144,11 @@ def _is_unit(text: str, is_glued: bool) -> bool:
 
 def _is_number_word(word: str, known: frozenset[str]) -> bool:
     return word in known or word.removesuffix("s") in known
+
+
+def has_bare_letter(text: str) -> bool:
+    """Whether a single letter follows the number of a final answer: ``5m`` may be metres, millions or five times m."""
+    return bool(re.search(r"\d\s?[A-Za-z][\s.]*$", text))
 
 
 def unit(text: str) -> str:
@@ -185,14 +196,15 @@ def _find_claims(text: str) -> Iterator[_Claim]:
             match = _END.search(text, low, min(limit, low + _MAX_CLAIM))
             end = match.start() if match else limit
             close = match.end() if match else limit
-        written = text[low:end].strip(" \t*_`") if end - low <= _MAX_CLAIM else f"{text[low : low + 80]}..."
+        written = text[low:end].strip(_MARKUP) if end - low <= _MAX_CLAIM else f"{text[low : low + 80]}..."
         if not written:
             continue
-        number = plain_number(written.removesuffix("."))
-        if _DENIED.search(text, max(0, mark.start() - 40), mark.start()) or (
-            mark.lastgroup == "boxed" and _is_changed(text[close : close + 40])
-        ):
-            number = None
+        number = plain_number(written)
+        if number is not None:
+            may_go_on = mark.lastgroup == "boxed" or text[end:close] == ","
+            is_denied = _DENIED.search(text[max(0, mark.start() - 40) : mark.start()])
+            if is_denied or (may_go_on and _is_changed(text[close : close + 40])):
+                number = None
         yield _Claim(str(mark.lastgroup), mark.start(), close, written, number)
 
 
@@ -200,9 +212,11 @@ def _find_brace(text: str, start: int) -> tuple[int, int]:
     """Start and end of the brace that closes a box; a point far behind it if none does."""
     depth = 1
     for match in _BRACES.finditer(text, start, start + _MAX_CLAIM):
-        depth += {"{": 1, "}": -1, "\n": 0}[match[0]]
+        depth += 1 if match[0] == "{" else -1
         if not depth:
             return match.span()
+        if match[0] == "\n" or depth > _MAX_DEPTH:
+            break
     return start + _MAX_CLAIM + 1, start
 
 
@@ -212,7 +226,7 @@ def _is_changed(rest: str) -> bool:
     if not match or match[1] is None:
         return bool(match)
     word = match[1].lower()
-    return word in _OPERATORS or _is_number_word(word, _NUMBER_WORDS)
+    return word in _OPERATORS or word == "or" or _is_number_word(word, _NUMBER_WORDS)
 
 
 def _names_number(text: str) -> bool:
@@ -239,7 +253,9 @@ def _takes_back(rest: str, number: Number) -> bool:
     for start, end in split_sentences(rest) if rest.strip() else ():
         sentence = rest[start:end]
         words = _WORD.findall(sentence.lower())
-        if any(word in _RETRACTING or _is_number_word(word, _COUNTING) for word in words):
+        if "n't" in fold(sentence).lower() or any(
+            word in _RETRACTING or _is_number_word(word, _COUNTING) for word in words
+        ):
             return True
         tokens = tokenize(sentence)
         numbers = [token for token in tokens if token.kind in "n?!"]

@@ -16,7 +16,7 @@ from ..core.arithmetic import count_operations
 from ..core.verify import StepVerdict, Verdict
 from .equations import Equation, FalseEquation, UnreadEquals
 from .family import SolvedExample
-from .finals import Final, final_answer, plain_number, unit
+from .finals import Final, final_answer, has_bare_letter, plain_number, unit
 from .prose import find_equations
 from .solution import Solution, SolutionStep, UnreadableError, link, split_sentences
 from .tokens import Number, numbers
@@ -97,7 +97,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
 def _grade(stated: Final, correct: Number, gold: str) -> str:
     """The verdict on a stated final answer."""
     right, own = unit(gold), unit(stated.written)
-    if stated.number is None or (len(own) == 1 and not right):  # `5m` may be metres, millions or five times m.
+    if stated.number is None or (not right and has_bare_letter(stated.written)):
         return "malformed"
     if stated.number != correct or (right and own not in ("", right)):  # 5 feet are not 5 metres.
         return "wrong"

@@ -2,7 +2,8 @@
 
 A number is read whole or not at all, so the tokenizer must know what each character of a text means next to a digit:
 ``33٣`` is not 33, and neither is ``33²``. `fold` replaces each character by one that the patterns of `tokens` know. It
-keeps the length of the text, so offsets stay the same.
+keeps the length of the text, so offsets stay the same. The stand-ins are characters for private use. Such a character in a text
+is a mark like any other.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 import unicodedata
 from fractions import Fraction
 
-JOINED = "\x01"
+JOINED = "\ue001"
 """A mark that belongs to a number beside it: a combining mark, a character without width, a foreign decimal sign."""
-FRACTION = "\x02"
+FRACTION = "\ue002"
 """A fraction in one character, such as ½. `vulgar_fraction` has its value."""
-BLANK = "\x03"
+BLANK = "\ue003"
 """A blank other than a space. Between two digits it separates thousands."""
-SIGN = "\x04"
+SIGN = "\ue004"
 """A sign of mathematics that is not read, such as √ or ±."""
-NUMERAL = "\x05"
+NUMERAL = "\ue005"
 """A digit or number of another script, such as ٣, Ⅻ or 万."""
 
 _KEPT = "×·✕÷−–…"
@@ -35,9 +36,10 @@ _MAX_KNOWN = 5000
 
 
 def vulgar_fraction(character: str) -> Fraction | None:
-    """The value of a fraction in one character; None for any other character and for one without a value."""
+    """The value of a fraction in one character; None for any other character."""
     over, slash, under = unicodedata.normalize("NFKC", character).partition("⁄")
-    return Fraction(int(over), int(under)) if slash and over.isdecimal() and under.isdecimal() and int(under) else None
+    is_fraction = slash and over.isdecimal() and under.isdecimal() and over != "0"
+    return Fraction(int(over), int(under)) if is_fraction else None
 
 
 def _fold_character(character: str) -> str:

@@ -184,15 +184,15 @@ def _find_fault(
         return FalseEquation(fault, (start, max(unread[-1].end, tokens[equals].end)), None)
     if not is_sum or not _is_plain(tokens[begin:equals]):
         return None
-    if _has_no_result(text, tokens, first, stop):
+    has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
+    if not has_value and _has_no_result(text, tokens, first, stop):
         side = read_expression(tokens[sides[-1][0] : sides[-1][1]])
         if side and any(token.kind == "n" and token.value == side.value for token in tokens[first:stop]):
             return None  # 30 / 2 = size 15
         return FalseEquation("no_result", (start, tokens[equals].end), None)
     rest = stop - 1 if tokens[stop - 1].kind == "w" and tokens[stop - 1].start > tokens[stop - 2].end else stop
     last = read_expression(tokens[low:rest])
-    is_number = tokens[first].kind == "n" and last is not None and not isinstance(last.tree, BinOp)
-    if not last or is_number or not _is_plain(tokens[low:rest]):
+    if not last or (first + 1 == rest and tokens[first].kind == "n") or not _is_plain(tokens[low:rest]):
         return None
     values = [side.value for side in (*(read_expression(tokens[a:b]) for a, b in sides), last) if side]
     is_share = any(token.percent for token in tokens[begin:rest])

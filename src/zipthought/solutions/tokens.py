@@ -15,7 +15,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from .notation import BLANK, FRACTION, fold, vulgar_fraction
+from .notation import BLANK, fold, vulgar_fraction
 
 MAX_DIGITS = 100
 """Numbers of more characters have no value."""
@@ -39,16 +39,16 @@ class Token(NamedTuple):
     """Whether a per cent sign follows the number. The span does not include the sign."""
 
 
-# The characters of `notation` stand for all others. Other control characters belong to a number beside them.
-_ATOM = r"[\d\x00-\x02\x05-\x08\x0e-\x1f\x7f]"
-_LINK = r"(?:[.,'_:]++|[\u00a0\x03]|\{,\}|\\[,!])"
+# \ue001 to \ue005 are the stand-ins of `notation`. Control characters belong to a number beside them.
+_ATOM = r"[\d\x00-\x08\x0e-\x1f\x7f\ue001\ue002\ue005]"
+_LINK = r"(?:[.,'_:]++|[\u00a0\ue003]|\{,\}|\\[,!])"
 _CURRENCY = r"[$£-¥₠-⃀]"
-_THOUSANDS = r"\d{1,3}(?:(?:,|\{,\}|\\[,!])\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0\x03]\d{3})+(?![\d/,])"
+_THOUSANDS = r"\d{1,3}(?:(?:,|\{,\}|\\[,!])\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0\ue003]\d{3})+(?![\d/,])"
 _WHOLE = rf"(?!{_ATOM}|{_LINK}{_ATOM}|\.\.|…)"  # Nothing follows that belongs to the number.
 _DIGITS = rf"(?:(?:{_THOUSANDS}|\d++)(?:\.\d++)?+|\.\d++){_WHOLE}"
-_MIXED = rf"(?:\d++[ \u00a0\x03]|(?<=[/÷] ))\d++/\d++(?!/){_WHOLE}|(?:\d++[ \u00a0\x03]?)?+\x02{_WHOLE}"
+_MIXED = rf"(?:\d++[ \u00a0\ue003]|(?<=[/÷] ))\d++/\d++(?!/){_WHOLE}|(?:\d++[ \u00a0\ue003]?)?+\ue002{_WHOLE}"
 _ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
-_BEFORE_NUMBER = rf"(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d.(\[\\\x01-\x05])"
+_BEFORE_NUMBER = rf"(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
 _FUNCTIONS = (
     "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
     "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
@@ -56,15 +56,15 @@ _FUNCTIONS = (
 _TOKEN = re.compile(
     r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_]))[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
-    r"|(?P<skip>[ \t\u00a0\x03]+|\\[,;! ]|\\[()\[\]]|\^\s*(?:\\circ\b|\{\\circ\})|(?<![\d)])\*\*|\*\*(?![\d(]))"
+    r"|(?P<skip>[ \t\u00a0\ue003]+|\\[,;! ]|\\[()\[\]]|\^\s*(?:\\circ\b|\{\\circ\})|(?<![\d)])\*\*|\*\*(?![\d(]))"
     rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX]{_BEFORE_NUMBER}|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
     rf"|(?P<minus>[−–-]{_BEFORE_NUMBER}|minus\b{_BEFORE_NUMBER})"
-    rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d(\x02\x05]))"
+    rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d(\ue002\ue005]))"
     r"|(?P<unit>/\s*[^\W\d_])|(?P<op>[+/=])|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})|(?P<equals>equals\b)"
     r"|(?P<word>[^\W\d_]+)"
-    rf"|(?P<power>\^|\x04|(?<=[\d)])!(?=\s*[-+*/=)×÷^])|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
+    rf"|(?P<power>\^|\ue004|(?<=[\d)])!(?=\s*[-+*/=)×÷^])|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
     r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
@@ -73,8 +73,8 @@ _TOKEN = re.compile(
     re.ASCII | re.DOTALL,
 )
 _IN_TEXT = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?%?|\.\d+%?", re.ASCII)
-_SEPARATORS = re.compile(r"[ ,\u00a0\x03{}\\!]")
-_NUMERIC = re.compile(r"[\d\x02\x05]", re.ASCII)
+_SEPARATORS = re.compile(r"[ ,\u00a0\ue003{}\\!]")
+_NUMERIC = re.compile(r"[\d\ue002\ue005]", re.ASCII)
 _KIND = {
     "a": "a",
     "s": ".",
@@ -192,7 +192,7 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
 def _read_number(kind: str, folded: str, written: str) -> tuple[str, Number]:
     """The kind and the value of a token of digits and of what belongs to them."""
     if kind != "odd":
-        value = None if written[-1] == FRACTION else parse_number(written)
+        value = parse_number(written)
         return ("!", 0) if value is None else ("n", value)
     if not _NUMERIC.search(folded):
         return "w", 0  # Marks without a number, such as an accent over a letter.
