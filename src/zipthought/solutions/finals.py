@@ -28,8 +28,10 @@ _MAX_LETTERS = 20  # Of a word of a unit.
 _MAX_DEPTH = 4  # Of braces in a final answer.
 _MAX_CLAIM = 300  # Characters of a final answer. No number of `tokens.MAX_DIGITS` with a unit is longer.
 
+_HASH = re.compile(r"(?P<hash>####(?<![^\s>*]####)(?!#))")
 _MARKS = re.compile(
-    r"(?P<hash>(?<![^\s>*])####(?!#))|(?P<boxed>\\boxed\s*\{)|(?P<tag><answer>)"
+    rf"{_HASH.pattern}"
+    r"|(?P<boxed>\\boxed\s*\{)|(?P<tag><answer>)"
     r"|(?P<words>\banswer\b[*_]*\s*(?::|=|is\b)[ \t:*_]*)",
     re.IGNORECASE,
 )
@@ -69,7 +71,8 @@ _OPERATORS = _words(
     inverse"""
 )
 _NEGATIONS = _words(
-    """not no nope nor never neither except wrong incorrect false untrue mistake mistaken error wait hmm oops sorry actually correction instead rather should unless maybe perhaps possibly"""
+    """not no nope nor never neither except wrong incorrect false untrue mistake mistaken error wait hmm oops sorry
+    actually correction instead rather should unless maybe perhaps possibly"""
 )
 _OTHER_CLAIMS = _words(
     """is are was were be equals equal if and or but however would could might probably more less fewer greater smaller
@@ -78,7 +81,8 @@ _OTHER_CLAIMS = _words(
 _CHANGING = _OPERATORS - {"times"} | _NEGATIONS | _OTHER_CLAIMS
 """Words that no unit has. ``5 times`` is a count, and ``times`` before a number is read as an operator."""
 _RETRACTING = _NEGATIONS | _words(
-    """incorrectly mistakes erroneous scratch retract ignore disregard alternatively cannot forgot forgets recheck reconsider"""
+    """incorrectly mistakes erroneous scratch retract ignore disregard alternatively cannot forgot forgets recheck
+    reconsider"""
 )
 _COUNTING = _NUMBER_WORDS - _words("one half double twice third quarter")
 
@@ -186,7 +190,9 @@ def final_answer(text: str) -> Final | None:
 
 def _find_claims(text: str) -> Iterator[_Claim]:
     """The statements of a final answer, in the order of the text."""
-    marks = list(_MARKS.finditer(text))
+    folded = text.casefold()
+    has_words = "answer" in folded or "boxed" in folded
+    marks = list((_MARKS if has_words else _HASH).finditer(text))
     for index, mark in enumerate(marks):
         low = mark.end()
         limit = marks[index + 1].start() if index + 1 < len(marks) else len(text)

@@ -96,10 +96,10 @@ def verify(question: str, text: str, gold: str) -> Verdict:
 
 def _grade(stated: Final, correct: Number, gold: str) -> str:
     """The verdict on a stated final answer."""
-    right, own = unit(gold), unit(stated.written)
+    right = unit(gold)
     if stated.number is None or (not right and has_bare_letter(stated.written)):
         return "malformed"
-    if stated.number != correct or (right and own not in ("", right)):  # 5 feet are not 5 metres.
+    if stated.number != correct or (right and unit(stated.written) not in ("", right)):  # 5 feet are not 5 metres.
         return "wrong"
     return "correct"
 

@@ -28,7 +28,13 @@ SCALES = {
 """Words that multiply the number before them."""
 _PACKAGES = (12, 20, 144)  # `dozen` may be a unit with its own price: 2 dozen x $3 = $6.
 UNIT_LETTERS = frozenset("mgshlL")
+_MEASURE = re.compile(rf"[\d½-¾/][ /-]*(?:(?i:{'|'.join(SCALES)})|(?<=[\d½-¾/])[^\W\d_](?![^\W\d_]))")
 _FIRST_WORD = re.compile(r"[ /-]*([^\W\d_]+)")
+
+
+def may_be_measured(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]`` may have a scale word or an unknown. Few equations do, and this is a fast check."""
+    return _MEASURE.search(text, start, end) is not None
 
 
 def _factors(text: str, tokens: Sequence[Token], after: Token | None) -> dict[int, int]:

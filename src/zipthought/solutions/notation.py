@@ -2,8 +2,8 @@
 
 A number is read whole or not at all, so the tokenizer must know what each character of a text means next to a digit:
 ``33٣`` is not 33, and neither is ``33²``. `fold` replaces each character by one that the patterns of `tokens` know. It
-keeps the length of the text, so offsets stay the same. The stand-ins are characters for private use. Such a character in a text
-is a mark like any other.
+keeps the length of the text, so offsets stay the same. Its stand-ins are characters for private use, and such a
+character in a text becomes a mark like any other.
 """
 
 from __future__ import annotations

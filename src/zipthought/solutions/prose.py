@@ -20,13 +20,14 @@ from fractions import Fraction
 from ..core.arithmetic import BinOp, same
 from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
 from .expressions import Expression, read_expression
-from .measures import has_unknown, misses_scale
+from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
 MAX_UNIT_WORDS = 3
-"""Words that a unit after a number may have. A longer text after a final answer may take the answer back."""
+"""Words that a unit in an equation may have."""
+_UNREAD = frozenset("?!^")
 
 
 def find_equations(text: str) -> Iterator[AnyEquation]:
@@ -128,10 +129,13 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
 
 def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
     """The equation of a chain of sides. Its result is read after the last `=`, before the token `stop`."""
-    if sides and (fault := _find_fault(text, tokens, sides, equals, stop)):
-        yield fault
+    if sides and (unread := _find_unread(text, tokens, sides[0][0], equals, stop)):
+        yield unread
         return
     stated, end = _read_leading_number(tokens, equals + 1, stop)
+    if sides and not stated and (fault := _find_fault(text, tokens, sides, equals, stop)):
+        yield fault
+        return
     if not stated and len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1:  # 250(2/5) = 100 = x
         end = sides[-1][1]
         equals, stated = sides[-2][1], tokens[sides[-1][0]]
@@ -145,11 +149,12 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
     held = check([side for _, side in operations], stated)
     prose = _prose_span(text, tokens, begin, equals)
     after = tokens[end] if end < stop else None
-    if has_unknown(text, tokens[begin:end], after):
+    is_measured = may_be_measured(text, tokens[begin].start, after.end if after else stated.end)
+    if is_measured and has_unknown(text, tokens[begin:end], after):
         yield UnreadEquals(tokens[equals].start)
         return
     if not isinstance(held, str):
-        if misses_scale(text, tokens[begin:end], after, [side for _, side in operations], stated):
+        if is_measured and misses_scale(text, tokens[begin:end], after, [side for _, side in operations], stated):
             yield FalseEquation("wrong_arithmetic", (prose[0], stated.end), stated.value)
         else:
             yield Equation(first.tree, first.operands, stated, *held, prose, None, first.operands)
@@ -161,44 +166,50 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         yield UnreadEquals(tokens[equals].start)
 
 
-def _find_fault(
-    text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int
+def _find_unread(
+    text: str, tokens: list[Token], begin: int, equals: int, stop: int
 ) -> FalseEquation | UnreadEquals | None:
-    """What is wrong with a chain before any arithmetic: a number that cannot be read whole, no result after its last
-    ``=``, or an expression there with another value."""
-    begin, low = sides[0][0], equals + 1
-    first = low
-    while first < stop and tokens[first].kind in "$-":
-        first += 1
-    unread = [token for token in tokens[begin : first + 1] if token.kind in "?!^"]
-    if first + 1 < stop and tokens[first + 1].kind == "^":
-        unread.append(tokens[first + 1])
-    start = tokens[begin].start
-    is_sum = any(token.kind in "+-*/" for token in tokens[begin + 1 : equals])
-    if unread:
-        faulty = [token for token in unread if token.kind == "!"]
-        if not faulty or not is_sum:
-            return UnreadEquals(tokens[equals].start)
-        is_long = all(text[token.start : token.end].isascii() for token in faulty)
-        fault = "wrong_arithmetic" if is_long else "unreadable_number"
-        return FalseEquation(fault, (start, max(unread[-1].end, tokens[equals].end)), None)
-    if not is_sum or not _is_plain(tokens[begin:equals]):
+    """What a number or sign that cannot be read makes of the chain that starts at the token `begin`."""
+    first = _skip_sign(tokens, equals + 1, stop)
+    end = min(first + 2, stop) if first + 1 < stop and tokens[first + 1].kind == "^" else min(first + 1, stop)
+    if _UNREAD.isdisjoint([token[0] for token in tokens[begin:end]]):
         return None
+    unread = [token for token in tokens[begin:end] if token.kind in _UNREAD]
+    faulty = [token for token in unread if token.kind == "!"]
+    if not faulty or not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]):
+        return UnreadEquals(tokens[equals].start)
+    is_long = all(text[token.start : token.end].isascii() for token in faulty)
+    fault = "wrong_arithmetic" if is_long else "unreadable_number"
+    return FalseEquation(fault, (tokens[begin].start, max(unread[-1].end, tokens[equals].end)), None)
+
+
+def _skip_sign(tokens: list[Token], index: int, stop: int) -> int:
+    """The index of the first token that is no currency and no minus sign."""
+    while index < stop and tokens[index].kind in "$-":
+        index += 1
+    return index
+
+
+def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> FalseEquation | None:
+    """What is wrong with a chain of plain arithmetic that does not end in a number: it has no result after its last
+    ``=``, or an expression with another value."""
+    begin, low, first = sides[0][0], equals + 1, _skip_sign(tokens, equals + 1, stop)
+    start = tokens[begin].start
+    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not _is_plain(tokens[begin:equals]):
+        return None
+    values = [side.value for side in (read_expression(tokens[a:b]) for a, b in sides) if side]
     has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
     if not has_value and _has_no_result(text, tokens, first, stop):
-        side = read_expression(tokens[sides[-1][0] : sides[-1][1]])
-        if side and any(token.kind == "n" and token.value == side.value for token in tokens[first:stop]):
+        if any(token.kind == "n" and token.value in values for token in tokens[first:stop]):
             return None  # 30 / 2 = size 15
         return FalseEquation("no_result", (start, tokens[equals].end), None)
-    rest = stop - 1 if tokens[stop - 1].kind == "w" and tokens[stop - 1].start > tokens[stop - 2].end else stop
-    last = read_expression(tokens[low:rest])
-    if not last or (first + 1 == rest and tokens[first].kind == "n") or not _is_plain(tokens[low:rest]):
+    if stop > low and tokens[stop - 1].kind == "w" and tokens[stop - 1].start > tokens[stop - 2].end:
+        stop -= 1  # A unit.
+    last = read_expression(tokens[low:stop])
+    is_share = any(token.percent for token in tokens[begin:stop])
+    if not last or is_share or not _is_plain(tokens[low:stop]) or {last.value} == set(values):
         return None
-    values = [side.value for side in (*(read_expression(tokens[a:b]) for a, b in sides), last) if side]
-    is_share = any(token.percent for token in tokens[begin:rest])
-    if is_share or len(set(values)) == 1:
-        return None
-    return FalseEquation("wrong_arithmetic", (start, tokens[rest - 1].end), None)
+    return FalseEquation("wrong_arithmetic", (start, tokens[stop - 1].end), None)
 
 
 def _has_no_result(text: str, tokens: list[Token], first: int, stop: int) -> bool:

@@ -153,7 +153,11 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
         if kind == "skip":
             continue
         if kind == "n" or kind == "mixed" or kind == "odd":
-            kind, value = _read_number(kind, match[0], written[begin:stop])
+            piece = match[0]
+            if stop - begin < 16 and piece.isdigit():
+                value: Number = int(piece)
+            else:
+                kind, value = _read_number(kind, piece, written[begin:stop])
             if kind in "n?" and tokens and tokens[-1].kind == "w" and _ends_in_letter(text, tokens[-1], begin):
                 kind = "?"
             if kind == "w" and tokens and tokens[-1].kind == "w":
