@@ -152,7 +152,7 @@ def _is_number_word(word: str, known: frozenset[str]) -> bool:
 
 def has_bare_letter(text: str) -> bool:
     """Whether a single letter follows the number of a final answer: ``5m`` may be metres, millions or five times m."""
-    return bool(re.search(r"\d\s?[A-Za-z][\s.]*$", text))
+    return not text.isdigit() and re.search(r"\d\s?[A-Za-z][\s.]*$", text) is not None
 
 
 def unit(text: str) -> str:
@@ -172,6 +172,8 @@ def final_answer(text: str) -> Final | None:
     claims = list(_find_claims(text))
     if not claims:
         return None
+    if len(claims) == 1:
+        return _make_final(text, claims, claims)
     first = min(claims, key=lambda claim: _NOTATIONS.index(claim.notation)).notation
     own = [claim for claim in claims if claim.notation == first]
     own = [claim for claim in own if _names_number(claim.written)] or own
@@ -181,8 +183,13 @@ def final_answer(text: str) -> Final | None:
         if len(distinct) > 1:
             named = " and ".join(sorted(distinct.values())[:2])
             raise UnreadableError("conflicting_finals", f"two final answers: {named}")
+    return _make_final(text, own, numbered)
+
+
+def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:
+    """The final answer that the claims `own` state and `others` repeat. Raises as `final_answer` does."""
     number = own[-1].number
-    end = max(claim.end for claim in (*own, *numbered))
+    end = max(claim.end for claim in (*own, *others))
     if number is not None and _takes_back(text[end:], number):
         raise UnreadableError("conflicting_finals", f"the text after the final answer {own[-1].written} disputes it")
     return Final(_cut(text, own[0]), own[-1].written, number, end)
@@ -208,8 +215,10 @@ def _find_claims(text: str) -> Iterator[_Claim]:
         number = plain_number(written)
         if number is not None:
             may_go_on = mark.lastgroup == "boxed" or text[end:close] == ","
-            is_denied = _DENIED.search(text[max(0, mark.start() - 40) : mark.start()])
-            if is_denied or (may_go_on and _is_changed(text[close : close + 40])):
+            before = text[max(0, mark.start() - 40) : mark.start()]
+            if (before[-1:] != "\n" and _DENIED.search(before)) or (
+                may_go_on and _is_changed(text[close : close + 40])
+            ):
                 number = None
         yield _Claim(str(mark.lastgroup), mark.start(), close, written, number)
 

@@ -54,7 +54,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         raise UnreadableError(
             "conflicting_finals", f"the solution ends in {written[:40]}, the record says {answer[:40]}"
         )
-    for equation in find_equations(tail):
+    for equation in find_equations(tail) if "=" in tail or "equals" in tail else ():
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
     return _build(solution[:cut], tail, final, numbers(question))

@@ -56,8 +56,9 @@ _FUNCTIONS = (
 _TOKEN = re.compile(
     r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_]))[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
-    r"|(?P<skip>[ \t\u00a0\ue003]+|\\[,;! ]|\\[()\[\]]|\^\s*(?:\\circ\b|\{\\circ\})|(?<![\d)])\*\*|\*\*(?![\d(]))"
+    r"|(?P<skip>[ \t\u00a0\ue003]+|\\[,;! ]|\\[()\[\]])"
     rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
+    r"|(?P<mark>\^\s*(?:\\circ\b|\{\\circ\})|(?<![\d)])\*\*|\*\*(?![\d(]))"
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX]{_BEFORE_NUMBER}|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
     rf"|(?P<minus>[−–-]{_BEFORE_NUMBER}|minus\b{_BEFORE_NUMBER})"
     rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d(\ue002\ue005]))"
@@ -150,7 +151,7 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
     for match in _TOKEN.finditer(text, start, end):
         kind = match.lastgroup
         begin, stop = match.span()
-        if kind == "skip":
+        if kind == "skip" or kind == "mark":  # A blank; or a degree or bold type.
             continue
         if kind == "n" or kind == "mixed" or kind == "odd":
             piece = match[0]
