@@ -185,6 +185,11 @@ def test_countdown_checks_long_numbers_too():
         ("9 - 3 = 3 * 2", ["="]),
         ("4 cats + 5 dogs = <<4*5=20>>20", ["wrong_arithmetic"]),
         ("5 / (1% - 1) = 3", ["wrong_arithmetic"]),
+        ("3 eggs + 4 eggs = ", ["no_result"]),
+        ("3 + 4 == 7", [7]),
+        ("3 + 4 != 7", []),
+        ("3 + 4 <= 7", []),
+        ("3 + 4 = 7 => 7 * 2 = 14", [7, 14]),
     ],
 )
 def test_a_step_needs_a_result(text, results):

@@ -195,7 +195,9 @@ def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, 
     ``=``, or an expression with another value."""
     begin, low, first = sides[0][0], equals + 1, _skip_sign(tokens, equals + 1, stop)
     start = tokens[begin].start
-    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not _is_plain(tokens[begin:equals]):
+    is_plain = _is_plain(tokens[begin:equals])
+    is_open = first >= stop and (stop == len(tokens) or tokens[stop].kind == ".")
+    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not (is_plain or is_open):
         return None
     values = [side.value for side in (read_expression(tokens[a:b]) for a, b in sides) if side]
     has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
@@ -207,7 +209,7 @@ def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, 
         stop -= 1  # A unit.
     last = read_expression(tokens[low:stop])
     is_share = any(token.percent for token in tokens[begin:stop])
-    if not last or is_share or not _is_plain(tokens[low:stop]) or {last.value} == set(values):
+    if not last or is_share or not (is_plain and _is_plain(tokens[low:stop])) or {last.value} == set(values):
         return None
     return FalseEquation("wrong_arithmetic", (start, tokens[stop - 1].end), None)
 

@@ -28,9 +28,9 @@ class Token(NamedTuple):
     """A token and its span in the text."""
 
     kind: str
-    """`n` number, `w` words, `.` end of a sentence, `a` annotation, `$` currency; `!` a number that is too long or has
-    characters of other scripts, `?` a number in a notation that is not read, `^` other mathematics that is not read;
-    else the operator, bracket or `=`."""
+    """`n` number, `w` words, `.` end of a sentence or another relation than `=`, `a` annotation, `$` currency; `!` a
+    number that is too long or has characters of other scripts, `?` a number in a notation that is not read, `^` other
+    mathematics that is not read; else the operator, bracket or `=`."""
     start: int
     end: int
     value: Number = 0
@@ -62,8 +62,9 @@ _TOKEN = re.compile(
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX]{_BEFORE_NUMBER}|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
     rf"|(?P<minus>[−–-]{_BEFORE_NUMBER}|minus\b{_BEFORE_NUMBER})"
     rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d(\ue002\ue005]))"
-    r"|(?P<unit>/\s*[^\W\d_])|(?P<op>[+/=])|(?P<div>\\div|÷|divided by\b)"
-    rf"|(?P<plus>plus\b{_BEFORE_NUMBER})|(?P<equals>equals\b)"
+    r"|(?P<unit>/\s*[^\W\d_])|(?P<relation>[!<>~]=|=++(?:[>~]|<(?!<)))|(?P<equals>==+|equals\b)|(?P<op>[+/=])"
+    r"|(?P<div>\\div|÷|divided by\b)"
+    rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
     r"|(?P<word>[^\W\d_]+)"
     rf"|(?P<power>\^|\ue004|(?<=[\d)])!(?=\s*[-+*/=)×÷^])|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
@@ -79,6 +80,7 @@ _NUMERIC = re.compile(r"[\d\ue002\ue005]", re.ASCII)
 _KIND = {
     "a": "a",
     "s": ".",
+    "relation": ".",
     "currency": "$",
     "open": "(",
     "close": ")",
