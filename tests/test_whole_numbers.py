@@ -137,6 +137,7 @@ def test_folding_keeps_the_length_and_ascii():
         ("9" * 100_000 + " + 1 = 1", "wrong_arithmetic"),
         ("1 / 4" + "0" * 200 + " = 0", "wrong_arithmetic"),
         ("<<1*2" + "0" * 200 + "=2>>2", "unreadable_annotation"),
+        ("1 + " * 300 + "1 = 2", "unreadable_number"),
         ("1 + 1 = 2, " + "8" * 200 + " + 1 = 2", "wrong_arithmetic"),
     ],
 )

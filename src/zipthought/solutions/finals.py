@@ -39,7 +39,7 @@ _NOTATIONS = ("hash", "boxed", "tag", "words")
 """The notations of a final answer. The first that a text has states its answer."""
 _END = re.compile(r"\n|</answer>|(?<!\.)\.(?=[\s*_\"')$]|$)|,(?=\s+[A-Za-z])", re.IGNORECASE)
 _BRACES = re.compile(r"[{}\n]")
-_SENTENCE_START = re.compile(r"[\n.](?!\d)")
+_SENTENCE_START = re.compile(r"\.(?!\d)")
 _DENIED = re.compile(
     r"(?:\b(?:not|never|wrong|incorrect|false)|n't)\b[^\w.,;\n!?]*(?:\w+[^\w.,;\n!?]+){0,2}$"
     r"|(?:[-−^√]|\\(?:sqrt|log|ln|exp)\s*)\{?$",

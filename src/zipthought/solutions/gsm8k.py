@@ -165,7 +165,7 @@ _FAULTS = {
     "wrong_arithmetic": "does not hold",
     "division_by_zero": "divides by zero",
     "unreadable_annotation": "is not an equation of numbers",
-    "unreadable_number": "has a number that cannot be read",
+    "unreadable_number": "has a number that cannot be read, or too many numbers",
     "no_result": "states no result",
 }
 

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from ..core.arithmetic import BinOp, same
 from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
-from .expressions import Expression, read_expression
+from .expressions import MAX_OPERANDS, Expression, read_expression
 from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
 from .simple_lines import read_simple_line
@@ -141,6 +141,9 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         equals, stated = sides[-2][1], tokens[sides[-1][0]]
         sides = sides[:-1]
     operations = _read_operations(tokens, sides)
+    if sides and not operations and _is_too_long(tokens[sides[0][0] : equals]):
+        yield FalseEquation("unreadable_number", (tokens[sides[0][0]].start, tokens[equals].end), None)
+        return
     if not stated or not operations:
         if operations or not sides:
             yield UnreadEquals(tokens[equals].start)
@@ -164,6 +167,11 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         yield FalseEquation(held, (prose[0], stated.end), stated.value)
     else:
         yield UnreadEquals(tokens[equals].start)
+
+
+def _is_too_long(tokens: list[Token]) -> bool:
+    """Whether the tokens are plain arithmetic with more numbers than an expression may have."""
+    return len(tokens) > MAX_OPERANDS and sum(t.kind == "n" for t in tokens) > MAX_OPERANDS and _is_plain(tokens)
 
 
 def _find_unread(
