@@ -256,7 +256,7 @@ def test_a_false_sum_of_one_unit_is_wrong():
         lambda n: "3x" * n + "= <<3*4=12>>12\n#### 5",
         lambda n: "3 eggs + " * n + "4 eggs = 8 eggs\n#### 5",
         lambda n: "-" + " " * n + "+ 4 = 12 x\n#### 5",
-        lambda n: f"2*7=14\n#### 14 {'a' * n}!",
+        lambda n: "2*7=14\n" + "a" * n + "\n#### 14 feet",
         lambda n: "the answer is" + " " * n + "\n\\boxed{" * n,
     ],
 )

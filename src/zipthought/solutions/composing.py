@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from ..core.arithmetic import BinOp, Expr, walk
 from .equations import Equation
 from .solution import Edit, Solution
+from .tokens import plain_digits
 
 _OPERATOR_CHARACTERS = tuple("+-−–*×·/÷xX")
 _UNIT = re.compile(r" (?![xX] |times |plus |minus |divided |multiplied |of |equals )[^\W\d_]")
@@ -67,7 +68,7 @@ def _leaf(solution: Solution, equation: Equation, slot: int) -> str:
     text = solution.text[operand.start : operand.end]
     if operand.percent:
         text += "%"
-    return f"({text})" if operand.value < 0 or " " in text or "/" in text else text.replace(",", "")
+    return f"({text})" if operand.value < 0 or " " in text or "/" in text else plain_digits(text)
 
 
 def write_expression(tree: Expr, leaves: Sequence[Written]) -> Written:

@@ -30,7 +30,10 @@ EXAMPLE = SolvedExample(
     "65",
 )
 
-_QUESTION = re.compile(r"numbers?\s*\[([\d,\s]+)\][^\[\]]*?(?:equals?|make|reach|target(?: is| of)?)\s*(\d+)")
+_QUESTION = re.compile(
+    r"numbers?\s*\[([\d,\s]+)\][^\[\]]*?(?:equals?|make|reach|target(?: is| of)?)\s*(\d++)(?u:(?!\w))(?![.,]\d)",
+    re.ASCII,
+)
 _UNREADABLE = "the question gives no numbers in brackets and no target"
 
 
@@ -64,7 +67,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     if not match:
         raise UnreadableError("unreadable_question", _UNREADABLE)
     result = gsm8k.read(question, solution, answer)
-    available: Counter[Number | None] = Counter(parse_number(text) for text in re.findall(r"\d+", match[1]))
+    available: Counter[Number | None] = Counter(parse_number(text) for text in re.findall("[0-9]+", match[1]))
     for step in result.steps:
         for value in step.equation.values:
             if not available[value]:

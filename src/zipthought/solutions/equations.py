@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from ..core.arithmetic import Expr, evaluate
+from ..core.arithmetic import BinOp, Expr, evaluate, walk
 from .expressions import Expression, as_share
 from .tokens import MAX_DIGITS, Number, Token
 
@@ -37,14 +37,15 @@ class Equation(NamedTuple):
 
 
 class FalseEquation(NamedTuple):
-    """An equation that does not hold, or an annotation that is not an equation of numbers."""
+    """An equation that does not hold, or that states no result or number that can be read."""
 
     fault: str
-    """`wrong_arithmetic`, `rounded`, `division_by_zero` or `unreadable_annotation`."""
+    """`wrong_arithmetic`, `rounded`, `division_by_zero`, `unreadable_annotation`, `unreadable_number` or `no_result`.
+    """
     span: Span
     """The text to quote in a message: the annotation, or else the prose from its first side to the result."""
     stated: Number | None
-    """The result that the text states; None for an unreadable annotation."""
+    """The result that the text states; None if it states no number that can be read."""
 
 
 class UnreadEquals(NamedTuple):
@@ -68,7 +69,8 @@ class Values(NamedTuple):
 def check(sides: Sequence[Expression], stated: Token) -> Values | str:
     """The values with which all sides equal the stated result, or the fault if there are none.
 
-    A percentage is a share of 100, or a unit like any other, whichever makes the equation true.
+    A percentage is a share of 100, or a unit like any other, whichever makes the equation true. It is no unit in a sum
+    with other numbers and without a percentage as its result (``$30 + 30% = $60``).
     """
     result = as_share(stated)
     if all(side.value == result for side in sides):
@@ -76,11 +78,35 @@ def check(sides: Sequence[Expression], stated: Token) -> Values | str:
     if any(side.value is None for side in sides):
         return "division_by_zero"
     if stated.percent or any(operand.percent for side in sides for operand in side.operands):
-        as_units = [evaluate(side.tree, {str(i): o.value for i, o in enumerate(side.operands)}, None) for side in sides]
-        if all(number == stated.value for number in as_units):
+        as_units = [evaluate_side(side, [operand.value for operand in side.operands]) for side in sides]
+        is_mixed = not stated.percent and any(_adds_percentage(side) for side in sides)
+        if not is_mixed and all(number == stated.value for number in as_units):
             return Values(tuple([operand.value for operand in sides[0].operands]), stated.value)
     rounded = all(side.value == result or _rounds_to(side.value or 0, result) for side in sides)
     return "rounded" if rounded else "wrong_arithmetic"
+
+
+def evaluate_side(side: Expression, values: Sequence[Number]) -> Number | None:
+    """The value of a side with other values of its operands; None for a division by zero."""
+    try:
+        value: Number = evaluate(side.tree, {str(index): value for index, value in enumerate(values)}, None)
+    except ZeroDivisionError:
+        return None
+    return value
+
+
+def _adds_percentage(side: Expression) -> bool:
+    """Whether a side adds a percentage to something without one, or subtracts it."""
+    has_percent: list[bool] = []
+    for node in reversed(walk(side.tree)):
+        if not isinstance(node, BinOp):
+            has_percent.append(side.operands[int(node)].percent)
+            continue
+        left, right = has_percent.pop(), has_percent.pop()
+        if node.op in "+-" and left != right:
+            return True
+        has_percent.append(left or right)
+    return False
 
 
 def _rounds_to(exact: Number, stated: Number) -> bool:

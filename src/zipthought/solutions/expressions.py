@@ -35,13 +35,15 @@ def as_share(number: Token) -> Number:
 def read_expression(tokens: Sequence[Token]) -> Expression | None:
     """The expression that the tokens write; None if they write none. Words and currency signs are ignored.
 
-    A number directly before or after a bracket is a factor: ``(1/4)24``.
+    A number directly before or after a bracket is a factor: ``(1/4)24``. Nothing with a number or sign that cannot be
+    read is an expression.
     """
     trees: list[Expr] = []
     values: list[Number | None] = []
     operators: list[str] = []
     operands: list[Token] = []
     expect_operand, sign, last = True, "", -1  # `last` is where the last number or closing bracket ends.
+    after_bracket = False
     for token in tokens:
         kind, start, end, value, percent = token
         if kind == "w" or kind == "$":
@@ -58,9 +60,9 @@ def read_expression(tokens: Sequence[Token]) -> Expression | None:
                 if not operators:
                     return None
                 operators.pop()
-                last = end
+                last, after_bracket = end, True
                 continue
-            if start > last + 1:
+            if start > last + 1 or kind not in "n(" or not (kind == "(" or after_bracket):
                 return None
             _reduce(2, operators, trees, values)
             operators.append("*")
@@ -72,7 +74,7 @@ def read_expression(tokens: Sequence[Token]) -> Expression | None:
             trees.append(str(len(operands)))
             operands.append(token)
             values.append(as_share(token))
-            expect_operand, sign, last = False, "", end
+            expect_operand, sign, last, after_bracket = False, "", end, False
         elif kind == "(":
             if sign:
                 return None

@@ -12,17 +12,14 @@ field.
 
 from __future__ import annotations
 
-import re
-from fractions import Fraction
-
-from ..core.arithmetic import BinOp, count_operations
+from ..core.arithmetic import count_operations
 from ..core.verify import StepVerdict, Verdict
 from .equations import Equation, FalseEquation, UnreadEquals
-from .expressions import read_expression
 from .family import SolvedExample
-from .prose import MAX_UNIT_WORDS, find_equations
+from .finals import Final, final_answer, has_bare_letter, plain_number, unit
+from .prose import find_equations
 from .solution import Solution, SolutionStep, UnreadableError, link, split_sentences
-from .tokens import Number, numbers, parse_number, tokenize
+from .tokens import Number, numbers
 
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
@@ -32,100 +29,34 @@ EXAMPLE = SolvedExample(
     "72",
 )
 
-_FINAL = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(?P<final>[^\n]*)")
-_EQUALS = re.compile(r"^\s*[A-Za-z]\s*=\s*")
-_POWER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCII)
-_UNKNOWN = re.compile(r"\d[xyzn]\b", re.ASCII)
-# Both patterns match from the start of a sentence only, so each sentence is searched once.
-_BOXED = re.compile(r"(?:^|(?<=[.\n]))[^.\n]*\\boxed\s*\{(?P<final>(?:[^{}\n]|\{[^{}\n]*\})*)\}[^\n]*")
-_ANSWER_IS = re.compile(r"(?i)(?:^|(?<=[.\n]))[^.\n]*\banswer(?: is|:)[ \t*]*(?P<final>\S[^\n]*)")
-
-_NOTATIONS = (("####", _FINAL), ("\\boxed", _BOXED), ("answer", _ANSWER_IS))
-"""The notations of a final answer, each with a text in lower case that it contains: searching for it first is faster.
-The first notation that a text has states its answer."""
-
 
 def looks_like(question: str) -> bool:
     """True: any question may belong to this family."""
     return True
 
 
-def plain_number(text: str) -> Number | None:
-    """The number of a final answer: ``$1,080``, ``60%`` (60), ``1/2``, ``x = 5``, ``1e3``, ``18 eggs``.
-
-    None for anything else, such as words before the number, which may deny that it is the answer.
-    """
-    if text.isascii() and text.isdigit():
-        return parse_number(text)
-    text = _EQUALS.sub("", text)
-    if _POWER.fullmatch(text):
-        return Fraction(text)
-    if _UNKNOWN.search(text):
-        return None
-    tokens = [token for token in tokenize(text) if token.kind not in ("$", ".")]
-    if tokens and tokens[-1].kind == "w" and text[tokens[-1].start :].count(" ") <= MAX_UNIT_WORDS:
-        tokens.pop()
-    if any(token.kind == "w" for token in tokens):
-        return None
-    read = read_expression(tokens)
-    is_fraction = read and isinstance(read.tree, BinOp) and read.tree.op == "/" and len(read.operands) == 2
-    if not read or not (is_fraction or read.tree == "0"):
-        return None
-    return read.operands[0].value if read.tree == "0" else read.value
-
-
-def unit(text: str) -> str:
-    """The words after a final answer, in lower case and without a plural's ending; empty if there are none."""
-    # The match starts where a run of words starts and ends at its last letter, so each run is searched once.
-    match = re.search(r"(?<![A-Za-z ])([A-Za-z ]*[A-Za-z])[.\s]*$", text)
-    words = match[1] if match else ""
-    return (words[:1] + words[1:].removesuffix("s")).strip().lower()
-
-
-def final_answer(solution: str) -> tuple[int, str] | None:
-    """Offset of the part that states the final answer, and the answer as written; None if the text states none.
-
-    Raises `UnreadableError` for a text with two different answers, in one notation or in two. In every notation but
-    the first of the text, something that is not one number is not an answer.
-    """
-    stated: tuple[int, str] | None = None
-    claims: list[str] = []
-    n_first = 0  # How many of the claims are in the first notation.
-    folded = solution.casefold()
-    for sign, pattern in _NOTATIONS:
-        matches = list(pattern.finditer(solution)) if sign in folded else None
-        if matches:
-            claims += [match["final"].strip() for match in matches]
-            if not stated:
-                stated, n_first = (matches[0].start(), claims[-1]), len(claims)
-    if len(claims) > 1:
-        parsed = [(plain_number(text), text) for text in (claim.rstrip(".") for claim in claims)]
-        for distinct in (dict(parsed[:n_first]), {number: text for number, text in parsed if number is not None}):
-            if len(distinct) > 1:
-                named = " and ".join(sorted(distinct.values())[:2])
-                raise UnreadableError("conflicting_finals", f"two final answers: {named}")
-    return stated
-
-
 def read(question: str, solution: str, answer: str | None = None) -> Solution:
     """The steps of a solution. `answer` is the final answer of a record whose solution does not state it.
 
     Raises `UnreadableError` with one of the reasons no_final_answer, conflicting_finals, unreadable_final, no_steps,
-    wrong_arithmetic, rounded, division_by_zero, unreadable_annotation, and final_not_derived (the result of the last
-    step is another number).
+    wrong_arithmetic, rounded, division_by_zero, unreadable_annotation, unreadable_number, no_result, and
+    final_not_derived (the result of the last step is another number).
     """
     stated = final_answer(solution)
     if stated is None and answer is None:
         raise UnreadableError("no_final_answer", "the solution states no final answer")
-    cut, written = stated or (len(solution.rstrip()), str(answer))
+    cut, written = (stated.cut, stated.written) if stated else (len(solution.rstrip()), str(answer))
     tail = solution[cut:] if stated else f"\n#### {answer}"
-    final = plain_number(written)
+    final = stated.number if stated else plain_number(written)
     if final is None:
         raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
     if stated and answer is not None and plain_number(answer) not in (None, final):
         raise UnreadableError(
             "conflicting_finals", f"the solution ends in {written[:40]}, the record says {answer[:40]}"
         )
+    for equation in find_equations(tail) if "=" in tail or "equals" in tail else ():
+        if isinstance(equation, FalseEquation):
+            raise UnreadableError(equation.fault, _explain(tail, equation))
     return _build(solution[:cut], tail, final, numbers(question))
 
 
@@ -137,20 +68,22 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     correct = plain_number(gold)
     if correct is None:
         raise ValueError(f"the right answer is not one number: {gold[:80]!r}")
-    stated: tuple[int, str] | None = None
+    stated: Final | None = None
     try:
         stated = final_answer(text)
-        answer = _grade(stated[1], correct, gold) if stated else "missing"
+        answer = _grade(stated, correct, gold) if stated else "missing"
     except UnreadableError:
         answer = "conflicting"
     steps = []
-    last: Equation | FalseEquation | None = None
-    for equation in find_equations(text[: stated[0]] if stated else text):
+    last: Equation | FalseEquation | None = None  # Of those before the end of the final answer.
+    for equation in find_equations(text):
         if isinstance(equation, UnreadEquals):
             continue
-        last = equation
+        start = equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start
+        if not stated or start < stated.end:
+            last = equation
         if isinstance(equation, FalseEquation):
-            verdict = "unparseable" if equation.fault == "unreadable_annotation" else "wrong_arithmetic"
+            verdict = "unparseable" if equation.fault in _UNPARSEABLE else "wrong_arithmetic"
             steps.append(StepVerdict(_explain(text, equation), verdict, 0, "unknown"))
         else:
             operations = count_operations(equation.tree)
@@ -161,12 +94,12 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     return Verdict(answer, tuple(steps), complete, granularity, text)
 
 
-def _grade(stated: str, correct: Number, gold: str) -> str:
+def _grade(stated: Final, correct: Number, gold: str) -> str:
     """The verdict on a stated final answer."""
-    final = plain_number(stated)
-    if final is None:
+    right = unit(gold)
+    if stated.number is None or (not right and has_bare_letter(stated.written)):
         return "malformed"
-    if final != correct or (unit(gold) and unit(stated) not in ("", unit(gold))):  # 5 feet are not 5 metres.
+    if stated.number != correct or (right and unit(stated.written) not in ("", right)):  # 5 feet are not 5 metres.
         return "wrong"
     return "correct"
 
@@ -226,11 +159,14 @@ def write_number(value: Number) -> str:
     return f"{value.numerator}/{value.denominator}"
 
 
+_UNPARSEABLE = ("unreadable_annotation", "unreadable_number", "no_result")
 _FAULTS = {
     "rounded": "is rounded, not exact",
     "wrong_arithmetic": "does not hold",
     "division_by_zero": "divides by zero",
     "unreadable_annotation": "is not an equation of numbers",
+    "unreadable_number": "has a number that cannot be read, or too many numbers",
+    "no_result": "states no result",
 }
 
 

@@ -7,7 +7,8 @@ Two notations are read. An **annotation** ``<<expression=value>>`` is the record
 them, where unit words are ignored (``3 hours + 2 hours``). After it is a number, or more sides of a chain.
 
 Each token is read a bounded number of times, no code is executed, and no number of more than `tokens.MAX_DIGITS`
-characters is converted.
+characters is converted. An equation with such a number does not hold, and neither does one with a number that cannot be
+read whole or with nothing after its ``=``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from fractions import Fraction
 
 from ..core.arithmetic import BinOp, same
 from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
-from .expressions import Expression, read_expression
+from .expressions import MAX_OPERANDS, Expression, read_expression
+from .measures import has_unknown, may_be_measured, misses_scale
+from .notation import fold
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
 MAX_UNIT_WORDS = 3
-"""Words that a unit after a number may have. A longer text after a final answer may take the answer back."""
+"""Words that a unit in an equation may have."""
+_UNREAD = frozenset("?!^")
 
 
 def find_equations(text: str) -> Iterator[AnyEquation]:
@@ -32,13 +36,14 @@ def find_equations(text: str) -> Iterator[AnyEquation]:
     `UnreadEquals` stands for what looks like an equation and cannot be read: it has letters, or it has words between
     its numbers that are not one unit and does not hold.
     """
+    folded = fold(text)
     line_start = 0
     while line_start < len(text):
         line_end = text.find("\n", line_start)
         line_end = len(text) if line_end < 0 else line_end
         equals = text.find("=", line_start, line_end) >= 0
         if equals or text.find("<<", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
-            simple = read_simple_line(text, line_start, line_end) if equals else None
+            simple = read_simple_line(folded, line_start, line_end) if equals else None
             if simple:
                 yield simple
             else:
@@ -88,9 +93,9 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
         kind = tokens[index].kind
         if kind == "w" or kind == "$":
             continue
-        if not expect_operand and kind in "n)":
+        if not expect_operand and kind in "n?!)":
             after = tokens[index + 1]
-            if after.start > tokens[index].end + 1 or after.kind not in ("(" if kind == "n" else "(n"):
+            if after.start > tokens[index].end + 1 or after.kind not in ("(n" if kind == ")" else "("):
                 break
             expect_operand = True
         if expect_operand and kind == "(" and tokens[index + 1].kind == "-":
@@ -98,7 +103,7 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
         if expect_operand:
             if kind == ")":
                 depth += 1
-            elif kind == "n":
+            elif kind in "n?!":
                 expect_operand = False
                 if not depth:
                     best = index
@@ -110,7 +115,7 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
             depth -= 1
             if not depth:
                 best = index
-        elif kind in "+-*/":
+        elif kind in "+-*/^":
             expect_operand = True
         else:
             break
@@ -124,12 +129,21 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
 
 def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
     """The equation of a chain of sides. Its result is read after the last `=`, before the token `stop`."""
+    if sides and (unread := _find_unread(text, tokens, sides[0][0], equals, stop)):
+        yield unread
+        return
     stated, end = _read_leading_number(tokens, equals + 1, stop)
+    if sides and not stated and (fault := _find_fault(text, tokens, sides, equals, stop)):
+        yield fault
+        return
     if not stated and len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1:  # 250(2/5) = 100 = x
         end = sides[-1][1]
         equals, stated = sides[-2][1], tokens[sides[-1][0]]
         sides = sides[:-1]
     operations = _read_operations(tokens, sides)
+    if sides and not operations and _is_too_long(tokens[sides[0][0] : equals]):
+        yield FalseEquation("unreadable_number", (tokens[sides[0][0]].start, tokens[equals].end), None)
+        return
     if not stated or not operations:
         if operations or not sides:
             yield UnreadEquals(tokens[equals].start)
@@ -137,14 +151,86 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
     begin, first = operations[0]
     held = check([side for _, side in operations], stated)
     prose = _prose_span(text, tokens, begin, equals)
+    after = tokens[end] if end < stop else None
+    is_measured = may_be_measured(text, tokens[begin].start, after.end if after else stated.end)
+    if is_measured and has_unknown(text, tokens[begin:end], after):
+        yield UnreadEquals(tokens[equals].start)
+        return
     if not isinstance(held, str):
-        yield Equation(first.tree, first.operands, stated, *held, prose, None, first.operands)
+        if is_measured and misses_scale(text, tokens[begin:end], after, [side for _, side in operations], stated):
+            yield FalseEquation("wrong_arithmetic", (prose[0], stated.end), stated.value)
+        else:
+            yield Equation(first.tree, first.operands, stated, *held, prose, None, first.operands)
         return
     may_be_false = held == "wrong_arithmetic" and len(sides) == 1
     if (may_be_false and _has_one_unit(text, tokens, begin, min(end + 1, stop))) or _is_plain(tokens[begin:end]):
         yield FalseEquation(held, (prose[0], stated.end), stated.value)
     else:
         yield UnreadEquals(tokens[equals].start)
+
+
+def _is_too_long(tokens: list[Token]) -> bool:
+    """Whether the tokens are plain arithmetic with more numbers than an expression may have."""
+    return len(tokens) > MAX_OPERANDS and sum(t.kind == "n" for t in tokens) > MAX_OPERANDS and _is_plain(tokens)
+
+
+def _find_unread(
+    text: str, tokens: list[Token], begin: int, equals: int, stop: int
+) -> FalseEquation | UnreadEquals | None:
+    """What a number or sign that cannot be read makes of the chain that starts at the token `begin`."""
+    first = _skip_sign(tokens, equals + 1, stop)
+    end = min(first + 2, stop) if first + 1 < stop and tokens[first + 1].kind == "^" else min(first + 1, stop)
+    if _UNREAD.isdisjoint([token[0] for token in tokens[begin:end]]):
+        return None
+    unread = [token for token in tokens[begin:end] if token.kind in _UNREAD]
+    faulty = [token for token in unread if token.kind == "!"]
+    if not faulty or not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]):
+        return UnreadEquals(tokens[equals].start)
+    is_long = all(text[token.start : token.end].isascii() for token in faulty)
+    fault = "wrong_arithmetic" if is_long else "unreadable_number"
+    return FalseEquation(fault, (tokens[begin].start, max(unread[-1].end, tokens[equals].end)), None)
+
+
+def _skip_sign(tokens: list[Token], index: int, stop: int) -> int:
+    """The index of the first token that is no currency and no minus sign."""
+    while index < stop and tokens[index].kind in "$-":
+        index += 1
+    return index
+
+
+def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> FalseEquation | None:
+    """What is wrong with a chain of plain arithmetic that does not end in a number: it has no result after its last
+    ``=``, or an expression with another value."""
+    begin, low, first = sides[0][0], equals + 1, _skip_sign(tokens, equals + 1, stop)
+    start = tokens[begin].start
+    is_plain = _is_plain(tokens[begin:equals])
+    is_open = first >= stop and (stop == len(tokens) or tokens[stop].kind == ".")
+    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not (is_plain or is_open):
+        return None
+    values = [side.value for side in (read_expression(tokens[a:b]) for a, b in sides) if side]
+    has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
+    if not has_value and _has_no_result(text, tokens, first, stop):
+        if any(token.kind == "n" and token.value in values for token in tokens[first:stop]):
+            return None  # 30 / 2 = size 15
+        return FalseEquation("no_result", (start, tokens[equals].end), None)
+    if stop > low and tokens[stop - 1].kind == "w" and tokens[stop - 1].start > tokens[stop - 2].end:
+        stop -= 1  # A unit.
+    last = read_expression(tokens[low:stop])
+    is_share = any(token.percent for token in tokens[begin:stop])
+    if not last or is_share or not (is_plain and _is_plain(tokens[low:stop])) or {last.value} == set(values):
+        return None
+    return FalseEquation("wrong_arithmetic", (start, tokens[stop - 1].end), None)
+
+
+def _has_no_result(text: str, tokens: list[Token], first: int, stop: int) -> bool:
+    """Whether nothing that could be a value stands at ``tokens[first]``: the end, dots, or words. A single letter is an
+    unknown, a command of LaTeX may write anything, and an annotation behind the words has its own result."""
+    if first >= stop:
+        return True
+    if tokens[first].kind != "w" or (stop < len(tokens) and tokens[stop].kind == "a"):
+        return False
+    words = text[tokens[first].start : tokens[first].end]
+    return len(words) > 1 and words[:2].isalpha() if words[0].isalpha() else "\\" not in words
 
 
 def _read_annotation(
@@ -168,9 +254,14 @@ def _read_annotation(
     if isinstance(held, str):
         yield FalseEquation(held, span, stated.value)
         return
+    if any(token.kind == "!" for a, b in sides for token in tokens[a:b]):
+        yield FalseEquation("unreadable_number", span, stated.value)
+        return
     operations = _read_operations(tokens, sides)
     in_prose = [check([side], stated) for _, side in operations]
-    is_false = any(isinstance(one, str) for one in in_prose) and _is_plain(tokens[operations[0][0] : index])
+    is_false = any(isinstance(one, str) for one in in_prose) and (
+        _is_plain(tokens[operations[0][0] : index]) or _contradicts(operations[0][1], first)
+    )
     if is_false or _shows_another(tokens, index, stated):
         yield FalseEquation("wrong_arithmetic", span, stated.value)
         return
@@ -186,12 +277,21 @@ def _read_annotation(
         yield Equation(first.tree, first.operands, stated, *held, prose, span, prose_operands)
 
 
+def _contradicts(written: Expression, noted: Expression) -> bool:
+    """Whether prose and annotation have the same numbers and other operators: ``4 cats + 5 dogs = <<4*5=20>>``."""
+    has_same_numbers = [o.value for o in written.operands] == [o.value for o in noted.operands]
+    return has_same_numbers and not same(written.tree, noted.tree)
+
+
 def _shows_another(tokens: list[Token], index: int, stated: Token) -> bool:
     """Whether the number directly after the annotation ``tokens[index]`` differs from the annotated result."""
     after = tokens[index + 1] if index + 1 < len(tokens) else None
-    if not after or after.kind != "n" or after.start != tokens[index].end or after.value == stated.value:
+    if not after or after.kind not in "n!" or after.start != tokens[index].end:
         return False
-    return index + 2 == len(tokens) or tokens[index + 2].kind != "/"
+    beyond = tokens[index + 2].kind if index + 2 < len(tokens) else ""
+    if after.kind == "n" and after.value == stated.value:
+        return beyond == "^" and tokens[index + 2].start == after.end
+    return beyond != "/"
 
 
 def _is_plain(tokens: list[Token]) -> bool:

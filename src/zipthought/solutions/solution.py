@@ -8,6 +8,7 @@ shown at every granularity.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -87,7 +88,8 @@ class Solution:
         return frozenset(nestable)
 
     def _sentence_at(self, offset: int) -> int | None:
-        return next((i for i, (start, end) in enumerate(self.sentences) if start <= offset < end), None)
+        index = bisect.bisect_right(self.sentences, (offset, len(self.text))) - 1
+        return index if index >= 0 and offset < self.sentences[index][1] else None
 
     def _holds_nested(self, step: SolutionStep, slot: int) -> bool:
         """Whether the sentence of a step can show an expression in place of an operand."""

@@ -3,6 +3,10 @@
 The tokenizer reads money, percentages, thousands separators, mixed numbers, ``x`` and ``×`` for times, ``of`` between
 numbers, operators in words, and the LaTeX of model outputs (``\\times``, ``\\frac{a}{b}``). A slash before a letter
 (``miles/day``) belongs to a unit.
+
+A number is read whole or not at all. A run of digits with anything else that belongs to it (``33٣``, ``1,5``,
+``3.33...``, ``7:30``, ``x1``) is one token without a value. The same holds for mathematics that is not read: powers,
+factorials, roots and the letters of LaTeX are ``^``.
 """
 
 from __future__ import annotations
@@ -11,8 +15,10 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-MAX_DIGITS = 30
-"""Numbers of more characters are not read."""
+from .notation import BLANK, fold, vulgar_fraction
+
+MAX_DIGITS = 100
+"""Numbers of more characters have no value."""
 
 Number = int | Fraction
 _new = tuple.__new__  # The constructor of a NamedTuple calls this; calling it directly takes half the time.
@@ -22,7 +28,9 @@ class Token(NamedTuple):
     """A token and its span in the text."""
 
     kind: str
-    """`n` number, `w` words, `.` end of a sentence, `a` annotation, `$` currency; else the operator, bracket or `=`."""
+    """`n` number, `w` words, `.` end of a sentence or another relation than `=`, `a` annotation, `$` currency; `!` a
+    number that is too long or has characters of other scripts, `?` a number in a notation that is not read, `^` other
+    mathematics that is not read; else the operator, bracket or `=`."""
     start: int
     end: int
     value: Number = 0
@@ -31,30 +39,48 @@ class Token(NamedTuple):
     """Whether a per cent sign follows the number. The span does not include the sign."""
 
 
-_DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0]\d{3})+(?![\d/,])|\d++)(?:\.\d++)?+|\.\d++)(?!\.\.|…)"
-_BEFORE_NUMBER = r"(?=\s*+(?:\\?[$€£]\s*+)?[\d.(\[\\])"
+# \ue001 to \ue005 are the stand-ins of `notation`. Control characters belong to a number beside them.
+_ATOM = r"[\d\x00-\x08\x0e-\x1f\x7f\ue001\ue002\ue005]"
+_LINK = r"(?:[.,'_:]++|[\u00a0\ue003]|\{,\}|\\[,!])"
+_CURRENCY = r"[$£-¥₠-⃀]"
+_THOUSANDS = r"\d{1,3}(?:(?:,|\{,\}|\\[,!])\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0\ue003]\d{3})+(?![\d/,])"
+_WHOLE = rf"(?!{_ATOM}|{_LINK}{_ATOM}|\.\.|…)"  # Nothing follows that belongs to the number.
+_DIGITS = rf"(?:(?:{_THOUSANDS}|\d++)(?:\.\d++)?+|\.\d++){_WHOLE}"
+_MIXED = rf"(?:\d++[ \u00a0\ue003]|(?<=[/÷] ))\d++/\d++(?!/){_WHOLE}|(?:\d++[ \u00a0\ue003]?)?+\ue002{_WHOLE}"
+_ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
+_BEFORE_NUMBER = rf"(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
+_FUNCTIONS = (
+    "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
+    "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
+)
 _TOKEN = re.compile(
     r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_]))[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
-    r"|(?P<skip>[ \t\u00a0]+|\\[,;! ]|\\[()\[\]])"
-    rf"|(?P<mixed>(?:\d+ |(?<=[/÷] ))\d+/\d+(?![\d/.]))|(?P<n>{_DIGITS})"
+    r"|(?P<skip>[ \t\u00a0\ue003]+|\\[,;! ]|\\[()\[\]])"
+    rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
+    r"|(?P<mark>\^\s*(?:\\circ\b|\{\\circ\})|(?<![\d)])\*\*|\*\*(?![\d(]))"
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX]{_BEFORE_NUMBER}|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
     rf"|(?P<minus>[−–-]{_BEFORE_NUMBER}|minus\b{_BEFORE_NUMBER})"
-    r"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?[$€£]\s*+)?\d))"
-    r"|(?P<unit>/\s*[^\W\d_])|(?P<op>[+/=])|(?P<div>\\div|÷|divided by\b)"
-    rf"|(?P<plus>plus\b{_BEFORE_NUMBER})|(?P<equals>equals\b)"
+    rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d(\ue002\ue005]))"
+    r"|(?P<unit>/\s*[^\W\d_])|(?P<relation>[!<>~]=|=++(?:[>~]|<(?!<)))|(?P<equals>==+|equals\b)|(?P<op>[+/=])"
+    r"|(?P<div>\\div|÷|divided by\b)"
+    rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
     r"|(?P<word>[^\W\d_]+)"
+    rf"|(?P<power>\^|\ue004|(?<=[\d)])!(?=\s*[-+*/=)×÷^])|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
     r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
-    r"|(?P<percent>\\?%)|(?P<currency>\\?[$€£])"
+    rf"|(?P<percent>\\?%)|(?P<currency>\\?{_CURRENCY})"
     r"|(?P<other>\\[A-Za-z]+|.)",
     re.ASCII | re.DOTALL,
 )
 _IN_TEXT = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?%?|\.\d+%?", re.ASCII)
+_SEPARATORS = re.compile(r"[ ,\u00a0\ue003{}\\!]")
+_NUMERIC = re.compile(r"[\d\ue002\ue005]", re.ASCII)
 _KIND = {
     "a": "a",
     "s": ".",
+    "relation": ".",
     "currency": "$",
     "open": "(",
     "close": ")",
@@ -64,26 +90,34 @@ _KIND = {
     "times": "*",
     "of": "*",
     "div": "/",
+    "power": "^",
 }
 
 
 def parse_number(text: str) -> Number | None:
-    """The value of a written number: ``1,200``, ``.5``, ``1 1/2``.
+    """The value of a written number: ``1,200``, ``.5``, ``1 1/2``, ``1½``.
 
     None for a number of more than `MAX_DIGITS` characters and for a fraction with the denominator 0.
     """
     if len(text) > MAX_DIGITS:
         return None
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return int(text)
-    if text.count(",") and text.replace(",", "").isdigit():
-        return int(text.replace(",", ""))
-    whole, _, fraction = text.rpartition(" ") if "/" in text else ("", "", text)
-    if fraction.count("/"):
-        over, under = fraction.split("/")
+    fraction = vulgar_fraction(text[-1])
+    if fraction is not None:
+        digits = plain_digits(fold(text[:-1]))
+        return int(digits or 0) + fraction
+    over, _, under = fold(text).replace("\u00a0", " ").replace(BLANK, " ").partition("/")
+    if under:
+        whole, _, over = over.rpartition(" ")
         return None if int(under) == 0 else int(whole or 0) + Fraction(int(over), int(under))
-    value = Fraction(re.sub(r"[ ,\u00a0]", "", fraction))
+    value = Fraction(plain_digits(over))
     return value.numerator if value.denominator == 1 else value
+
+
+def plain_digits(text: str) -> str:
+    """A written number without its thousands separators."""
+    return _SEPARATORS.sub("", text)
 
 
 def numbers(text: str) -> set[Number]:
@@ -103,18 +137,35 @@ def numbers(text: str) -> set[Number]:
 
 def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:
     """The tokens of ``text[start:end]``, without blanks. Each run of words is one token."""
+    end = len(text) if end is None else end
+    if text.isascii():
+        return _tokenize(text, text, start, end)
+    piece = text[start:end]
+    tokens = _tokenize(fold(piece), piece, 0, len(piece))
+    return [_new(Token, (kind, a + start, b + start, value, percent)) for kind, a, b, value, percent in tokens]
+
+
+def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
+    """The tokens of a folded text; `written` is the text before folding."""
     tokens: list[Token] = []
     braces: list[str] = []  # The open braces: of a numerator, of a denominator, or of anything else ("").
     denominator: int | None = None  # Offset of the brace that opens a denominator and has its tokens already.
-    for match in _TOKEN.finditer(text, start, len(text) if end is None else end):
+    for match in _TOKEN.finditer(text, start, end):
         kind = match.lastgroup
         begin, stop = match.span()
-        if kind == "skip":
+        if kind == "skip" or kind == "mark":  # A blank; or a degree or bold type.
             continue
-        if kind == "n" or kind == "mixed":
-            value = parse_number(match[0])
-            fields = ("w", begin, stop, 0, False) if value is None else ("n", begin, stop, value, False)
-            tokens.append(_new(Token, fields))
+        if kind == "n" or kind == "mixed" or kind == "odd":
+            piece = match[0]
+            if stop - begin < 16 and piece.isdigit():
+                value: Number = int(piece)
+            else:
+                kind, value = _read_number(kind, piece, written[begin:stop])
+            if kind in "n?" and tokens and tokens[-1].kind == "w" and _ends_in_letter(text, tokens[-1], begin):
+                kind = "?"
+            if kind == "w" and tokens and tokens[-1].kind == "w":
+                begin = tokens.pop().start
+            tokens.append(_new(Token, (kind, begin, stop, value, False)))
         elif kind == "op":
             tokens.append(_new(Token, (match[0], begin, stop, 0, False)))
         elif kind == "percent" and tokens and tokens[-1].kind == "n":
@@ -134,10 +185,27 @@ def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:
                     denominator = stop
                 else:
                     tokens += (Token(")", begin, stop), Token(")", stop, stop))
-        elif kind in _KIND and not (kind == "of" and (not tokens or tokens[-1].kind not in "n)")):
+        elif kind in _KIND and not (kind == "of" and (not tokens or tokens[-1].kind not in "n?!)")):
+            if kind == "open" and tokens and tokens[-1].kind == "w" and _ends_in_letter(text, tokens[-1], begin):
+                tokens.append(_new(Token, ("^", begin, begin, 0, False)))  # A function: f(3).
             tokens.append(_new(Token, (_KIND[kind], begin, stop, 0, False)))
         elif tokens and tokens[-1].kind == "w":
             tokens[-1] = _new(Token, ("w", tokens[-1].start, stop, 0, False))
         else:
             tokens.append(_new(Token, ("w", begin, stop, 0, False)))
     return tokens
+
+
+def _read_number(kind: str, folded: str, written: str) -> tuple[str, Number]:
+    """The kind and the value of a token of digits and of what belongs to them."""
+    if kind != "odd":
+        value = parse_number(written)
+        return ("!", 0) if value is None else ("n", value)
+    if not _NUMERIC.search(folded):
+        return "w", 0  # Marks without a number, such as an accent over a letter.
+    return "?" if folded.isprintable() else "!", 0
+
+
+def _ends_in_letter(text: str, words: Token, end: int) -> bool:
+    """Whether the words end in a letter directly at the offset `end`: ``x1``, ``f(3)``, ``x_1``."""
+    return words.end == end and (text[end - 1].isalpha() or text[end - 1] == "_")
