@@ -81,7 +81,7 @@ def test_half_a_surrogate_pair_is_rejected_and_a_whole_one_is_read(tmp_path, tin
     half = json.dumps({**GOOD, "question": "How many \ud83d?"})
     whole = json.dumps({**GOOD, "question": "How many \U0001f600?"})
     for tokenizer in ("", str(tiny_base)):
-        _, out, rejects = run(tmp_path, f"{half}\n{whole}\n", formats=FORMATS, tokenizer=tokenizer)
+        _, out, rejects = run(tmp_path, f"{half}\n{whole}\n", formats=FORMATS, tokenizer=tokenizer, overwrite=True)
         assert [row["reason"] for row in rejects] == ["not_utf8"]
         assert rejects[0]["original"].strip() == half
         assert {row["prompt"] for row in out} == {"How many \U0001f600?"}
