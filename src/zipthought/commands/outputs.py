@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..files.atomic import refuse_overwrite
-from ..models.names import absolute
+from ..models.names import BUNDLED
 
 RUN_FILES = (
     "README.md", "card.json", "chat_template.jinja", "checkpoint.pt", "config.json", "generation_config.json",
@@ -21,8 +21,9 @@ STORE_FILES = ("study.db", "study.db-wal", "study.db-shm", "study.db-journal", "
 
 def model_files(model: str) -> list[Path]:
     """The files of a local model that loading may read: all in its directory but Parquet, which no model has."""
-    directory = Path(absolute(model))
-    return [path for path in directory.glob("*") if path.suffix != ".parquet"] if directory.is_dir() else []
+    if model in BUNDLED or not Path(model).is_dir():
+        return []
+    return [path for path in Path(model).iterdir() if path.suffix != ".parquet"]
 
 
 def refuse_run_overwrite(output_dir: Path, model: str, files: Iterable[Path]) -> None:

@@ -86,16 +86,18 @@ def refuse_overwrite(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
     A directory among the inputs is one that is read as a whole. Neither outputs nor inputs need to exist.
     """
-    inputs = list(inputs)
-    directories = [source for source in inputs if source.is_dir()]
+    sources, directories = {}, {}
+    for source in inputs:
+        for path in [source, *(source.rglob("*") if source.is_dir() else [])]:
+            sources[_identity(path)] = path
+        if source.is_dir():
+            directories[_identity(source)] = source
     for output in outputs:
-        for source in inputs:
-            if _same(output, source):
-                raise ValueError(f"the output {output} is the input {source}; choose another output")
-        parents = Path(os.path.realpath(output)).parents
-        for source in directories:
-            if any(_same(parent, source) for parent in parents):
-                raise ValueError(f"the output {output} is in {source}, which is read; choose another output")
+        if (same := _identity(output)) in sources:
+            raise ValueError(f"the output {output} is the input {sources[same]}; choose another output")
+        for parent in Path(os.path.realpath(output)).parents if directories else ():
+            if (same := _identity(parent)) in directories:
+                raise ValueError(f"the output {output} is in {directories[same]}, which is read; choose another output")
 
 
 def refuse_existing(outputs: Iterable[Path]) -> None:
@@ -105,11 +107,13 @@ def refuse_existing(outputs: Iterable[Path]) -> None:
             raise FileExistsError(f"{path} exists; give --overwrite to replace it, or choose another output")
 
 
-def _same(one: Path, other: Path) -> bool:
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What is the same for all names of a file: links to it, and names on a file system that ignores case."""
     try:
-        return one.samefile(other)  # The inode knows links, and names on file systems that ignore case.
+        status = path.stat()
     except OSError:
-        return os.path.realpath(one) == os.path.realpath(other)
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino
 
 
 class _Output:
