@@ -20,7 +20,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 SUFFIX = ".zipthought"
 _NAME_BYTES = 255
@@ -66,6 +66,27 @@ def atomic_open(path: Path, durable: bool = True, overwrite: bool = True) -> Ite
     """A file object for the content of `path`, as `atomic_files` opens it."""
     with atomic_files(durable, overwrite) as open_file:
         yield open_file(path)
+
+
+class Writer(Protocol):
+    """Writes rows or lines to an open file, and the rest of them when it is closed."""
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def closing_all() -> Iterator[list[Writer]]:
+    """A list of writers to close at the end. After an error they may fail to close, but the first error is raised."""
+    writers: list[Writer] = []
+    try:
+        yield writers
+    except BaseException:
+        for writer in writers:
+            with suppress(OSError, ValueError):
+                writer.close()
+        raise
+    for writer in writers:
+        writer.close()
 
 
 def write_text(path: Path, text: str, overwrite: bool = True) -> None:

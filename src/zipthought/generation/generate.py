@@ -11,7 +11,6 @@ Memory does not grow with the number of records.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 
 from ..core.methods import Method, parse_method
 from ..core.orders import ORDERS
-from ..files.atomic import atomic_files, refuse_directories
+from ..files.atomic import atomic_files, closing_all, refuse_directories
 from ..files.parquet import import_parquet
 from ..surfaces import get_surface
 from ..tasks import parse_task
@@ -154,11 +153,10 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
 
     done, total = 0, len(rows) * len(methods)
     # Not durable: the same command writes the same bytes again.
-    with atomic_files(durable=False, overwrite=config.overwrite) as open_file, ExitStack() as stack:
+    with atomic_files(durable=False, overwrite=config.overwrite) as open_file, closing_all() as closing:
         files = {path: open_file(path) for path in sorted(paths)}  # Sorted: of two such commands, one gets them all.
         sinks = make_sinks([files[path] for path in paths], methods, config.file_type)
-        for sink in sinks:
-            stack.callback(sink.close)
+        closing += sinks
         for n_ops, indices in _parts(config, rows):
             sampler = config.sampler(n_ops)
             writers = _writers(config, sampler, methods, sinks)

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ...core.registry import Registry
-from ...files.atomic import atomic_files, refuse_directories, refuse_overwrite
+from ...files.atomic import atomic_files, closing_all, refuse_directories, refuse_overwrite
 from ...tasks.splits import SPLITS
 from ..reading import read_whole
 from ..schema import Record, format_of
@@ -63,14 +62,14 @@ def export_records(
     found: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {field: Counter() for field in _KINDS}
     open_writer = ParquetWriter if module.FILE_TYPE == "parquet" else JsonlWriter
-    with atomic_files(overwrite=overwrite) as open_file, ExitStack() as stack:
+    with atomic_files(overwrite=overwrite) as open_file, closing_all() as closing:
         updated = getattr(module, "UPDATED", ())
         files = {name: open_file(path, overwrite or name in updated) for name, path in extra.items()}
         writers: dict[str, JsonlWriter | ParquetWriter] = {}
         for done, (name, split, row, record) in enumerate(_rows(module, paths, formats), 1):
             if split not in writers:
                 writers[split] = open_writer(open_file(data[split]))
-                stack.callback(writers[split].close)
+                closing.append(writers[split])
             writers[split].write(row)
             splits[split] += 1
             found[name] += 1
