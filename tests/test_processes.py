@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -211,9 +211,13 @@ def wait_until(condition):
         time.sleep(0.02)
 
 
+RECORDS = 4001
+"""Enough for two workers to have a batch each, and two more to wait."""
+
+
 @contextmanager
 def compressing(directory, workers):
-    """A process that compresses what comes through a pipe, after its first batch, and the pipe's open end."""
+    """A process that compresses what comes through a pipe, after its workers' first batch, and the pipe's open end."""
     os.mkfifo(directory / "pipe.jsonl")
     command = f"compress pipe.jsonl --output o.jsonl --workers {workers}".split()
     process = subprocess.Popen(
@@ -227,12 +231,13 @@ def compressing(directory, workers):
     )
     try:
         with (directory / "pipe.jsonl").open("w") as pipe:
-            pipe.write((json.dumps(SOLUTION) + "\n") * 1001)
+            pipe.write((json.dumps(SOLUTION) + "\n") * RECORDS)
             pipe.flush()
-            wait_until(lambda: len(children(process.pid)) >= workers if workers > 1 else files_of(directory))
+            wait_until(lambda: (directory / ".o.jsonl.zipthought").stat().st_size)
             yield process, pipe
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # Its workers, too.
         process.communicate()
 
 
@@ -305,7 +310,7 @@ def test_of_two_commands_that_write_one_output_the_second_says_so(tmp_path, caps
         assert len(said.splitlines()) == 1
         pipe.close()
         assert process.wait(timeout=60) == 0
-    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 1001
+    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == RECORDS
     assert main([*second, "--overwrite"]) == 0
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 1
 
