@@ -13,6 +13,7 @@ from small_study import spec_of
 from test_cli_surface import command_of, parameters
 
 from zipthought.cli import COMMANDS, main
+from zipthought.commands.outputs import model_files, refuse_run_overwrite
 from zipthought.files import atomic
 from zipthought.files.atomic import atomic_files, atomic_open, refuse_overwrite, write_text
 from zipthought.generation.generate import GenerateConfig, generate
@@ -162,6 +163,15 @@ def test_inputs_by_other_names(here, capsys, arguments, says):
     assert main(arguments.split()) == 2
     assert says in capsys.readouterr().err
     assert content(here) == before
+
+
+def test_a_run_may_be_in_the_directory_of_its_model_and_write_beside_its_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.jsonl").write_text("x")
+    assert model_files("") == []
+    for output_dir, model in (("model/sft", "model"), (".", ""), (".", "bundled")):
+        Path("model/sft").mkdir(parents=True, exist_ok=True)
+        refuse_run_overwrite(Path(output_dir), model, [Path("data.jsonl")])
 
 
 def test_a_store_is_not_replaced_by_a_table_of_its_report(here, capsys):

@@ -11,7 +11,6 @@ no exit code.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -165,7 +164,7 @@ def _fail(words: str, message: str, code: int = 2) -> int:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}"
     if isinstance(error, FileNotFoundError) and error.errno:  # Of os.getcwd().
         return "the current directory does not exist any more; change to another one"
     return " ".join(str(error).split())

@@ -20,10 +20,13 @@ STORE_FILES = ("study.db", "study.db-wal", "study.db-shm", "study.db-journal", "
 
 
 def model_files(model: str) -> list[Path]:
-    """The files of a local model that loading may read: all in its directory but Parquet, which no model has."""
-    if model in BUNDLED or not Path(model).is_dir():
+    """The files of a local model that loading may read: all in its directory but Parquet, which no model has.
+
+    There are none for a bundled base, a hub id and an empty name.
+    """
+    if not model or model in BUNDLED or not Path(model).is_dir():
         return []
-    return [path for path in Path(model).iterdir() if path.suffix != ".parquet"]
+    return [path for path in Path(model).iterdir() if path.is_file() and path.suffix != ".parquet"]
 
 
 def refuse_run_overwrite(output_dir: Path, model: str, files: Iterable[Path]) -> None:

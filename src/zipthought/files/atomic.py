@@ -148,11 +148,12 @@ class _Output:
         if status and not stat.S_ISREG(status.st_mode):
             raise FileExistsError(f"{path} is no regular file; choose another output")
         self.target.parent.mkdir(parents=True, exist_ok=True)
+        earlier = self.target.open("rb") if status and not overwrite else None
         with _naming(path):
             handle, self._temporary = _open_temporary(self.target)
         if status:
             os.fchmod(handle, stat.S_IMODE(status.st_mode))
-        self._raw = _RawOutput(handle, path, self.target.open("rb") if status and not overwrite else None)
+        self._raw = _RawOutput(handle, path, earlier)
         self.file: IO[bytes] = io.BufferedWriter(self._raw, 1 << 16)  # type: ignore[type-var]
 
     def finish(self, durable: bool) -> None:
