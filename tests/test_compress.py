@@ -8,7 +8,9 @@ import pytest
 
 from zipthought.cli import main
 from zipthought.records.schema import record_id
+from zipthought.solutions import gsm8k
 from zipthought.solutions.compress import CompressConfig, compress_file
+from zipthought.solutions.methods import WriteContext, compress_solution
 
 GOOD = {"question": "How many?", "answer": "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.\n#### 20"}
 FORMATS = ("composed:2", "implicit:2", "answer-only", "random-steps:0.6", "prose")
@@ -81,7 +83,7 @@ def test_half_a_surrogate_pair_is_rejected_and_a_whole_one_is_read(tmp_path, tin
     half = json.dumps({**GOOD, "question": "How many \ud83d?"})
     whole = json.dumps({**GOOD, "question": "How many \U0001f600?"})
     for tokenizer in ("", str(tiny_base)):
-        _, out, rejects = run(tmp_path, f"{half}\n{whole}\n", formats=FORMATS, tokenizer=tokenizer)
+        _, out, rejects = run(tmp_path, f"{half}\n{whole}\n", formats=FORMATS, tokenizer=tokenizer, overwrite=True)
         assert [row["reason"] for row in rejects] == ["not_utf8"]
         assert rejects[0]["original"].strip() == half
         assert {row["prompt"] for row in out} == {"How many \U0001f600?"}
@@ -262,3 +264,20 @@ def test_summary_as_json(tmp_path, capsys):
     assert summary["input"] == 2
     assert summary["reasons"] == {"broken_json": 1}
     assert set(summary["formats"]["composed:2"]) >= {"records", "tokens_before", "tokens_after"}
+
+
+def test_random_steps_take_linear_time():
+    """The text is written and counted a number of times that grows with the logarithm of its steps."""
+    texts = []
+
+    def count(text):
+        texts.append(text)
+        return len(text.split())
+
+    for size in (100, 3000):
+        texts.clear()
+        lines = "".join(f"She adds {i} + 1 = {i + 1} pens.\n" for i in range(1, size))
+        solution = gsm8k.read("How many?", f"{lines}#### {size}")
+        short = compress_solution(solution, "random-steps:0.3", WriteContext(seed="0", count=count))
+        assert len(texts) <= 2 * size.bit_length() + 3
+        assert abs(len(short.split()) / len(f"{lines}#### {size}".split()) - 0.3) < 8 / size

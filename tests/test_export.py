@@ -162,7 +162,7 @@ def test_a_file_of_several_formats_is_exported_whole_with_a_word_of_it_or_in_par
     said = capsys.readouterr()
     assert json.loads(said.out)["formats"] == dict.fromkeys(formats, 3)
     assert "the export mixes composed:2, implicit:2, random-steps:0.5" in said.err
-    assert main([*command, "--format", "implicit:2"]) == 0
+    assert main([*command, "--format", "implicit:2", "--overwrite"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["records"] == 3
     assert said.err == ""
@@ -269,7 +269,7 @@ def test_files_of_several_splits_are_one_export(tmp_path, capsys):
         files.append(str(tmp_path / split / "explicit.jsonl"))
     out = tmp_path / "out"
     for named in (files[:1], files[1:], files):
-        assert main(["export", *named, "--to", "hf", "--output-dir", str(out), "--json"]) == 0
+        assert main(["export", *named, "--to", "hf", "--output-dir", str(out), "--overwrite", "--json"]) == 0
         said = capsys.readouterr()
         summary, card = json.loads(said.out), (out / "README.md").read_text()
         earlier = named == files[1:]

@@ -7,7 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import zipthought.generation.fragments as fragments
 import zipthought.generation.generate as generation
 import zipthought.generation.sinks as sinks
 from zipthought.core.methods import Method, parse_method
-from zipthought.files.atomic import atomic_open
+from zipthought.files.atomic import atomic_files
 from zipthought.generation.fast import FastWriter, supports
 from zipthought.generation.generate import ExactWriter, GenerateConfig, generate
 from zipthought.records.reading import problem_of, read_records
@@ -224,13 +224,13 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pyte
             return super().write(data)  # type: ignore[arg-type]
 
     @contextmanager
-    def open_full(path: Path, durable: bool) -> Iterator[FullDisk]:
-        with atomic_open(path, durable=durable):
-            yield FullDisk()
+    def full_disk(**options: bool) -> Iterator[Callable[[Path], FullDisk]]:
+        with atomic_files(**options) as open_file:
+            yield lambda path: FullDisk(bool(open_file(path)) * b"")
 
     monkeypatch.setattr(generation, "BATCH", 20)
     monkeypatch.setattr(sinks, "CHUNK", 20_000)
-    monkeypatch.setattr(generation, "atomic_open", open_full)
+    monkeypatch.setattr(generation, "atomic_files", full_disk)
     with pytest.raises(OSError, match="disk is full"):
         generate(GenerateConfig(n_ops=(3,), count=100, output_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
@@ -270,7 +270,8 @@ def test_parquet_holds_the_same_records(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_record_is_faithful(tmp_path: Path) -> None:
     formats = ("explicit", "composed:2", "implicit:3", "answer-only")
     for order in ("forward", "backward", "hierarchical"):
-        made = generate(GenerateConfig(n_ops=(1, 6), count=5, format=formats, order=order, output_dir=tmp_path))
+        config = GenerateConfig(n_ops=(1, 6), count=5, format=formats, order=order, output_dir=tmp_path / order)
+        made = generate(config)
         for path in made["files"].values():
             for record in read_records(path):
                 problem = problem_of(record)

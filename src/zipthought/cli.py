@@ -4,18 +4,20 @@ Commands are a table here rather than subcommands of tyro: tyro imports the modu
 them, and ``zipthought --help`` must start without numpy and torch. A command's module is imported when it runs.
 
 Exit codes: 0 success; 1 the command ran and its answer is no (`verify` found records that are not faithful); 2 it could
-not run (bad input, a missing file); 130 interrupted.
+not run (bad input, a missing file, a full disk); 128 + n stopped by signal n: 130 for Ctrl-C, 143 for SIGTERM, 129 for
+SIGHUP. A stopped command leaves no temporary file. A reader that stops reading (``zipthought explain | head``) changes
+no exit code.
 """
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from . import __version__
+from . import __version__, terminal
 from .core.registry import PluginError
 
 
@@ -81,8 +83,26 @@ def usage() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    """Run the command line; returns the exit code. Without `arguments` it is the program: it reads `sys.argv`, sets up
+    the standard streams and handles signals."""
+    if arguments is not None:
+        return _dispatch(list(arguments))
+    try:
+        terminal.set_up_streams()
+        terminal.catch_signals()
+        try:
+            code = _dispatch(sys.argv[1:])
+        except SystemExit as stop:  # After --help.
+            code = int(stop.code or 0)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as stop:
+        return _stopped("", stop)
+    except OSError as error:  # Standard output cannot be written.
+        return _fail("", _one_line(error))
+
+
+def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -120,11 +140,8 @@ def _run(words: str, options: list[str]) -> int:
         code = parse(function, f"zipthought {words}", description, options)()
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        return _fail(words, "interrupted", 130)
-    except BrokenPipeError:  # The reader has stopped reading, as in `zipthought explain | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt as stop:
+        return _stopped(words, stop)
     except ImportError as error:
         if error.name is None or error.name.startswith("zipthought"):
             raise
@@ -134,14 +151,22 @@ def _run(words: str, options: list[str]) -> int:
         return _fail(words, _one_line(error))
 
 
+def _stopped(words: str, stop: KeyboardInterrupt) -> int:
+    number = stop.number if isinstance(stop, terminal.Stopped) else signal.SIGINT
+    return _fail(words, "interrupted" if number == signal.SIGINT else f"stopped by {number.name}", 128 + number)
+
+
 def _fail(words: str, message: str, code: int = 2) -> int:
-    print(f"zipthought {words}: {message}", file=sys.stderr)
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    print(f"zipthought {words}".rstrip() + f": {text}", file=sys.stderr)
     return code
 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, FileNotFoundError) and error.errno:  # Of os.getcwd().
+        return "the current directory does not exist any more; change to another one"
     return " ".join(str(error).split())
 
 

@@ -104,7 +104,7 @@ def profile_of(data: Path, tokenizer: str, formats: list[str]) -> Profile:
 
 
 def _median_steps(path: Path) -> int:
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         return max(1, median_low(jsonlib.loads(line)["n_ops"] for line in file))
 
 

@@ -25,6 +25,7 @@ def compress(
     tokenizer: str = "",
     workers: int = 0,
     seed: int = 0,
+    overwrite: bool = False,
     json: bool = False,
 ) -> int:
     """Compress solutions.
@@ -44,6 +45,7 @@ def compress(
         tokenizer: A Hugging Face tokenizer to count with (a directory, or a tokenizer.json).
         workers: Processes; 0 means one for a small input, else one per processor.
         seed: The seed of random-steps.
+        overwrite: Replace files of other content. The same command writes the same bytes, and always may.
         json: Print the summary as one JSON object on standard output.
     """
     config = CompressConfig(
@@ -59,6 +61,7 @@ def compress(
         tokenizer=tokenizer,
         workers=workers,
         seed=seed,
+        overwrite=overwrite,
     )
     with progress() as bar:
         task = bar.add_task("compress", total=count_lines(input), note="")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..evaluation.config import EvaluateConfig
+from ..files.atomic import refuse_directories, refuse_existing, refuse_overwrite
 from .console import print_json, print_table, progress
+from .outputs import model_files
 
 
 def evaluate(
@@ -14,6 +16,7 @@ def evaluate(
     output: Path | None = None,
     device: str = "auto",
     threads: int = 0,
+    overwrite: bool = False,
     json: bool = False,
 ) -> int:
     """Measure a model.
@@ -24,10 +27,16 @@ def evaluate(
         output: Parquet file (.parquet) for the completions and their verdicts.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 is the default of torch.
+        overwrite: Replace an existing file.
         json: Print {"n", "accuracy", "by_n_ops": {"3": {...}}, ...} on standard output.
     """
     if output and output.suffix != ".parquet":
         raise ValueError(f"completions are written as Parquet; choose a name that ends in .parquet, not {output.name}")
+    if output:
+        refuse_directories([output])
+        refuse_overwrite([output], model_files(model))
+        if not overwrite:
+            refuse_existing([output])
     import torch
 
     from ..evaluation.evaluate import evaluate as run

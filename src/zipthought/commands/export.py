@@ -16,6 +16,7 @@ def export(
     to: str,
     output_dir: Path,
     format: tuple[str, ...] = (),  # noqa: A002
+    overwrite: bool = False,
     json: bool = False,
 ) -> int:
     """Export records.
@@ -26,12 +27,15 @@ def export(
         to: trl-sft, trl-grpo, llamafactory, verl, reasoning-gym, verifiers, lm-eval or hf.
         output_dir: The directory for the data, a file per split, and for the registration files of the target.
         format: The formats to export, such as composed:2; by default all that the files hold.
+        overwrite: Replace files of other content. The same command writes the same bytes, and always may.
         json: Print {"records", "splits", "formats", "files", "earlier"} on standard output.
     """
     with progress() as bar:
         lines = [count_lines(file) for file in files]
         task = bar.add_task("export", total=None if None in lines else sum(filter(None, lines)), note="")
-        summary = export_records(files, to, output_dir, format, lambda done: bar.update(task, completed=done))
+        summary = export_records(
+            files, to, output_dir, format, lambda done: bar.update(task, completed=done), overwrite=overwrite
+        )
         bar.update(task, completed=summary["records"])
     if len(summary["formats"]) > 1:
         console.print(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..train.config import PretrainConfig
 from .console import print_json, progress
+from .outputs import refuse_run_overwrite
 
 
 def pretrain(
@@ -27,6 +28,7 @@ def pretrain(
     from ..study.bases import make_base
     from ..train.loop import require_free
 
+    refuse_run_overwrite(output_dir, config.init, [])
     require_free(output_dir, resume)
     with progress() as bar:
         task = bar.add_task("pretrain", total=config.steps, note="")

@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from ..study.spec import StudySpec
     from ..study.store import Store, StoredCell
 
-from ..files.atomic import write_text
+from ..files.atomic import refuse_overwrite, write_text
 from .console import console, print_json, print_table, progress
+from .outputs import STORE_FILES
 
 REPORT_NAME = "report.html"
+NAMES = {
+    "html": REPORT_NAME, "markdown": "report.md", "csv": "tables", "json": "report.json", "png": "figures",
+    "svg": "figures", "reference": "reference.json",
+}  # fmt: skip
+"""Format of a report -> its file or directory in the study's directory."""
 
 
 def run(
@@ -53,6 +59,10 @@ def run(
         return _estimate(settings, json)
     if output_dir is None:
         raise ValueError("a study needs a directory of its own; give --output-dir")
+    outputs = [output_dir / name for name in (REPORT_NAME, *STORE_FILES)]
+    refuse_overwrite(outputs, [Path(spec)] if Path(spec).is_file() else [])
+    if outputs[0].exists() and not (output_dir / STORE_FILES[0]).exists():
+        raise ValueError(f"{outputs[0]} exists and belongs to no study; choose another --output-dir")
     environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
     store = Store.create(output_dir, settings, environment)
     with progress() as bar:
@@ -73,7 +83,7 @@ def run(
             console.print(f"cell {cell.digest} failed: {cell.error}", markup=False)
     if waiting := counts.get("pending"):
         console.print(f"{waiting} cells wait for one that failed; run the command again to retry it")
-    _report(store, output_dir / REPORT_NAME, json)
+    _report(store, output_dir / REPORT_NAME, overwrite=True, json=json)
     return 1 if counts.get("failed") else 0
 
 
@@ -81,6 +91,7 @@ def report(
     directory: Annotated[Path, tyro.conf.Positional],
     output: Path | None = None,
     format: Literal["html", "markdown", "csv", "json", "png", "svg", "reference"] = "html",  # noqa: A002
+    overwrite: bool = False,
     json: bool = False,
 ) -> int:
     """Rebuild the report from the store.
@@ -90,30 +101,31 @@ def report(
         output: A file, or for csv, png and svg a directory; by default in the study's directory.
         format: html is the whole report; markdown has the verdicts and tables; csv writes a file per table; json holds
             all data of the report; png and svg write a file per figure; reference is for `zipthought advise`.
+        overwrite: Replace files of other content at --output. Reports in the study's directory are always replaced.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study.store import Store
 
     store = Store.open(directory)
+    target = output or directory / NAMES[format]
+    overwrite = overwrite or target == directory / NAMES[format]
+    reads = [directory / name for name in STORE_FILES]
+    refuse_overwrite([target], reads)
     if json and format != "html":
         raise ValueError(f"--json goes with --format html; --format {format} writes files and prints their paths")
     if format == "html":
-        _report(store, output or directory / REPORT_NAME, json)
+        _report(store, target, overwrite, json)
         return 0
     if format == "reference":
         from ..advise.reference import from_store
 
-        target = output or directory / "reference.json"
-        write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n")
+        write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n", overwrite)
         print(target)
         return 0
     from ..report.exports import write_export
     from ..study.report import measure, report_data
 
-    target = output or directory / {"markdown": "report.md", "json": "report.json", "csv": "tables"}.get(
-        format, "figures"
-    )
-    for path in write_export(report_data(store, measure(store)), format, target):
+    for path in write_export(report_data(store, measure(store)), format, target, overwrite, reads):
         print(path)
     return 0
 
@@ -203,13 +215,13 @@ def _estimate(spec: StudySpec, json: bool) -> int:
     return 0
 
 
-def _report(store: Store, path: Path, json: bool) -> None:
+def _report(store: Store, path: Path, overwrite: bool, json: bool) -> None:
     from ..report.page import build_report
     from ..study.report import measure, report_data, summary
 
     data = measure(store)
     shown = report_data(store, data)
-    write_text(path, build_report(shown))
+    write_text(path, build_report(shown), overwrite)
     if json:
         print_json({**summary(store, data, shown), "report": str(path)})
         return

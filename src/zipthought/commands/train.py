@@ -15,6 +15,7 @@ from ..records.reading import read_whole
 from ..records.schema import Record, canonical_json
 from ..train.config import RLVRConfig, SFTConfig
 from .console import console, print_json, progress
+from .outputs import refuse_run_overwrite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -50,6 +51,7 @@ def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  #
         run: The run.
         config: Settings of fine-tuning.
     """
+    refuse_run_overwrite(run.output_dir, run.model, [data])
     records = read_all(data)
     if config.engine == "trl":
         from ..train.trl_engine import sft_with_trl as train
@@ -106,6 +108,7 @@ def rlvr(
         exclude: Files of records whose structures are excluded.
         config: Settings of training.
     """
+    refuse_run_overwrite(run.output_dir, run.model, [*exclude, *([data] if data else [])])
     records = read_all(data) if data else []
     if config.engine == "trl":
         from ..train.trl_engine import rlvr_with_trl as train

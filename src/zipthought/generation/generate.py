@@ -11,7 +11,6 @@ Memory does not grow with the number of records.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 
 from ..core.methods import Method, parse_method
 from ..core.orders import ORDERS
-from ..files.atomic import atomic_open, refuse_directories
+from ..files.atomic import atomic_files, closing_all, refuse_directories
 from ..files.parquet import import_parquet
 from ..surfaces import get_surface
 from ..tasks import parse_task
@@ -53,7 +52,7 @@ class GenerateConfig:
     seed: int = 0
     """Any integer; neighbouring seeds share nothing."""
     output_dir: Path = Path("data")
-    """The directory of the files; created where it does not exist. Files of the same names are replaced."""
+    """The directory of the files; created where it does not exist."""
     modulus: int = 23
     """Residues are 0..modulus-1; at least 2."""
     number_range: int = 5
@@ -67,6 +66,8 @@ class GenerateConfig:
     """Which part to write, 0..shards-1."""
     file_type: str = "jsonl"
     """`jsonl`, or `parquet` (needs pyarrow)."""
+    overwrite: bool = False
+    """Whether files of other content are replaced. The same command writes the same bytes, and always may."""
 
     def __post_init__(self) -> None:
         if not self.n_ops:
@@ -132,8 +133,8 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     """Write the files. Returns ``{"records": count, "files": {format: path}}``.
 
     `on_progress` is called with the number of finished records and of all. Raises `ValueError` for a space of problems
-    that is too small for the split, and `OSError` for a directory or a file that cannot be written; then no file
-    appears.
+    that is too small for the split, and `OSError` for a directory or a file that cannot be written, that has other
+    content (without `overwrite`), or that another process is writing; then no file appears.
     """
     methods, rows = config.methods, config.rows
     for n_ops in config.n_ops:
@@ -143,19 +144,19 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
     directory = Path(config.output_dir)
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
-    refuse_directories(config.path(method) for method in methods)
+    paths = [config.path(method) for method in methods]
+    refuse_directories(paths)
 
     # glibc returns large freed arrays to the system at once, and faulting them in again costs a third of the time. One
     # larger array, allocated and freed untouched, raises that limit (mallopt(3), M_MMAP_THRESHOLD).
     np.empty(31 << 20, dtype=np.uint8)
 
     done, total = 0, len(rows) * len(methods)
-    with ExitStack() as stack:
-        # Not durable: the same command writes the same bytes again.
-        files = [stack.enter_context(atomic_open(config.path(method), durable=False)) for method in methods]
-        sinks = make_sinks(files, methods, config.file_type)
-        for sink in sinks:
-            stack.callback(sink.close)  # Before the files, so that all bytes are out before the first gets its name.
+    # Not durable: the same command writes the same bytes again.
+    with atomic_files(durable=False, overwrite=config.overwrite) as open_file, closing_all() as closing:
+        files = {path: open_file(path) for path in sorted(paths)}  # Sorted: of two such commands, one gets them all.
+        sinks = make_sinks([files[path] for path in paths], methods, config.file_type)
+        closing += sinks
         for n_ops, indices in _parts(config, rows):
             sampler = config.sampler(n_ops)
             writers = _writers(config, sampler, methods, sinks)
@@ -168,7 +169,7 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
                 done += len(batch.index) * len(methods)
                 if on_progress:
                     on_progress(done, total)
-    return {"records": total, "files": {str(method): config.path(method) for method in methods}}
+    return {"records": total, "files": dict(zip(map(str, methods), paths, strict=True))}
 
 
 def _parts(config: GenerateConfig, rows: range) -> Iterator[tuple[int, range]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
-from ..files.atomic import atomic_open, write_text
+from ..files.atomic import atomic_files, refuse_overwrite
 from .charts import vega_lite_version
 from .data import ReportData
 from .figures import colored_names, figure_groups
@@ -26,37 +26,44 @@ WIDTH = 640
 PNG_SCALE = 2.0
 
 
-def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
-    """Write the report in a form of `FORMATS` and return its files.
+def write_export(
+    data: ReportData, form: str, target: Path, overwrite: bool = True, reads: Sequence[Path] = ()
+) -> list[Path]:
+    """Write the report in a form of `FORMATS` and return its files, all or none.
 
-    `target` is a file; for csv, png and svg it is a directory.
+    `target` is a file; for csv, png and svg it is a directory. Raises `ValueError` for an output that is among `reads`
+    or in a directory of them, and without `overwrite` `FileExistsError` for an existing file of other content.
     """
+    paths = []
+    with atomic_files(overwrite=overwrite) as open_file:
+        for path, content in _files(data, form, target):
+            refuse_overwrite([path], reads)
+            open_file(path).write(content)
+            paths.append(path)
+    return paths
+
+
+def _files(data: ReportData, form: str, target: Path) -> Iterator[tuple[Path, bytes]]:
+    """(path, content) of each file of a form."""
     if form == "markdown":
-        write_text(target, markdown(data))
-        return [target]
-    if form == "json":
-        write_text(target, json.dumps(finite(data.plain()), indent=1, allow_nan=False) + "\n")
-        return [target]
-    if form == "csv":
+        yield target, markdown(data).encode()
+    elif form == "json":
+        yield target, f"{json.dumps(finite(data.plain()), indent=1, allow_nan=False)}\n".encode()
+    elif form == "csv":
         tables = {name: [asdict(row) for row in rows] for name, rows in data.tables.items()}
         tables |= {f"finding-{finding.id}": finding.rows for finding in data.findings}
         tables["findings"] = [
             {key: getattr(finding, key) for key in ("id", "verdict", "claim", "summary", "rule")}
             for finding in data.findings
         ]
-        paths = []
         for name, rows in tables.items():
             if rows:
-                paths.append(target / f"{name}.csv")
-                write_text(paths[-1], as_csv(rows))
-        return paths
-    paths = []
-    for group in figure_groups(data, Palette(colored_names(data), "light")):
-        for panel in group.panels:
-            paths.append(target / f"{panel.key.removeprefix('fig-')}.{form}")
-            with atomic_open(paths[-1]) as file:
-                file.write(drawn(panel.chart.to_dict(), form))
-    return paths
+                yield target / f"{name}.csv", as_csv(rows).encode()
+    else:
+        for group in figure_groups(data, Palette(colored_names(data), "light")):
+            for panel in group.panels:
+                path = target / f"{panel.key.removeprefix('fig-')}.{form}"
+                yield path, drawn(panel.chart.to_dict(), form)
 
 
 def drawn(spec: dict[str, Any], form: str) -> bytes:

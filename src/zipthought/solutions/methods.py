@@ -10,8 +10,10 @@ A method without a writer exists for generated problems only. Another package ad
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from ..core.methods import AnswerOnly, Composed, FixedMethod, Implicit, Method, RandomSteps
@@ -121,22 +123,25 @@ def _write_prose(solution: Solution, method: Prose, context: WriteContext) -> st
 
 def _write_random_steps(solution: Solution, method: RandomSteps, context: WriteContext) -> str:
     """Drops sentences with steps in random order, never the last one, until the length is closest to the share."""
-    rng = random.Random(f"random-steps {context.seed}")
     steps = solution.steps
     order = sorted({step.sentence for step in steps} - {steps[-1].sentence})
-    rng.shuffle(order)
-    kept = list(range(len(steps)))
-    text = solution.text + solution.tail
-    length = context.count(text)
-    target = method.share * length
-    for sentence in order:
-        fewer = [index for index in kept if steps[index].sentence != sentence]
-        shorter = solution.assemble(dict.fromkeys(fewer, ()))
-        new_length = context.count(shorter)
-        if abs(new_length - target) >= abs(length - target):
-            break
-        kept, text, length = fewer, shorter, new_length
-    return text
+    random.Random(f"random-steps {context.seed}").shuffle(order)
+
+    @cache
+    def without(number: int) -> str:
+        """The text without the first `number` sentences of the order."""
+        dropped = set(order[:number])
+        return solution.assemble({index: () for index, step in enumerate(steps) if step.sentence not in dropped})
+
+    def excess(number: int) -> float:
+        return context.count(without(number)) - target
+
+    target = method.share * context.count(without(0))
+    # Each sentence dropped makes the text shorter, so the first text that is short enough is found by bisection.
+    fewest = bisect_left(range(len(order)), 0.0, key=lambda number: -excess(number))
+    if fewest and abs(excess(fewest)) >= abs(excess(fewest - 1)):
+        fewest -= 1
+    return without(fewest)
 
 
 for _writer in (

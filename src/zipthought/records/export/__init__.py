@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ...core.registry import Registry
-from ...files.atomic import atomic_open, refuse_directories, write_text
+from ...files.atomic import atomic_files, closing_all, refuse_directories, refuse_overwrite
 from ...tasks.splits import SPLITS
 from ..reading import read_whole
 from ..schema import Record, format_of
@@ -38,39 +37,39 @@ def export_records(
     directory: Path,
     formats: Collection[str] = (),
     on_progress: Callable[[int], None] | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write the files of a target, from the records in `formats` alone where any is named.
 
     Returns ``{"records", "splits": {split: n}, "formats": {format: n}, "files": [...], "earlier": [...]}``; `earlier`
     are files of other splits that an earlier export left in the directory.
 
-    Raises `ValueError` for an unknown target, for no path or one that is named twice, for a line that holds no record
-    or one with fields of other types (by its number), and for files without records; `OSError` for a file that cannot
-    be read or written. Then no file appears.
+    Raises `ValueError` for an unknown target, for no path or one that is named twice, for an output that is an input,
+    for a line that holds no record or one with fields of other types (by its number), and for files without records;
+    `OSError` for a file that cannot be read or written, and for an existing one of other content without `overwrite`.
+    Then no file appears.
     """
     module = EXPORTS.find(target)
     if len({path.resolve() for path in paths}) < max(1, len(paths)):
         raise ValueError("name at least one file of records, and each once")
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"the output directory {directory} is a file; choose another one")
-    names = [*map(module.path_of, SPLITS), *module.extra_files(directory, {}, {})]
-    if module.FILE_TYPE not in ("jsonl", "parquet"):
-        raise ValueError(f"the target {target!r} has the file type {module.FILE_TYPE!r}; use jsonl or parquet")
-    if len(set(names)) < len(names) or any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
-        raise ValueError(f"the files of the target {target!r} must be distinct and inside its directory, got {names}")
-    refuse_directories(directory / name for name in names)
+    data = {split: directory / module.path_of(split) for split in SPLITS}
+    extra = _extra_paths(module, directory)
+    refuse_directories([*data.values(), *extra.values()])
+    refuse_overwrite([*data.values(), *extra.values()], paths)
     splits: Counter[str] = Counter()
     found: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {field: Counter() for field in _KINDS}
-    files: dict[str, Path] = {}
     open_writer = ParquetWriter if module.FILE_TYPE == "parquet" else JsonlWriter
-    with ExitStack() as stack:
+    with atomic_files(overwrite=overwrite) as open_file, closing_all() as closing:
+        updated = getattr(module, "UPDATED", ())
+        files = {name: open_file(path, overwrite or name in updated) for name, path in extra.items()}
         writers: dict[str, JsonlWriter | ParquetWriter] = {}
         for done, (name, split, row, record) in enumerate(_rows(module, paths, formats), 1):
             if split not in writers:
-                files[split] = directory / module.path_of(split)
-                writers[split] = open_writer(stack.enter_context(atomic_open(files[split])))
-                stack.callback(writers[split].close)
+                writers[split] = open_writer(open_file(data[split]))
+                closing.append(writers[split])
             writers[split].write(row)
             splits[split] += 1
             found[name] += 1
@@ -78,19 +77,31 @@ def export_records(
                 values[str(record.get(field))] += 1
             if on_progress and done % 1000 == 0:
                 on_progress(done)
-    if not splits:
-        raise ValueError(f"{', '.join(map(str, paths))}: no records{' in ' if formats else ''}{', '.join(formats)}")
-    texts = module.extra_files(directory, dict(splits), {field: dict(values) for field, values in kinds.items()})
-    for name, text in texts.items():
-        write_text(directory / name, text)
-    others = [directory / module.path_of(split) for split in SPLITS if split not in splits]
+        if not splits:
+            raise ValueError(f"{', '.join(map(str, paths))}: no records{' in ' if formats else ''}{', '.join(formats)}")
+        texts = module.extra_files(directory, dict(splits), {field: dict(values) for field, values in kinds.items()})
+        for name, file in files.items():
+            file.write(texts[name].encode())
     return {
         "records": splits.total(),
         "splits": dict(splits),
         "formats": dict(found),
-        "files": [str(file) for file in (*files.values(), *(directory / name for name in texts))],
-        "earlier": [str(file) for file in others if file.exists()],
+        "files": [str(path) for path in (*(data[split] for split in writers), *extra.values())],
+        "earlier": [str(path) for split, path in data.items() if split not in splits and path.exists()],
     }
+
+
+def _extra_paths(module: Export, directory: Path) -> dict[str, Path]:
+    """Name -> path of the files beside the data. Raises `ValueError` for a target whose files cannot be written."""
+    extra = list(module.extra_files(directory, {}, {}))
+    names = [*map(module.path_of, SPLITS), *extra]
+    if module.FILE_TYPE not in ("jsonl", "parquet"):
+        raise ValueError(f"the target {module.NAME!r} has the file type {module.FILE_TYPE!r}; use jsonl or parquet")
+    if len(set(names)) < len(names) or any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
+        raise ValueError(
+            f"the files of the target {module.NAME!r} must be distinct and inside its directory, got {names}"
+        )
+    return {name: directory / name for name in extra}
 
 
 def _rows(

@@ -14,7 +14,8 @@ REWARD_COLUMNS = ("surface", "modulus", "answer")
 
 
 class Export(Protocol):
-    """A target: a module with these members."""
+    """A target: a module with these members, and optionally `UPDATED`: names of the extra files that keep what they
+    hold already, and so may always be written."""
 
     NAME: str
     """As in ``zipthought export --to NAME``."""

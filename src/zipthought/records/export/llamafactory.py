@@ -13,7 +13,8 @@ NAME = "llamafactory"
 FILE_TYPE = "jsonl"
 COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "system": "system"}
 INFO = "dataset_info.json"
-__all__ = ["COLUMNS", "FILE_TYPE", "NAME", "extra_files", "path_of", "row"]
+UPDATED = (INFO,)
+__all__ = ["COLUMNS", "FILE_TYPE", "NAME", "UPDATED", "extra_files", "path_of", "row"]
 
 
 def row(record: Record) -> dict[str, Any]:

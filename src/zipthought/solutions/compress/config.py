@@ -46,6 +46,8 @@ class CompressConfig:
     """Processes; 0 means one for a small input, else one for each processor."""
     seed: int = 0
     """The seed of `random-steps`."""
+    overwrite: bool = False
+    """Whether files of other content are replaced. The same command writes the same bytes, and always may."""
 
     def __post_init__(self) -> None:
         formats = self.parsed_formats
@@ -91,6 +93,11 @@ def _check_needs(method: Method, tokenizer: str) -> None:
             raise ValueError(f"format {str(method)!r} needs a tokenizer; give one with --tokenizer")
 
 
+def tokenizer_files(path: str) -> list[Path]:
+    """The files that `load_tokenizer` reads."""
+    return [Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)] if path else []
+
+
 @cache
 def load_tokenizer(path: str) -> Any:
     """The `tokenizers.Tokenizer` of a directory or a tokenizer.json; None for an empty path.
@@ -99,7 +106,7 @@ def load_tokenizer(path: str) -> Any:
     """
     if not path:
         return None
-    file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
+    (file,) = tokenizer_files(path)
     if not file.is_file():
         raise ValueError(f"{path} has no tokenizer.json; give a directory with one, or the file itself")
     try:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
 from typing import IO, Any, NamedTuple
 
 from ...core.methods import Method
-from ...files.atomic import atomic_open, refuse_directories
+from ...files.atomic import atomic_files, refuse_directories, refuse_overwrite
 from ...files.sources import SourceItem, read_source
 from .. import FAMILIES, detect_family
 from ..methods import WRITERS, WriteContext, compress_solution
 from ..solution import UnreadableError
-from .config import CompressConfig, load_tokenizer, token_counter
+from .config import CompressConfig, load_tokenizer, token_counter, tokenizer_files
 from .counts import Counts
 from .layouts import read_fields
 from .records import RecordWriter, parse_record, reject_line, source_id
@@ -44,22 +46,21 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
     """Compress a file. Returns the summary of `Counts`, with `files` and `rejects_file`.
 
     `on_progress` is called with the number of records that are done. Raises `ValueError` and `OSError` for an input
-    that cannot be read at all and for an output that cannot be written. No file is written then.
+    that cannot be read at all and for an output that is an input, has other content (without `overwrite`) or cannot be
+    written, and `ChildProcessError` for a worker process that was killed. No file is written then.
     """
     formats = config.parsed_formats
-    source = config.input.resolve()
-    paths = {config.path(method) for method in formats} | {config.rejects_path}
-    if source in {path.resolve() for path in paths}:
-        raise ValueError(f"the output {config.output} is the input; choose another one")
+    paths = sorted({config.path(method) for method in formats} | {config.rejects_path})
+    refuse_overwrite(paths, [config.input, *tokenizer_files(config.tokenizer)])
     if not config.output.suffix and config.output.exists() and not config.output.is_dir():
         raise NotADirectoryError(f"the output directory {config.output} is a file; choose another one")
-    refuse_directories(sorted(paths))
+    refuse_directories(paths)
     load_tokenizer(config.tokenizer)  # Raises here rather than in every process.
     counts = Counts(formats)
     items = iter(read_source(config.input))
     first = list(itertools.islice(items, 1))  # Raises for a file that cannot be opened, before anything is written.
-    with ExitStack() as stack:
-        files = {path: stack.enter_context(atomic_open(path)) for path in sorted(paths)}
+    with atomic_files(overwrite=config.overwrite) as open_file:
+        files = {path: open_file(path) for path in paths}
         outputs: list[IO[bytes]] = [files[config.path(method)] for method in formats]
         for written in _compress_batches(config, _batches(itertools.chain(first, items))):
             for file, text in zip(outputs, written.lines, strict=True):
@@ -99,13 +100,33 @@ def _compress_batches(config: CompressConfig, batches: Iterator[list[SourceItem]
         return
     waiting: deque[Future[Written]] = deque()
     # Spawned, not forked: this process may have threads (of Arrow, of torch) whose locks a forked copy would wait for.
-    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_follow_parent)
+    try:
         for batch in batches:
             waiting.append(pool.submit(compress_batch, config, batch))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a worker process was killed, perhaps for want of memory; try again, or with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """In a worker process: the parent handles Ctrl-C, and the process ends with its parent, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:

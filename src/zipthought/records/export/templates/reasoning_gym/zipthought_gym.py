@@ -34,7 +34,7 @@ class ZipthoughtConfig:
 class ZipthoughtDataset(ProceduralDataset):
     def __init__(self, config: ZipthoughtConfig):
         config.validate()
-        self._items = [json.loads(line) for line in config.path.read_text().splitlines()]
+        self._items = [json.loads(line) for line in config.path.read_text(encoding="utf-8").splitlines()]
         super().__init__(config=config, seed=config.seed, size=config.size or len(self._items))
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
