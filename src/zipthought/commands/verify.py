@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..records.reading import BadLine, read_records, solution_of, verdict_of
+from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, verdict_of
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
@@ -77,7 +77,7 @@ def _count(file: Path, modulus: int | None) -> _Counts:
     counts = _Counts()
     with progress() as bar:
         task = bar.add_task("verify", total=count_lines(file), note="")
-        for number, record in enumerate(read_records(file), 1):
+        for number, record in enumerate(read_records(file, VERIFIED_FIELDS), 1):
             if number % 500 == 0:
                 bar.update(task, completed=number)
             if isinstance(record, BadLine):
