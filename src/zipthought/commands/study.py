@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..study.store import Store, StoredCell
 
 from ..files.atomic import write_text
-from .console import console, print_json, print_table, progress
+from .console import console, echo, print_json, print_table, progress
 
 REPORT_NAME = "report.html"
 
@@ -105,7 +105,7 @@ def report(
 
         target = output or directory / "reference.json"
         write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n")
-        print(target)
+        echo(target)
         return 0
     from ..report.exports import write_export
     from ..study.report import measure, report_data
@@ -114,7 +114,7 @@ def report(
         format, "figures"
     )
     for path in write_export(report_data(store, measure(store)), format, target):
-        print(path)
+        echo(path)
     return 0
 
 
@@ -214,5 +214,5 @@ def _report(store: Store, path: Path, json: bool) -> None:
         print_json({**summary(store, data, shown), "report": str(path)})
         return
     for finding in shown.findings:
-        print(f"{finding.id} {finding.verdict}: {finding.summary}")
-    print(f"report: {path}")
+        echo(f"{finding.id} {finding.verdict}: {finding.summary}")
+    echo(f"report: {path}")

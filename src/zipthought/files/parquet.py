@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-BATCH_BYTES = 1 << 27
+BATCH_BYTES = 1 << 25
 """Bytes that a column of a batch can take at most, unless a single row takes more."""
 BATCH_ROWS = 1024
 """Rows of a batch, at most."""

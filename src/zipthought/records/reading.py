@@ -99,7 +99,9 @@ def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem
     if stated is not None and (type(stated) is not int or stated < 2):
         raise ValueError(f"the record's modulus must be a whole number of at least 2, got {reprlib.repr(stated)}")
     if stated is not None and modulus is not None and stated != modulus:
-        raise ValueError(f"the record's modulus is {reprlib.repr(stated)}, but {modulus} was given; leave the latter out")
+        raise ValueError(
+            f"the record's modulus is {reprlib.repr(stated)}, but {modulus} was given; leave the latter out"
+        )
     m = modulus if stated is None else stated
     if m is None:
         raise ValueError("the record has no modulus; give one")

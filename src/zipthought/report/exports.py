@@ -13,6 +13,7 @@ from typing import Any
 import vl_convert
 
 from ..files.atomic import atomic_open, write_text
+from ..files.escape import csv_cell, markdown_code, markdown_text
 from .charts import vega_lite_version
 from .data import ReportData
 from .figures import colored_names, figure_groups
@@ -69,29 +70,32 @@ def drawn(spec: dict[str, Any], form: str) -> bytes:
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as CSV. Columns stand in the order of their first appearance; missing values are empty."""
+    """Rows as CSV. Columns stand in the order of their first appearance; missing values are empty. No text
+    is a formula of a spreadsheet."""
     rows = list(rows)
     columns = columns_of(rows)
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(map(csv_cell, columns))
+    writer.writerows([csv_cell(row.get(column, "")) for column in columns] for row in rows)
     return buffer.getvalue()
 
 
 def markdown(data: ReportData) -> str:
     """The verdicts, the tables that experiments show, and the command and environment of the study."""
-    parts = [f"# {data.title}", data.created, "## Verdicts"]
+    text = markdown_text
+    parts = [f"# {text(data.title)}", text(data.created), "## Verdicts"]
     for finding in data.findings:
         parts += [
-            f"### {finding.id}: {finding.verdict}",
-            f"*{finding.claim}* {finding.summary}",
+            f"### {text(finding.id)}: {finding.verdict}",
+            f"*{text(finding.claim)}* {text(finding.summary)}",
             _table(finding.rows),
-            f"Rule: {finding.rule}",
+            f"Rule: {text(finding.rule)}",
         ]
     for title, rows in data.shown.items():
-        parts += [f"## {title}", _table([asdict(row) for row in rows])]
-    parts += ["## Reproduce", f"```sh\n{data.command}\n```", _table([{k: str(v) for k, v in data.environment.items()}])]
+        parts += [f"## {text(title)}", _table([asdict(row) for row in rows])]
+    environment = _table([{k: str(v) for k, v in data.environment.items()}])
+    parts += ["## Reproduce", markdown_code(data.command, "sh"), environment]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -99,7 +103,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
     columns = columns_of(rows)
     if not columns:
         return ""
-    lines = [columns, ["---"] * len(columns), *([_word(row.get(column)) for column in columns] for row in rows)]
+    cells = ([_word(row.get(column)) for column in columns] for row in rows)
+    lines = [[markdown_text(column) for column in columns], ["---"] * len(columns), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -108,4 +113,4 @@ def _word(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return markdown_text(value)
