@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from . import __version__
 from .core.registry import PluginError
+from .files.escape import visible
 
 
 class Command(NamedTuple):
@@ -135,7 +136,7 @@ def _run(words: str, options: list[str]) -> int:
 
 
 def _fail(words: str, message: str, code: int = 2) -> int:
-    print(f"zipthought {words}: {message}", file=sys.stderr)
+    print(f"zipthought {words}: {visible(message)}", file=sys.stderr)
     return code
 
 
