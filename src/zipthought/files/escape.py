@@ -12,6 +12,7 @@ _MARKUP = re.compile(
 )
 _BEFORE_MARKUP = re.compile(r"^\d+(?=[.)])|\b(?:https?|ftp|www)(?=[:.])", re.IGNORECASE)
 """What becomes a list or a link by the character after it."""
+_NOT_IN_CSV = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def visible(text: object, keep: str = "") -> str:
@@ -39,11 +40,12 @@ def markdown_code(text: str, language: str = "") -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """The value of a CSV cell. Text that a spreadsheet would take for a formula gets a quote before it; numbers stay
-    numbers."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")):
-        return f"'{value}"
-    return value
+    """The value of a CSV cell. Text that a spreadsheet would take for a formula gets a quote before it, and control
+    characters other than tab and newline are escaped; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    text = _NOT_IN_CSV.sub(lambda match: repr(match[0])[1:-1], value)
+    return f"'{text}" if value.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")) else text
 
 
 def yaml_string(text: str) -> str:

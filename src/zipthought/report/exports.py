@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import vl_convert
 
 from ..files.atomic import atomic_open, write_text
-from ..files.escape import csv_cell, markdown_code, markdown_text
+from ..files.escape import csv_cell, markdown_code, markdown_text, visible
 from .charts import vega_lite_version
 from .data import ReportData
 from .figures import colored_names, figure_groups
@@ -48,7 +49,9 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
         paths = []
         for name, rows in tables.items():
             if rows:
-                paths.append(target / f"{name}.csv")
+                paths.append(target / f"{re.sub('[^A-Za-z0-9_+=-]', '-', name)}.csv")
+                if paths[-1] in paths[:-1]:
+                    raise ValueError(f"two tables of the report have the file {paths[-1]}; choose another name")
                 write_text(paths[-1], as_csv(rows))
         return paths
     paths = []
@@ -62,11 +65,20 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
 
 def drawn(spec: dict[str, Any], form: str) -> bytes:
     """The bytes of a PNG or SVG on white, from the specification of a figure."""
-    fixed = spec | {"width": WIDTH, "background": "white", "padding": 12}
+    fixed = _visible(spec) | {"width": WIDTH, "background": "white", "padding": 12}
     version = vega_lite_version()
     if form == "svg":
         return vl_convert.vegalite_to_svg(fixed, vl_version=version).encode()  # type: ignore[arg-type]
     return vl_convert.vegalite_to_png(fixed, vl_version=version, scale=PNG_SCALE)  # type: ignore[arg-type]
+
+
+def _visible(spec: Any) -> Any:
+    """A specification without the characters that SVG cannot hold."""
+    if isinstance(spec, str):
+        return visible(spec, keep="\n")
+    if isinstance(spec, dict):
+        return {_visible(key): _visible(value) for key, value in spec.items()}
+    return [_visible(item) for item in spec] if isinstance(spec, list) else spec
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
