@@ -229,7 +229,7 @@ def test_no_command_prints_control_characters(arguments, tmp_path, capfd):
     lines += [hostile_record("a") | {"surface": CONTROL, "messages": CONTROL}]
     lines += [{"prompt": "x = 3 . ? x", "modulus": 7, "surface": "terse", "completion": f"{CONTROL} = 4 . answer 3 ."}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"\\u001b\\u202e": 1, "\\u001b\\u202e": 2}\n')
-    assert main([part.format(file=path, out=tmp_path / "out\x1b") for part in arguments]) == 2
+    assert main([part.format(file=path, out=tmp_path / "out\x1b") for part in arguments]) in (1, 2)
     said = capfd.readouterr()
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2066\u2028]", said.out + said.err)
 
@@ -395,6 +395,15 @@ def stub_of_pip_audit(path: Path, report: str) -> Path:
     path.write_text(f"#!/bin/sh\ncat <<'EOF'\n{report}\nEOF\nexit 1\n")
     path.chmod(0o755)
     return path
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".github").exists(), reason="installed without its repository")
+def test_the_audit_is_required_for_each_change_and_every_week():
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "audit.yml").read_text())
+    assert set(workflow[True]) == {"push", "pull_request", "schedule"}  # YAML 1.1 reads `on` as true.
+    (job,) = workflow["jobs"].values()
+    assert job["steps"][-1]["run"] == "make audit PYTHON=python AUDIT_OPTIONS=--required"
+    assert "make audit\n" in (REPOSITORY / ".ci" / "run").read_text()
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".ci" / "audit").exists(), reason="installed without its repository")
