@@ -41,7 +41,8 @@ from zipthought.study.experiments.scaling.rows import CurvePoint, LossPoint, Pat
 HOSTILE = (
     "</script><script>document.title='owned'</script><!--<img src=x onerror=\"window.owned=1\">"
     "<svg onload=window.owned=1><a href=javascript:window.owned=1>a</a></style>"
-    "<style>*{background:url(//example.invalid/x)}</style></title></svg>]]>&\u2028\"'{{ data }}{% if %}${window.owned=1}`"
+    "<style>*{background:url(//example.invalid/x)}</style>"
+    "</title></svg>]]>&\u2028\"'{{ data }}{% if %}${window.owned=1}`"
 )
 FORMATS = ("explicit", "composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only", "random-steps:0.6")
 SIZES = (100, 300, 1000, 3000, 10000)
