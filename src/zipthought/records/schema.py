@@ -41,45 +41,58 @@ FIELDS = (
 """The fields of every record. A format with a parameter that is not its granularity adds `parameter`."""
 
 
-_INTEGERS = ("index", "n_ops", "modulus", "k", "tokens", "tokens_source")
-_TEXTS = (*(field for field in FIELDS if field not in (*_INTEGERS, "messages")), "parameter", "source_id")
 _ROLES = ["system", "user", "assistant"]
 
 
 def check_record(record: Mapping[str, Any]) -> None:
     """Raises `ValueError` naming the first field of a record whose value is not of the schema. Fields that are missing
     or null, and fields that the schema does not have, pass."""
-    for field in _TEXTS:
-        if record.get(field) is not None:
-            _check_text(field, record[field])
-    for field in _INTEGERS:
-        value = record.get(field)
-        if value is not None and (type(value) is not int or not -(1 << 63) <= value < 1 << 63):
-            raise ValueError(f"{field!r} must be a whole number of 64 bits, got {reprlib.repr(value)}")
-    if record.get("modulus") is not None and record["modulus"] < 2:
-        raise ValueError(f"'modulus' must be at least 2, got {record['modulus']}")
-    share = record.get("share")
-    if share is not None and (type(share) not in (int, float) or not 0 < share <= 1):
-        raise ValueError(f"'share' must be a number above 0 and at most 1, got {reprlib.repr(share)}")
-    if record.get("messages") is not None:
-        _check_messages(record["messages"])
-
-
-def _check_messages(messages: Any) -> None:
-    turns = messages if isinstance(messages, list) and all(isinstance(turn, dict) for turn in messages) else []
-    if [turn.get("role") for turn in turns] != _ROLES:
-        raise ValueError("'messages' must be a system, a user and an assistant turn")
-    for turn in turns:
-        _check_text("content", turn.get("content"))
+    for field, value in record.items():
+        if value is not None and field in _CHECKS:
+            _CHECKS[field](field, value)
 
 
 def _check_text(field: str, value: Any) -> None:
     if not isinstance(value, str):
         raise ValueError(f"{field!r} must be text, got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{field!r} has half of a surrogate pair at character {error.start + 1}") from error
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{field!r} has half of a surrogate pair at character {error.start + 1}") from error
+
+
+def _check_integer(field: str, value: Any) -> None:
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{field!r} must be a whole number of 64 bits, got {reprlib.repr(value)}")
+
+
+def _check_modulus(field: str, value: Any) -> None:
+    _check_integer(field, value)
+    if value < 2:
+        raise ValueError(f"{field!r} must be at least 2, got {value}")
+
+
+def _check_share(field: str, value: Any) -> None:
+    if type(value) not in (int, float) or not 0 < value <= 1:
+        raise ValueError(f"{field!r} must be a number above 0 and at most 1, got {reprlib.repr(value)}")
+
+
+def _check_messages(field: str, value: Any) -> None:
+    turns = value if isinstance(value, list) and all(isinstance(turn, dict) for turn in value) else []
+    if [turn.get("role") for turn in turns] != _ROLES:
+        raise ValueError(f"{field!r} must be a system, a user and an assistant turn")
+    for turn in turns:
+        _check_text("content", turn.get("content"))
+
+
+_CHECKS = {
+    **dict.fromkeys((*FIELDS, "parameter", "source_id"), _check_text),
+    **dict.fromkeys(("index", "n_ops", "k", "tokens", "tokens_source"), _check_integer),
+    "modulus": _check_modulus,
+    "share": _check_share,
+    "messages": _check_messages,
+}
 
 
 def canonical_json(record: Mapping[str, Any]) -> str:
