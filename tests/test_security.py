@@ -29,6 +29,7 @@ from zipthought.records.export import EXPORTS, export_records
 from zipthought.records.export.base import template
 from zipthought.report.data import CellRow, Finding, ReportData, Section
 from zipthought.report.exports import as_csv, drawn, markdown, write_export
+from zipthought.study.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
 CONTROL = "\x1b[31m\x07\x08\x00\x7f\x9b\u202e\u2066\u2028\ud800"
@@ -176,6 +177,15 @@ def test_ids_are_never_paths(tmp_path):
     for target in EXPORTS:
         export_records([path], target, tmp_path / target / "a" / "b")
     assert not [found for found in tmp_path.rglob("*") if found.name == "x"]
+
+
+@pytest.mark.parametrize("digest", ["../../x", "/x", "a/b", "", ".", "..", "a\n", "a\0", "*"])
+def test_digests_of_cells_are_never_paths(digest, tmp_path):
+    workspace = Workspace(tmp_path)
+    calls = (workspace.weights, workspace.scratch, workspace.files, lambda text: workspace.completions(text, "test"))
+    for call in (*calls, lambda text: workspace.completions("d1", text)):
+        with pytest.raises(ValueError, match="cannot name the files of a cell"):
+            call(digest)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", "/x", ".x", "a\nb", "CON ", "", "a\0"])
