@@ -2,7 +2,7 @@
 
 A Parquet file of a thousand bytes can state gigabytes: one dictionary value for a thousand rows, a list of millions of
 equal items, a page of zeros. So only the named columns are read, in batches that no value of the row group can make
-large, and a row group that states far more than a table of text does is refused.
+large, and a file that states far more than a table of text does is refused.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 BATCH_BYTES = 1 << 25
-"""Bytes that a column of a batch can take at most, unless a single row takes more."""
+"""Bytes that a batch can take at most, unless a single row takes more."""
 BATCH_ROWS = 1024
 """Rows of a batch, at most."""
 MAX_ITEMS = 1000
 """Mean items of a row's lists, in a column of more than a million items."""
 MAX_RATIO = 200
 """Compression of a column of more than 64 MiB. Real text reaches about 10."""
+MAX_ROWS_PER_BYTE = 100
+"""Rows of a file of more than a million rows. Records that differ need more than a byte each."""
 
 
 class BadRow(NamedTuple):
@@ -52,6 +54,9 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> Iterator[dict[str, A
         try:
             table = parquet.ParquetFile(file)
             chosen = chosen_columns(path, table.schema_arrow.names, columns)
+            rows, size = table.metadata.num_rows, path.stat().st_size
+            if rows > max(1_000_000, MAX_ROWS_PER_BYTE * size):
+                raise ValueError(f"{path} states {rows:,} rows in {size:,} bytes; write it anew with its real rows")
             for group in range(table.num_row_groups):
                 size = _batch_size(path, table.metadata.row_group(group), chosen)
                 for batch in table.iter_batches(batch_size=size, row_groups=[group], columns=chosen):
@@ -71,7 +76,7 @@ def chosen_columns(path: Path, names: list[str], columns: Collection[str]) -> li
 
 def _batch_size(path: Path, group: Any, columns: list[str]) -> int:
     """The rows that a batch of a row group may have. Raises `ValueError` for a column that states far too much."""
-    largest = 1
+    total = 1
     for index in range(group.num_columns):
         column = group.column(index)
         name, size, items = column.path_in_schema, column.total_uncompressed_size, column.num_values
@@ -82,8 +87,8 @@ def _batch_size(path: Path, group: Any, columns: list[str]) -> int:
         if size > 1 << 26 and size > MAX_RATIO * column.total_compressed_size:
             compressed = column.total_compressed_size
             raise ValueError(f"{path}: column {name!r} states {size:,} bytes in {compressed:,} compressed; remove it")
-        largest = max(largest, size)  # One dictionary value may have all of it, and every row may show it.
-    return max(1, min(BATCH_ROWS, BATCH_BYTES // largest))
+        total += size  # One dictionary value may have all of it, and every row may show it.
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // total))
 
 
 def rows_of(batch: Any) -> Iterator[dict[str, Any] | BadRow]:
