@@ -245,6 +245,37 @@ def test_one_row_of_bad_utf8_and_an_unused_column_of_nanoseconds(tmp_path, kind)
         assert rows[0]["time"] == "1970-01-01 00:00:00.000000001"
 
 
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        (pa.array([2**62 + 1], pa.timestamp("ns")), "2116-02-20 23:53:38.427387905"),
+        (pa.array([86399999999999], pa.time64("ns")), "23:59:59.999999999"),
+        (pa.array([2**31 - 1], pa.int32()).view(pa.date32()), None),
+        (pa.array([2**62], pa.timestamp("us")), None),
+        (pa.array([7], pa.timestamp("us", "Nowhere/Bad")), "7"),
+        (pa.array([[{"time": 2**62 + 1}]], pa.list_(pa.struct([("time", pa.timestamp("ns"))]))), None),
+    ],
+    ids=str,
+)
+def test_what_python_cannot_represent_is_text(tmp_path, column, text):
+    pq.write_table(pa.table({"x": column, "question": ["a"]}), tmp_path / "in.parquet")
+    ((row),) = read_records(tmp_path / "in.parquet")
+    assert row["question"] == "a"
+    assert text is None or row["x"] == text
+    json.dumps(row)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    pq.write_table(
+        pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["answer"] * 2), tmp_path / "a.parquet"
+    )
+    pair = pa.StructArray.from_arrays([pa.array(["a"]), pa.array(["b"])], ["role", "role"])
+    pq.write_table(pa.table({"messages": pa.ListArray.from_arrays([0, 1], pair)}), tmp_path / "b.parquet")
+    for name, says in (("a", "two columns 'answer'"), ("b", "two fields of one name: role")):
+        with pytest.raises(ValueError, match=says):
+            list(read_source(tmp_path / f"{name}.parquet"))
+
+
 def test_bad_utf8_in_lists_of_turns(tmp_path):
     content = with_bad_text([b"a", b"\xff", b"a", b"b"])
     rows = pa.StructArray.from_arrays([pa.array(["user", "assistant"] * 2), content], ["role", "content"])

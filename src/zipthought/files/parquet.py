@@ -8,6 +8,7 @@ large, and a file that states far more than a table of text does is refused.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,9 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> Iterator[dict[str, A
 def chosen_columns(path: Path, names: list[str], columns: Collection[str]) -> list[str]:
     """The `names` that are among `columns`, or all where none is named. Raises `ValueError` where none is left."""
     chosen = [name for name in names if name in columns] if columns else names
+    for name in chosen:
+        if chosen.count(name) > 1:
+            raise ValueError(f"{path} has two columns {name!r}; rename one")
     if not chosen:
         shown = ", ".join(names) or "none"
         raise ValueError(f"{path} has none of the columns {', '.join(columns)}; it has {shown:.300}")
@@ -93,10 +97,12 @@ def _batch_size(path: Path, group: Any, columns: list[str]) -> int:
 
 def rows_of(batch: Any) -> Iterator[dict[str, Any] | BadRow]:
     """The rows of an Arrow batch. What Python cannot represent, such as nanoseconds, is text."""
+    import pyarrow
+
     try:
         yield from batch.to_pylist()
         return
-    except ValueError:  # Text that is not UTF-8, or nanoseconds. Which rows have them?
+    except (ValueError, OverflowError, pyarrow.ArrowException):  # Not UTF-8, nanoseconds. Which rows have them?
         pass
     for index in range(batch.num_rows):
         bad: list[str] = []
@@ -104,17 +110,21 @@ def rows_of(batch: Any) -> Iterator[dict[str, Any] | BadRow]:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             found = len(bad)
             row[name] = _value(column[index], bad)
-            bad[found:] = [f"column {name!r}: not UTF-8 ({reason})" for reason in bad[found:]]
+            bad[found:] = [f"column {name!r}: {reason}" for reason in bad[found:]]
         yield BadRow(bad[0], row) if bad else row
 
 
 def _value(cell: Any, bad: list[str]) -> Any:
-    """The value of an Arrow cell. Reasons why text in it is not UTF-8 are added to `bad`."""
-    import pyarrow.types as types
+    """The value of an Arrow cell. What is wrong with it is added to `bad`."""
+    import pyarrow
+    from pyarrow import types
 
     if not cell.is_valid:
         return None
     if types.is_struct(cell.type):
+        names = [field.name for field in cell.type]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a Parquet column has two fields of one name: {', '.join(names)}; rename one")
         return {name: _value(item, bad) for name, item in cell.items()}
     if types.is_list(cell.type) or types.is_large_list(cell.type) or types.is_fixed_size_list(cell.type):
         return [_value(item, bad) for item in cell.values]
@@ -123,9 +133,10 @@ def _value(cell: Any, bad: list[str]) -> Any:
         try:
             return text.decode()
         except UnicodeDecodeError as error:
-            bad.append(f"byte {error.start + 1}")
+            bad.append(f"not UTF-8 (byte {error.start + 1})")
             return text.decode(errors="surrogateescape")
-    try:
-        return cell.as_py()
-    except ValueError:
-        return str(cell.cast("string"))
+    for convert in (cell.as_py, lambda: str(cell.cast("string")), lambda: str(cell.cast("int64"))):
+        with suppress(ValueError, OverflowError, pyarrow.ArrowException):
+            return convert()
+    bad.append(f"a value of {cell.type} that Python cannot read")
+    return None
