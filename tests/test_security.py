@@ -268,6 +268,9 @@ def test_the_files_of_tables_stay_in_their_directory(tmp_path):
     assert {path.parent for path in paths} == {tmp_path / "a" / "b" / "c"}
     assert {path.name for path in paths} == {"------y.csv", "finding-------x.csv", "findings.csv"}
     assert "'=1" in paths[0].read_text()
+    twice = ReportData(title="", command="", sections=[Section(experiment="a", tables={"a/b": [row], "a b": [row]})])
+    with pytest.raises(ValueError, match=r"has the file a-b\.csv"):
+        write_export(twice, "csv", tmp_path / "none")
 
 
 @pytest.mark.parametrize(

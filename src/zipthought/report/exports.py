@@ -46,12 +46,11 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
             {key: getattr(finding, key) for key in ("id", "verdict", "claim", "summary", "rule")}
             for finding in data.findings
         ]
+        stems = _file_stems(tables)
         paths = []
         for name, rows in tables.items():
             if rows:
-                paths.append(target / f"{re.sub('[^A-Za-z0-9_+=-]', '-', name)}.csv")
-                if paths[-1] in paths[:-1]:
-                    raise ValueError(f"two tables of the report have the file {paths[-1]}; choose another name")
+                paths.append(target / f"{stems[name]}.csv")
                 write_text(paths[-1], as_csv(rows))
         return paths
     paths = []
@@ -61,6 +60,15 @@ def write_export(data: ReportData, form: str, target: Path) -> list[Path]:
             with atomic_open(paths[-1]) as file:
                 file.write(drawn(panel.chart.to_dict(), form))
     return paths
+
+
+def _file_stems(names: Iterable[str]) -> dict[str, str]:
+    """Name of a table -> name of its file. Raises `ValueError` where two tables would have one file."""
+    stems = {name: re.sub("[^A-Za-z0-9_+=-]", "-", name) for name in names}
+    for name, stem in stems.items():
+        if list(stems.values()).count(stem) > 1:
+            raise ValueError(f"the table {name!r} has the file {stem}.csv, as another has; choose another name")
+    return stems
 
 
 def drawn(spec: dict[str, Any], form: str) -> bytes:
