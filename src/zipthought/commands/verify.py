@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, verdict_of
+from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, unit, verdict_of
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
@@ -33,11 +33,10 @@ def verify(
     if modulus is not None and modulus < 2:
         raise ValueError(f"modulus must be at least 2, got {modulus}")
     counts = _count(file, modulus)
-    word = _unit(file)
     for line in counts.bad[:SHOWN]:
-        console.print(f"{word} {line.number}: not read: {line.reason:.500}", markup=False, soft_wrap=True)
+        console.print(f"{unit(file)} {line.number}: not read: {line.reason:.500}", markup=False, soft_wrap=True)
     if len(counts.bad) > SHOWN:
-        console.print(f"... and {len(counts.bad) - SHOWN} more {word}s that could not be read")
+        console.print(f"... and {len(counts.bad) - SHOWN} more {unit(file)}s that could not be read")
     if json:
         print_json(counts.summary())
     else:
@@ -49,11 +48,6 @@ def verify(
     if not counts.records and not counts.bad:
         console.print(f"{file} holds no records", markup=False, soft_wrap=True)
     return 0 if counts.records and not counts.bad else 2
-
-
-def _unit(file: Path) -> str:
-    """What holds a record of the file."""
-    return "row" if file.suffix == ".parquet" else "line"
 
 
 @dataclass(slots=True)
@@ -100,7 +94,7 @@ def _count(file: Path, modulus: int | None) -> _Counts:
             counts.steps.update(step.verdict for step in verdict.steps)
             if not verdict.faithful and counts.records - counts.faithful <= SHOWN:
                 wrong = [f"{s.verdict} at {s.name!r:.80}" for s in verdict.steps if s.verdict != "valid"][:3]
-                message = f"{_unit(file)} {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
+                message = f"{unit(file)} {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
                 console.print(message, markup=False, soft_wrap=True)
         bar.update(task, completed=counts.records + len(counts.bad))
     return counts

@@ -7,6 +7,7 @@ large, and a file that states far more than a table of text does is refused.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -69,9 +70,9 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> Iterator[dict[str, A
 def chosen_columns(path: Path, names: list[str], columns: Collection[str]) -> list[str]:
     """The `names` that are among `columns`, or all where none is named. Raises `ValueError` where none is left."""
     chosen = [name for name in names if name in columns] if columns else names
-    for name in chosen:
-        if chosen.count(name) > 1:
-            raise ValueError(f"{path} has two columns {name!r}; rename one")
+    if len(set(chosen)) < len(chosen):
+        twice, _ = Counter(chosen).most_common(1)[0]
+        raise ValueError(f"{path} has two columns {twice!r}; rename one")
     if not chosen:
         shown = ", ".join(names) or "none"
         raise ValueError(f"{path} has none of the columns {', '.join(columns)}; it has {shown:.300}")
@@ -84,7 +85,7 @@ def _batch_size(path: Path, group: Any, columns: list[str]) -> int:
     for index in range(group.num_columns):
         column = group.column(index)
         name, size, items = column.path_in_schema, column.total_uncompressed_size, column.num_values
-        if name.partition(".")[0] not in columns and name not in columns:
+        if not f"{name}.".startswith(tuple(f"{top}." for top in columns)):
             continue
         if items > max(1_000_000, MAX_ITEMS * group.num_rows):
             raise ValueError(f"{path}: column {name!r} states {items:,} values in {group.num_rows:,} rows; remove it")

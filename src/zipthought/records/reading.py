@@ -47,13 +47,19 @@ def read_whole(path: Path) -> Iterator[Record]:
     not, and otherwise as `read_records`."""
     for record in read_records(path):
         if isinstance(record, BadLine):
-            raise ValueError(f"{place(path, record.number)}: {record.reason}; mend the file or remove it there")
+            where = place(path, record.number)
+            raise ValueError(f"{where}: {record.reason}; mend the file or remove the {unit(path)}")
         yield record
 
 
 def place(path: Path, number: int) -> str:
     """How messages name a line of a JSON Lines file or a row of a Parquet file."""
-    return f"{path}, {'row' if path.suffix == '.parquet' else 'line'} {number}"
+    return f"{path}, {unit(path)} {number}"
+
+
+def unit(path: Path) -> str:
+    """What holds a record of a file: a line, or in Parquet a row."""
+    return "row" if path.suffix == ".parquet" else "line"
 
 
 def _read_jsonl(path: Path) -> Iterator[Record | BadLine]:
