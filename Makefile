@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study laptop docs test test-all fuzz integration lint format wheel base base-deep base-mixed bench bench-training clean
+.PHONY: study laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed bench bench-training clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -47,6 +47,15 @@ lint: $(VENV)/.installed  ## the checks of pre-commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+AUDIT := .venv-audit
+$(AUDIT)/.installed-2.10.1:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	touch $@
+
+audit: $(AUDIT)/.installed-2.10.1  ## known vulnerabilities of the pinned versions; AUDIT_OPTIONS=--required needs the network
+	$(AUDIT)/bin/python .ci/audit $(AUDIT)/bin/pip-audit $(AUDIT_OPTIONS)
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
@@ -96,4 +105,4 @@ bench-training: $(INTEGRATION)/.installed  ## SFT and GRPO compared with TRL's t
 	$(INTEGRATION)/bin/python benchmarks/training.py
 
 clean:
-	rm -rf $(VENV) $(INTEGRATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(INTEGRATION) $(AUDIT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

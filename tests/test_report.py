@@ -38,7 +38,12 @@ from zipthought.study.experiments.scaling import charts as scaling_charts
 from zipthought.study.experiments.scaling import report as scaling_report
 from zipthought.study.experiments.scaling.rows import CurvePoint, LossPoint, PathPoint, ScalingRows
 
-HOSTILE = "</script><script>document.title='owned'</script><!--<img src=x onerror=alert(1)>&\u2028\"'{{ data }}{% if %}"
+HOSTILE = (
+    "</script><script>document.title='owned'</script><!--<img src=x onerror=\"window.owned=1\">"
+    "<svg onload=window.owned=1><a href=javascript:window.owned=1>a</a></style>"
+    "<style>*{background:url(//example.invalid/x)}</style>"
+    "</title></svg>]]>&\u2028\"'{{ data }}{% if %}${window.owned=1}`"
+)
 FORMATS = ("explicit", "composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only", "random-steps:0.6")
 SIZES = (100, 300, 1000, 3000, 10000)
 
@@ -448,15 +453,45 @@ def test_in_a_browser(whole, tmp_path: Path):
         _walk(page, path.as_uri(), webdriver.Keys)
         path.write_text(build_report(hostile()), encoding="utf-8")
         page.get(path.as_uri())
+        _touch_everything(page)
         assert page.title != "owned"
-        assert page.execute_script("return document.images.length") == 0
+        assert page.execute_script("return [window.owned, document.images.length, document.scripts.length]") == [
+            *(None, 0, 4)
+        ]
+        assert HOSTILE in page.find_element("css selector", "h1").get_attribute("textContent")
         assert (
             page.execute_script("return document.querySelector('#x-generated .trace').textContent.slice(0, -1)")
             == HOSTILE
         )
         assert page.get_log("browser") == []
+        _nothing_was_requested(page, path.as_uri())
+        for element in ("<img src=https://example.invalid/a>", "<iframe src=https://example.invalid></iframe>"):
+            page.execute_script("document.body.insertAdjacentHTML('beforeend', arguments[0])", element)
+        page.execute_script(
+            "document.head.append(Object.assign(document.createElement('script'), {src: 'https://example.invalid/x.js'}))"
+        )
+        refused = [entry["message"] for entry in page.get_log("browser")]
+        assert len(refused) == 3
+        assert all("Content Security Policy" in message for message in refused)
     finally:
         page.quit()
+
+
+def _touch_everything(page) -> None:
+    """Draw every figure, and point at marks, where tooltips show names."""
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    ready = "return document.documentElement.dataset.ready"
+    WebDriverWait(page, 30).until(lambda _: page.execute_script(ready) == "yes")
+    page.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    page.execute_script("document.querySelectorAll('select').forEach((s) => s.dispatchEvent(new Event('change')))")
+    mark = page.find_element("css selector", ".chart svg .mark-symbol path")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
+    ActionChains(page).move_to_element(mark).perform()
+    shown = WebDriverWait(page, 10).until(lambda _: page.find_elements("css selector", "#vg-tooltip-element.visible"))
+    assert HOSTILE[:30] in shown[0].get_attribute("textContent")
+    page.execute_script("document.querySelectorAll('button').forEach((b) => b.click())")
 
 
 def _walk(page, address: str, keys) -> None:
@@ -503,6 +538,11 @@ def _walk(page, address: str, keys) -> None:
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
     assert page.get_log("browser") == []
+    _nothing_was_requested(page, address)
+
+
+def _nothing_was_requested(page, address: str) -> None:
+    """The report asked for itself alone."""
     sent = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     requests = [m["params"] for m in sent if m["method"] == "Network.requestWillBeSent"]
     # The browser's own first tab asks for chrome:// addresses; the report is known by its document.

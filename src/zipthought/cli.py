@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from . import __version__, terminal
 from .core.registry import PluginError
+from .files.escape import visible
 
 
 class Command(NamedTuple):
@@ -157,8 +158,7 @@ def _stopped(words: str, stop: KeyboardInterrupt) -> int:
 
 
 def _fail(words: str, message: str, code: int = 2) -> int:
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-    print(f"zipthought {words}".rstrip() + f": {text}", file=sys.stderr)
+    print(f"zipthought {words}".rstrip() + f": {visible(message)}", file=sys.stderr)
     return code
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..solutions.compress import CompressConfig, compress_file
 from ..solutions.methods import WRITERS
-from .console import print_json, print_table, progress
+from .console import echo, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from ..advise import Advice, Question
@@ -110,27 +110,27 @@ def _median_steps(path: Path) -> int:
 
 def _show(advice: Advice, question: Question, profile: Profile | None) -> None:
     if profile:
-        print(
+        echo(
             f"{profile.verified} of {profile.input} solutions verify, with a median of {profile.n_ops} steps. "
             "Tokens are counted on them."
         )
     for line in advice.outside:
-        print(f"OUTSIDE WHAT WAS MEASURED: {line}")
+        echo(f"OUTSIDE WHAT WAS MEASURED: {line}")
     best, basis = advice.recommended, advice.basis
     if best is None:
-        print(f"no format has responses of at most {question.max_response_tokens:g} tokens at n_ops {question.n_ops}")
+        echo(f"no format has responses of at most {question.max_response_tokens:g} tokens at n_ops {question.n_ops}")
     else:
-        print(
+        echo(
             f"use {best.format}: expected accuracy {best.accuracy.mean:.2f} ({best.accuracy.low:.2f} to "
             f"{best.accuracy.high:.2f}), {best.response_tokens:.0f} tokens a response"
         )
         if best.doubled:
-            print(f"twice the examples: {best.doubled.mean:.2f} ({best.doubled.low:.2f} to {best.doubled.high:.2f})")
+            echo(f"twice the examples: {best.doubled.mean:.2f} ({best.doubled.low:.2f} to {best.doubled.high:.2f})")
         if advice.runner_up:
             other = advice.runner_up
-            print(f"runner-up {other.format}: {other.accuracy.mean:.2f}, {other.response_tokens:.0f} tokens")
+            echo(f"runner-up {other.format}: {other.accuracy.mean:.2f}, {other.response_tokens:.0f} tokens")
     for note in advice.notes:
-        print(f"- {note}")
+        echo(f"- {note}")
     rows = [
         {
             "format": option.format,

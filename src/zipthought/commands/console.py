@@ -10,7 +10,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-console = Console(stderr=True, emoji=False)
+from ..files.escape import visible
+
+
+class _Console(Console):
+    """A console that shows control characters of its texts instead of obeying them."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(visible(item) if isinstance(item, str) else item for item in objects), **options)
+
+
+console = _Console(stderr=True, emoji=False)
 
 
 def progress() -> Progress:
@@ -39,6 +49,11 @@ def count_lines(path: Path) -> int | None:
         return sum(1 for _ in file)
 
 
+def echo(text: object) -> None:
+    """Print one line on standard output. Control characters are shown, not obeyed."""
+    print(visible(text))
+
+
 def print_json(value: Any) -> None:
     """Print one JSON object on standard output."""
     print(json.dumps(value, allow_nan=False))
@@ -48,9 +63,11 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     """Print rows with equal columns as a table on standard output. Paths are never cut off, in the title either."""
     table = Table()
     for column in rows[0] if rows else []:
-        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right", overflow="fold")
+        table.add_column(
+            visible(column), justify="left" if isinstance(rows[0][column], str) else "right", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*("-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
-    out = Console(markup=False, highlight=False, emoji=False)
+        table.add_row(*("-" if v is None else f"{v:.3f}" if isinstance(v, float) else visible(v) for v in row.values()))
+    out = _Console(markup=False, highlight=False, emoji=False)
     out.print(title, style="italic", soft_wrap=True)
     out.print(table)

@@ -8,7 +8,7 @@ from ..core.compress import compress
 from ..core.orders import ORDERS
 from ..surfaces import count_pieces, get_surface, verify
 from ..tasks.sampling import SamplerConfig, sample_batch
-from .console import print_json
+from .console import echo, print_json
 
 
 def explain(
@@ -61,10 +61,11 @@ def explain(
     if json:
         print_json({"prompt": prompt, "modulus": problem.modulus, "answer": problem.answer, "traces": rows})
         return 0
-    print(f"{prompt}   (modulo {problem.modulus})")
+    echo(f"{prompt}   (modulo {problem.modulus})")
     for row in rows:
         profile = "+".join(map(str, row["granularity"]))
-        print(f"\n{row['format']}, {row['order']}: {row['tokens']} tokens, operations per step {profile}")
-        print(f"  {row['text']}")
+        print()
+        echo(f"{row['format']}, {row['order']}: {row['tokens']} tokens, operations per step {profile}")
+        echo(f"  {row['text']}")
     print("\nTokens are word and punctuation pieces.")
     return 0

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from ..records.export import export_records
-from .console import console, count_lines, print_json, progress
+from .console import console, count_lines, echo, print_json, progress
 
 
 def export(
@@ -54,6 +54,7 @@ def export(
         print_json(summary)
         return 0
     splits = ", ".join(f"{split} {count}" for split, count in summary["splits"].items())
-    print(f"{summary['records']} records ({splits})")
-    print("\n".join(summary["files"]))
+    echo(f"{summary['records']} records ({splits})")
+    for path in summary["files"]:
+        echo(path)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..train.config import PretrainConfig
-from .console import print_json, progress
+from .console import echo, print_json, progress
 from .outputs import refuse_run_overwrite
 
 
@@ -43,5 +43,6 @@ def pretrain(
         print_json(card)
     else:
         scores = ", ".join(f"{n}: {row['accuracy']:.3f}" for n, row in card["accuracy"].items())
-        print(f"held-out accuracy by n_ops: {scores}\n{output_dir}")
+        echo(f"held-out accuracy by n_ops: {scores}")
+        echo(output_dir)
     return 0

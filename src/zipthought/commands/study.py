@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..study.store import Store, StoredCell
 
 from ..files.atomic import refuse_overwrite, write_text
-from .console import console, print_json, print_table, progress
+from .console import console, echo, print_json, print_table, progress
 from .outputs import STORE_FILES
 
 REPORT_NAME = "report.html"
@@ -120,13 +120,13 @@ def report(
         from ..advise.reference import from_store
 
         write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n", overwrite)
-        print(target)
+        echo(target)
         return 0
     from ..report.exports import write_export
     from ..study.report import measure, report_data
 
     for path in write_export(report_data(store, measure(store)), format, target, overwrite, reads):
-        print(path)
+        echo(path)
     return 0
 
 
@@ -226,5 +226,5 @@ def _report(store: Store, path: Path, overwrite: bool, json: bool) -> None:
         print_json({**summary(store, data, shown), "report": str(path)})
         return
     for finding in shown.findings:
-        print(f"{finding.id} {finding.verdict}: {finding.summary}")
-    print(f"report: {path}")
+        echo(f"{finding.id} {finding.verdict}: {finding.summary}")
+    echo(f"report: {path}")

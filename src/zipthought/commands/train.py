@@ -14,7 +14,7 @@ from ..models.names import absolute
 from ..records.reading import read_whole
 from ..records.schema import Record, canonical_json
 from ..train.config import RLVRConfig, SFTConfig
-from .console import console, print_json, progress
+from .console import console, echo, print_json, progress
 from .outputs import refuse_run_overwrite
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _report(run: RunOptions, config: SFTConfig | RLVRConfig, summary: dict[str, 
     if run.json:
         print_json(summary)
     else:
-        print(f"{text}: {run.output_dir}")
+        echo(f"{text}: {run.output_dir}")
 
 
 def mean_of(rows: list[dict[str, Any]], name: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..records.reading import BadLine, read_records, solution_of, verdict_of
+from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, unit, verdict_of
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
@@ -34,9 +34,9 @@ def verify(
         raise ValueError(f"modulus must be at least 2, got {modulus}")
     counts = _count(file, modulus)
     for line in counts.bad[:SHOWN]:
-        console.print(f"line {line.number}: not read: {line.reason}", markup=False, soft_wrap=True)
+        console.print(f"{unit(file)} {line.number}: not read: {line.reason:.500}", markup=False, soft_wrap=True)
     if len(counts.bad) > SHOWN:
-        console.print(f"... and {len(counts.bad) - SHOWN} more lines that could not be read")
+        console.print(f"... and {len(counts.bad) - SHOWN} more {unit(file)}s that could not be read")
     if json:
         print_json(counts.summary())
     else:
@@ -77,7 +77,7 @@ def _count(file: Path, modulus: int | None) -> _Counts:
     counts = _Counts()
     with progress() as bar:
         task = bar.add_task("verify", total=count_lines(file), note="")
-        for number, record in enumerate(read_records(file), 1):
+        for number, record in enumerate(read_records(file, VERIFIED_FIELDS), 1):
             if number % 500 == 0:
                 bar.update(task, completed=number)
             if isinstance(record, BadLine):
@@ -93,8 +93,8 @@ def _count(file: Path, modulus: int | None) -> _Counts:
             counts.answers[verdict.answer] += 1
             counts.steps.update(step.verdict for step in verdict.steps)
             if not verdict.faithful and counts.records - counts.faithful <= SHOWN:
-                wrong = [f"{s.verdict} at {s.name!r}" for s in verdict.steps if s.verdict != "valid"][:3]
-                message = f"line {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
+                wrong = [f"{s.verdict} at {s.name!r:.80}" for s in verdict.steps if s.verdict != "valid"][:3]
+                message = f"{unit(file)} {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
                 console.print(message, markup=False, soft_wrap=True)
         bar.update(task, completed=counts.records + len(counts.bad))
     return counts

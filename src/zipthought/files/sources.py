@@ -1,18 +1,19 @@
 """Streams of records from JSON Lines, JSON, Parquet and Hugging Face dataset directories.
 
 Each item is a `SourceItem`, the text of one record before parsing. The original text of a broken record is thus known.
-A JSON array is read element by element, Parquet and Arrow batch by batch, so memory does not grow with the file.
+A JSON array is read element by element, Parquet and Arrow batch by batch, so memory does not grow with the file. Of
+Parquet and Arrow only the columns that the caller names are read.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .parquet import import_parquet
+from .parquet import BadRow, chosen_columns, import_parquet, read_rows, rows_of
 
 CHUNK = 1 << 20
 """Characters of a JSON array to read at a time."""
@@ -30,11 +31,12 @@ class SourceItem(NamedTuple):
     """The text in the file; for Parquet and Arrow, the row as JSON."""
 
 
-def read_source(path: Path) -> Iterator[SourceItem]:
-    """The items of a file or of a dataset directory.
+def read_source(path: Path, columns: Collection[str] = ()) -> Iterator[SourceItem]:
+    """The items of a file or of a dataset directory. Rows of Parquet and Arrow have `columns` alone, or all columns
+    where none is named.
 
     Raises `OSError` for a file that cannot be opened, and `ValueError` for an unknown suffix, a directory without data
-    files, a broken Parquet or Arrow file, and a missing pyarrow.
+    files, a missing pyarrow, and a Parquet or Arrow file that is broken or has none of the columns.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in _ARROW_TYPES)
@@ -42,15 +44,16 @@ def read_source(path: Path) -> Iterator[SourceItem]:
             raise ValueError(f"{path} holds no .arrow and no .parquet files; give a data file or a dataset directory")
     else:
         files = [path]
-    texts = itertools.chain.from_iterable(map(_read_file, files))
+    texts = itertools.chain.from_iterable(_read_file(file, columns) for file in files)
     yield from itertools.starmap(SourceItem, enumerate(texts, 1))
 
 
-def _read_file(path: Path) -> Iterator[bytes]:
+def _read_file(path: Path, columns: Collection[str]) -> Iterator[bytes]:
     if path.suffix not in FILE_TYPES:
         raise ValueError(f"{path}: unknown file type; use {', '.join(FILE_TYPES)} or a dataset directory")
     if path.suffix in _ARROW_TYPES:
-        yield from (json.dumps(row, default=str).encode() for row in _rows(path))
+        rows = read_rows(path, columns) if path.suffix == ".parquet" else _arrow_rows(path, columns)
+        yield from map(_row_text, rows)
     elif path.suffix == ".json":
         yield from _elements(path)
     else:
@@ -59,20 +62,26 @@ def _read_file(path: Path) -> Iterator[bytes]:
                 yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    parquet = import_parquet()
+def _row_text(row: dict[str, Any] | BadRow) -> bytes:
+    """A row as JSON. Bytes of a bad row that are not UTF-8 stand in it as they are."""
+    if isinstance(row, BadRow):
+        return json.dumps(row.cells, default=str, ensure_ascii=False).encode(errors="surrogateescape")
+    return json.dumps(row, default=str).encode()
+
+
+def _arrow_rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any] | BadRow]:
+    """The rows of a file in Arrow's streaming format, in which Hugging Face saves datasets."""
+    import_parquet()  # Raises where pyarrow is missing.
     import pyarrow
 
     with path.open("rb") as file:
         try:
-            if path.suffix == ".parquet":
-                batches = parquet.ParquetFile(file).iter_batches(batch_size=1024)
-            else:  # Hugging Face saves datasets in Arrow's streaming format.
-                batches = pyarrow.ipc.open_stream(file)
-        except ValueError as error:  # pyarrow.ArrowInvalid is one.
-            raise ValueError(f"{path} is not {path.suffix[1:]}: {error}") from error
-        for batch in batches:
-            yield from batch.to_pylist()
+            stream = pyarrow.ipc.open_stream(file)
+            chosen = chosen_columns(path, stream.schema.names, columns)
+            for batch in stream:
+                yield from rows_of(batch.select(chosen))
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not an Arrow stream, or is damaged: {error}") from error
 
 
 def _elements(path: Path) -> Iterator[bytes]:
@@ -80,7 +89,7 @@ def _elements(path: Path) -> Iterator[bytes]:
 
     The rest of the file from a broken element on, or after the array, is one element.
     """
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str)  # Any number of digits: only the end is wanted.
     with path.open("r", encoding="utf-8-sig", errors="surrogateescape") as file:
         buffer = file.read(CHUNK).lstrip()
         if not buffer.startswith("["):

@@ -5,17 +5,21 @@ A line that holds no record comes as a `BadLine` with its reason, and reading go
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import reprlib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.problem import Problem
 from ..core.verify import Verdict
-from ..files.parquet import import_parquet
+from ..files.json_text import DuplicateKeyError, parse_json
+from ..files.parquet import BadRow, read_rows
 from ..solutions import FAMILIES
 from ..surfaces import SURFACES, english, get_surface, verify
 from .schema import Record
+
+VERIFIED_FIELDS = ("prompt", "surface", "modulus", "answer", "completion", "problem", "question", "solution")
+"""The fields that `verdict_of` and `solution_of` read."""
 
 
 class BadLine(NamedTuple):
@@ -27,14 +31,15 @@ class BadLine(NamedTuple):
     """What is wrong with it."""
 
 
-def read_records(path: Path | str) -> Iterator[Record | BadLine]:
-    """The records of a JSON Lines file, or of a Parquet file (by its suffix), one after the other.
+def read_records(path: Path | str, fields: Collection[str] = ()) -> Iterator[Record | BadLine]:
+    """The records of a JSON Lines file, or of a Parquet file (by its suffix), one after the other. Of Parquet only
+    `fields` are read, or all where none is named.
 
-    Raises `OSError` for a file that cannot be opened, and `ValueError` for a `.parquet` file that is not one, or where
-    pyarrow is needed and missing.
+    Raises `OSError` for a file that cannot be opened, and `ValueError` for a `.parquet` file that is not one or has
+    none of the fields, or where pyarrow is needed and missing.
     """
     path = Path(path)
-    return _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+    return _read_parquet(path, fields) if path.suffix == ".parquet" else _read_jsonl(path)
 
 
 def read_whole(path: Path) -> Iterator[Record]:
@@ -42,8 +47,19 @@ def read_whole(path: Path) -> Iterator[Record]:
     not, and otherwise as `read_records`."""
     for record in read_records(path):
         if isinstance(record, BadLine):
-            raise ValueError(f"{path}, line {record.number}: {record.reason}; mend the file or remove the line")
+            where = place(path, record.number)
+            raise ValueError(f"{where}: {record.reason}; mend the file or remove the {unit(path)}")
         yield record
+
+
+def place(path: Path, number: int) -> str:
+    """How messages name a line of a JSON Lines file or a row of a Parquet file."""
+    return f"{path}, {unit(path)} {number}"
+
+
+def unit(path: Path) -> str:
+    """What holds a record of a file: a line, or in Parquet a row."""
+    return "row" if path.suffix == ".parquet" else "line"
 
 
 def _read_jsonl(path: Path) -> Iterator[Record | BadLine]:
@@ -53,14 +69,12 @@ def _read_jsonl(path: Path) -> Iterator[Record | BadLine]:
                 yield BadLine(number, "empty line")
                 continue
             try:
-                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                record = parse_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except UnicodeDecodeError as error:
                 yield BadLine(number, f"not UTF-8 (byte {error.start + 1} of the line)")
-            except json.JSONDecodeError as error:
-                yield BadLine(number, f"torn JSON: {error.msg} at character {error.pos + 1}")
-            except RecursionError:
-                yield BadLine(number, "torn JSON: nested too deeply")
-            except ValueError as error:  # An integer of more digits than Python converts.
+            except DuplicateKeyError as error:
+                yield BadLine(number, str(error))
+            except ValueError as error:
                 yield BadLine(number, f"torn JSON: {error}")
             else:
                 if isinstance(record, dict):
@@ -75,15 +89,9 @@ def _json_type(value: object) -> str:
     return "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
 
 
-def _read_parquet(path: Path) -> Iterator[Record | BadLine]:
-    parquet = import_parquet()
-    with path.open("rb") as file:
-        try:
-            table = parquet.ParquetFile(file)
-        except ValueError as error:  # pyarrow.ArrowInvalid is one.
-            raise ValueError(f"{path} is not a Parquet file: {error}") from error
-        for batch in table.iter_batches(batch_size=1024):
-            yield from batch.to_pylist()
+def _read_parquet(path: Path, fields: Collection[str]) -> Iterator[Record | BadLine]:
+    for number, row in enumerate(read_rows(path, fields), 1):
+        yield BadLine(number, row.reason) if isinstance(row, BadRow) else row
 
 
 def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem:
@@ -95,9 +103,11 @@ def problem_of(record: Mapping[str, Any], modulus: int | None = None) -> Problem
     """
     stated = record.get("modulus")
     if stated is not None and (type(stated) is not int or stated < 2):
-        raise ValueError(f"the record's modulus must be a whole number of at least 2, got {stated!r}")
+        raise ValueError(f"the record's modulus must be a whole number of at least 2, got {reprlib.repr(stated)}")
     if stated is not None and modulus is not None and stated != modulus:
-        raise ValueError(f"the record's modulus is {stated}, but {modulus} was given; leave the latter out")
+        raise ValueError(
+            f"the record's modulus is {reprlib.repr(stated)}, but {modulus} was given; leave the latter out"
+        )
     m = modulus if stated is None else stated
     if m is None:
         raise ValueError("the record has no modulus; give one")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,60 @@ FIELDS = (
     "messages",
 )
 """The fields of every record. A format with a parameter that is not its granularity adds `parameter`."""
+
+
+_ROLES = ["system", "user", "assistant"]
+
+
+def check_record(record: Mapping[str, Any]) -> None:
+    """Raises `ValueError` naming the first field of a record whose value is not of the schema. Fields that are missing
+    or null, and fields that the schema does not have, pass."""
+    for field, value in record.items():
+        if value is not None and field in _CHECKS:
+            _CHECKS[field](field, value)
+
+
+def _check_text(field: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{field!r} must be text, got {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{field!r} has half of a surrogate pair at character {error.start + 1}") from error
+
+
+def _check_integer(field: str, value: Any) -> None:
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{field!r} must be a whole number of 64 bits, got {reprlib.repr(value)}")
+
+
+def _check_modulus(field: str, value: Any) -> None:
+    _check_integer(field, value)
+    if value < 2:
+        raise ValueError(f"{field!r} must be at least 2, got {value}")
+
+
+def _check_share(field: str, value: Any) -> None:
+    if type(value) not in (int, float) or not 0 < value <= 1:
+        raise ValueError(f"{field!r} must be a number above 0 and at most 1, got {reprlib.repr(value)}")
+
+
+def _check_messages(field: str, value: Any) -> None:
+    turns = value if isinstance(value, list) and all(isinstance(turn, dict) for turn in value) else []
+    if [turn.get("role") for turn in turns] != _ROLES:
+        raise ValueError(f"{field!r} must be a system, a user and an assistant turn")
+    for turn in turns:
+        _check_text("content", turn.get("content"))
+
+
+_CHECKS = {
+    **dict.fromkeys((*FIELDS, "parameter", "source_id"), _check_text),
+    **dict.fromkeys(("index", "n_ops", "k", "tokens", "tokens_source"), _check_integer),
+    "modulus": _check_modulus,
+    "share": _check_share,
+    "messages": _check_messages,
+}
 
 
 def canonical_json(record: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import vl_convert
 
 from ..files.atomic import atomic_files, refuse_overwrite
+from ..files.escape import csv_cell, markdown_code, markdown_text, visible
 from .charts import vega_lite_version
 from .data import ReportData
 from .figures import colored_names, figure_groups
@@ -56,9 +58,10 @@ def _files(data: ReportData, form: str, target: Path) -> Iterator[tuple[Path, by
             {key: getattr(finding, key) for key in ("id", "verdict", "claim", "summary", "rule")}
             for finding in data.findings
         ]
+        stems = _file_stems(tables)
         for name, rows in tables.items():
             if rows:
-                yield target / f"{name}.csv", as_csv(rows).encode()
+                yield target / f"{stems[name]}.csv", as_csv(rows).encode()
     else:
         for group in figure_groups(data, Palette(colored_names(data), "light")):
             for panel in group.panels:
@@ -66,39 +69,60 @@ def _files(data: ReportData, form: str, target: Path) -> Iterator[tuple[Path, by
                 yield path, drawn(panel.chart.to_dict(), form)
 
 
+def _file_stems(names: Iterable[str]) -> dict[str, str]:
+    """Name of a table -> name of its file. Raises `ValueError` where two tables would have one file."""
+    stems = {name: re.sub("[^A-Za-z0-9_+=-]", "-", name) for name in names}
+    for name, stem in stems.items():
+        if list(stems.values()).count(stem) > 1:
+            raise ValueError(f"the table {name!r} has the file {stem}.csv, as another has; choose another name")
+    return stems
+
+
 def drawn(spec: dict[str, Any], form: str) -> bytes:
     """The bytes of a PNG or SVG on white, from the specification of a figure."""
-    fixed = spec | {"width": WIDTH, "background": "white", "padding": 12}
+    fixed = _visible(spec) | {"width": WIDTH, "background": "white", "padding": 12}
     version = vega_lite_version()
     if form == "svg":
         return vl_convert.vegalite_to_svg(fixed, vl_version=version).encode()  # type: ignore[arg-type]
     return vl_convert.vegalite_to_png(fixed, vl_version=version, scale=PNG_SCALE)  # type: ignore[arg-type]
 
 
+def _visible(spec: Any) -> Any:
+    """A specification without the characters that SVG cannot hold."""
+    if isinstance(spec, str):
+        return visible(spec, keep="\n")
+    if isinstance(spec, dict):
+        return {_visible(key): _visible(value) for key, value in spec.items()}
+    return [_visible(item) for item in spec] if isinstance(spec, list) else spec
+
+
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as CSV. Columns stand in the order of their first appearance; missing values are empty."""
+    """Rows as CSV. Columns stand in the order of their first appearance; missing values are empty. No text
+    is a formula of a spreadsheet."""
     rows = list(rows)
     columns = columns_of(rows)
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(map(csv_cell, columns))
+    writer.writerows([csv_cell(row.get(column, "")) for column in columns] for row in rows)
     return buffer.getvalue()
 
 
 def markdown(data: ReportData) -> str:
     """The verdicts, the tables that experiments show, and the command and environment of the study."""
-    parts = [f"# {data.title}", data.created, "## Verdicts"]
+    text = markdown_text
+    parts = [f"# {text(data.title)}", text(data.created), "## Verdicts"]
     for finding in data.findings:
         parts += [
-            f"### {finding.id}: {finding.verdict}",
-            f"*{finding.claim}* {finding.summary}",
+            f"### {text(finding.id)}: {finding.verdict}",
+            f"*{text(finding.claim)}* {text(finding.summary)}",
             _table(finding.rows),
-            f"Rule: {finding.rule}",
+            f"Rule: {text(finding.rule)}",
         ]
     for title, rows in data.shown.items():
-        parts += [f"## {title}", _table([asdict(row) for row in rows])]
-    parts += ["## Reproduce", f"```sh\n{data.command}\n```", _table([{k: str(v) for k, v in data.environment.items()}])]
+        parts += [f"## {text(title)}", _table([asdict(row) for row in rows])]
+    environment = _table([{k: str(v) for k, v in data.environment.items()}])
+    parts += ["## Reproduce", markdown_code(data.command, "sh"), environment]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -106,7 +130,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
     columns = columns_of(rows)
     if not columns:
         return ""
-    lines = [columns, ["---"] * len(columns), *([_word(row.get(column)) for column in columns] for row in rows)]
+    cells = ([_word(row.get(column)) for column in columns] for row in rows)
+    lines = [[markdown_text(column) for column in columns], ["---"] * len(columns), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -115,4 +140,4 @@ def _word(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return markdown_text(value)

@@ -40,7 +40,7 @@ def build_report(data: ReportData) -> str:
         "problems": [asdict(problem) for problem in data.problems],
     }
     # Only the report's own text, and JSON and scripts after escaping, are marked as markup. Jinja2 escapes all else.
-    return templates.get_template("page.html").render(
+    text = templates.get_template("page.html").render(
         title=data.title,
         created=data.created or "date not recorded",
         tally=tables.tally(data.findings),
@@ -76,6 +76,9 @@ def build_report(data: ReportData) -> str:
         script=Markup(script_text(_asset("report.js"))),
         explorer_script=Markup(script_text(_asset("explorer.js"))),
     )
+    return text.encode(
+        errors="backslashreplace"
+    ).decode()  # No file holds half a surrogate pair; in JSON this is its escape.
 
 
 @cache
@@ -93,8 +96,6 @@ def environment() -> Environment:
 def json_for_script(value: Any) -> str:
     """JSON that is safe in a script element: no text in it can close the element. NaN and infinity become null."""
     plain = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # A file cannot hold a lone surrogate.
-    plain = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", plain)
     return re.sub("[<>&\u2028\u2029]", lambda match: _UNSAFE[match[0]], plain)
 
 

@@ -7,6 +7,7 @@ carry the files there and back.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tarfile
 import tempfile
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from .cells import Result
 
 
+def _safe(part: str) -> str:
+    """A part of the name of a file. Raises `ValueError` for what could be another path."""
+    if not re.fullmatch(r"[A-Za-z0-9_+=-]+", part):
+        raise ValueError(f"{part!r:.80} cannot name the files of a cell; the study's store is damaged")
+    return part
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The paths of cells below `root`, by digest."""
@@ -30,11 +38,11 @@ class Workspace:
 
     def completions(self, digest: str, name: str) -> Path:
         """The Parquet file of a cell's completions on `test`, on `train` or at a state of its model."""
-        return self.root / "completions" / f"{digest}.{name}.parquet"
+        return self.root / "completions" / f"{_safe(digest)}.{_safe(name)}.parquet"
 
     def weights(self, digest: str) -> Path:
         """The directory of the weights that a cell keeps for other cells."""
-        return self.root / "weights" / digest
+        return self.root / "weights" / _safe(digest)
 
     @contextmanager
     def new_weights(self, digest: str) -> Iterator[Path]:
@@ -53,7 +61,7 @@ class Workspace:
 
     def scratch(self, digest: str) -> Path:
         """A directory for files that a trainer must write and nobody reads."""
-        return self.root / "scratch" / digest
+        return self.root / "scratch" / _safe(digest)
 
     def files(self, digest: str) -> list[Path]:
         """The files that a cell wrote."""

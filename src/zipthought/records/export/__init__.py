@@ -8,6 +8,7 @@ Adding a target is one module with the members of `base.Export`, its line below,
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Any
 from ...core.registry import Registry
 from ...files.atomic import atomic_files, closing_all, refuse_directories, refuse_overwrite
 from ...tasks.splits import SPLITS
-from ..reading import read_whole
-from ..schema import Record, format_of
+from ..reading import place, read_whole
+from ..schema import Record, check_record, format_of
 from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verifiers, verl
 from .base import Export
 from .writers import JsonlWriter, ParquetWriter
@@ -66,13 +67,13 @@ def export_records(
         updated = getattr(module, "UPDATED", ())
         files = {name: open_file(path, overwrite or name in updated) for name, path in extra.items()}
         writers: dict[str, JsonlWriter | ParquetWriter] = {}
-        for done, (name, split, row, record) in enumerate(_rows(module, paths, formats), 1):
+        for done, (where, split, row, record) in enumerate(_rows(module, paths, formats), 1):
             if split not in writers:
                 writers[split] = open_writer(open_file(data[split]))
                 closing.append(writers[split])
-            writers[split].write(row)
+            writers[split].write(row, where)
             splits[split] += 1
-            found[name] += 1
+            found[format_of(record)] += 1
             for field, values in kinds.items():
                 values[str(record.get(field))] += 1
             if on_progress and done % 1000 == 0:
@@ -107,36 +108,32 @@ def _extra_paths(module: Export, directory: Path) -> dict[str, Path]:
 def _rows(
     module: Export, paths: Sequence[Path], formats: Collection[str]
 ) -> Iterator[tuple[str, str, dict[str, Any], Record]]:
-    """(format, split, row, record) of the records in `formats`, or of all."""
+    """(file and line, split, row, record) of the records in `formats`, or of all."""
     for path in paths:
         for number, record in enumerate(read_whole(path), 1):
-            name = format_of(record)
-            if formats and name not in formats:
-                continue
+            where = place(path, number)
             try:
-                yield name, _split_of(record), module.row(record), record
+                split = _split_of(record)
+                if not formats or format_of(record) in formats:
+                    yield where, split, module.row(record), record
             except KeyError as error:
-                raise ValueError(
-                    f"{path}, line {number}: the record has no {error}; export files of records"
-                ) from error
+                raise ValueError(f"{where}: the record has no {error}; export files of records") from error
             except ValueError as error:
-                raise ValueError(f"{path}, line {number}: {error}; export files of records") from error
+                raise ValueError(f"{where}: {error}; export files of records") from error
 
 
 def _split_of(record: Record) -> str:
-    """The split of a record, after a check of the fields that every target needs.
+    """The split of a record, after a check of its fields and of those that every target needs.
 
     Raises `KeyError` for one that is missing and `ValueError` for one of another type.
     """
-    messages = record["messages"]
-    turns = messages if isinstance(messages, list) and all(isinstance(turn, dict) for turn in messages) else []
-    if [turn.get("role") for turn in turns] != ["system", "user", "assistant"]:
+    if record["messages"] is None:
         raise ValueError("'messages' must be a system, a user and an assistant turn")
-    texts = {field: record[field] for field in ("prompt", "completion", "answer")}
-    for field, text in [*texts.items(), *(("content", turn.get("content")) for turn in turns)]:
-        if not isinstance(text, str):
-            raise ValueError(f"{field!r} must be text, got {type(text).__name__}")
+    for field in ("prompt", "completion", "answer"):
+        if record[field] is None:
+            raise ValueError(f"{field!r} must be text, got NoneType")
     split = record.get("split")
     if split is not None and split not in SPLITS:
-        raise ValueError(f"'split' must be {', '.join(SPLITS)} or missing, got {split!r:.80}")
+        raise ValueError(f"'split' must be {', '.join(SPLITS)} or missing, got {reprlib.repr(split)}")
+    check_record(record)
     return split or SPLITS[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,11 +54,10 @@ def first_split(counts: dict[str, int], *preferred: str) -> str:
 
 
 def template(name: str, **values: str) -> str:
-    """A file of `templates`, with ``@NAME@`` replaced by each value."""
+    """A file of `templates`, with ``@NAME@`` and quotes around it replaced by each value. Values are quoted for the
+    language of the file."""
     text = (TEMPLATES / name).read_text(encoding="utf-8")
-    for key, value in values.items():
-        text = text.replace(f"@{key.upper()}@", value)
-    return text
+    return re.sub(r'("?)@([A-Z_]+)@\1', lambda match: values[match[2].lower()], text)
 
 
 def jsonl(split: str) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ...files.json_text import parse_json
 from ..schema import Record
 from .base import jsonl as path_of
 
@@ -33,8 +34,8 @@ def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[s
 
 def _registered(path: Path) -> dict[str, Any]:
     try:
-        info = json.loads(path.read_bytes()) if path.exists() else {}
-    except (ValueError, RecursionError) as error:
+        info = parse_json(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}); mend it or choose another directory") from error
     if not isinstance(info, dict):
         raise ValueError(f"{path} is not a JSON object; mend it or choose another directory")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...files.escape import yaml_string
 from ..schema import Record
 from .base import first_split, reward_columns, template
 from .base import jsonl as path_of
@@ -20,10 +21,10 @@ def row(record: Record) -> dict[str, Any]:
 
 
 def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
-    files = "\n".join(f"    {split}: {(directory / path_of(split)).resolve()}" for split in counts)
+    files = "\n".join(f"    {split}: {yaml_string(str((directory / path_of(split)).resolve()))}" for split in counts)
     return {
         "zipthought.yaml": template(
-            "lm_eval/zipthought.yaml", files=files, held_out=first_split(counts, "test", "validation")
+            "lm_eval/zipthought.yaml", files=files, held_out=yaml_string(first_split(counts, "test", "validation"))
         ),
         "utils.py": template("lm_eval/utils.py"),
     }

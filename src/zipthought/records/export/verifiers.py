@@ -25,6 +25,6 @@ def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[s
     return {
         "pyproject.toml": template("verifiers/pyproject.toml"),
         "zipthought_env/__init__.py": template(
-            "verifiers/zipthought_env.py", held_out=first_split(counts, "validation", "test")
+            "verifiers/zipthought_env.py", held_out=repr(first_split(counts, "validation", "test"))
         ),
     }

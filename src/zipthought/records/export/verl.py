@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,5 +37,7 @@ def row(record: Record) -> dict[str, Any]:
 def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {
         "reward.py": template("verl/reward.py"),
-        "run_grpo.sh": template("verl/run_grpo.sh", held_out=path_of(first_split(counts, "validation", "test"))),
+        "run_grpo.sh": template(
+            "verl/run_grpo.sh", held_out=shlex.quote(path_of(first_split(counts, "validation", "test")))
+        ),
     }

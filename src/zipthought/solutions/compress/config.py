@@ -12,7 +12,7 @@ from ...core.methods import Method
 from ...core.pieces import count_pieces
 from ..family import FAMILIES
 from ..methods import parse_solution_method
-from .layouts import LAYOUTS
+from .layouts import FIELDS, LAYOUTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,12 @@ class CompressConfig:
     @property
     def parsed_formats(self) -> list[Method]:
         return [parse_solution_method(text) for text in self.format]
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of a record that may be read."""
+        named = (self.question_field, self.solution_field, self.answer_field, self.id_field)
+        return [*FIELDS, *(name for name in named if name and name not in FIELDS)]
 
     @property
     def rejects_path(self) -> Path:

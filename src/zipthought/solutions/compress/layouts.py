@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 LAYOUTS = ("auto", "question-answer", "question-cot-answer", "alpaca", "sharegpt", "messages")
 
+FIELDS = ("question", "cot", "answer", "instruction", "input", "output", "messages", "conversations")
+"""The fields of all layouts."""
 _USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt", "model")
 
 
@@ -74,5 +77,5 @@ def _read_dialogue(record: Mapping[str, Any], field: str, role: str, content: st
     turns = [turn for turn in turns if turn.get(role) != "system"]
     roles = [turn.get(role) for turn in turns]
     if len(turns) != 2 or roles[0] not in _USER or roles[1] not in _ASSISTANT:
-        raise UnreadableError("not_one_turn", f"one user and one assistant turn are needed, got {roles[:6]}")
+        raise UnreadableError("not_one_turn", f"one user and one assistant turn are needed, got {reprlib.repr(roles)}")
     return Source(_text(turns[0], content), _text(turns[1], content), None)

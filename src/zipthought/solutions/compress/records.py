@@ -10,6 +10,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 from ...core.methods import Method
+from ...files.json_text import DuplicateKeyError, parse_json
 from ...files.sources import SourceItem
 from ...tasks.splits import split_of
 from ..family import Family
@@ -23,16 +24,18 @@ def parse_record(text: bytes) -> dict[str, Any]:
     if not text.strip():
         raise UnreadableError("empty_line", "empty line")
     try:
-        record = json.loads(text.decode())
+        record = parse_json(text.decode())
         if _SURROGATE.search(text):
             json.dumps(record, ensure_ascii=False).encode()  # Raises for half a pair, which cannot be written.
     except UnicodeDecodeError as error:
         raise UnreadableError("not_utf8", f"not UTF-8 (byte {error.start + 1} of the record)") from error
     except UnicodeEncodeError as error:
         raise UnreadableError("not_utf8", "not UTF-8 (half of a surrogate pair)") from error
-    except RecursionError as error:
+    except DuplicateKeyError as error:
+        raise UnreadableError("duplicate_key", str(error)) from error
+    except RecursionError as error:  # Writing nests deeper than reading.
         raise UnreadableError("broken_json", "nested too deeply") from error
-    except ValueError as error:  # json.JSONDecodeError, or an integer of more digits than Python converts.
+    except ValueError as error:
         raise UnreadableError("broken_json", str(error)) from error
     if not isinstance(record, dict):
         raise UnreadableError("not_an_object", f"not an object, but {type(record).__name__}")

@@ -57,7 +57,7 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
     refuse_directories(paths)
     load_tokenizer(config.tokenizer)  # Raises here rather than in every process.
     counts = Counts(formats)
-    items = iter(read_source(config.input))
+    items = iter(read_source(config.input, config.fields))
     first = list(itertools.islice(items, 1))  # Raises for a file that cannot be opened, before anything is written.
     with atomic_files(overwrite=config.overwrite) as open_file:
         files = {path: open_file(path) for path in paths}
