@@ -99,7 +99,7 @@ def check_exports(tmp_path: Path, lines: Iterator[bytes]) -> int:
     for line, target in zip(lines, itertools.cycle(sorted(EXPORTS)), strict=False):
         path.write_bytes(line)
         with contextlib.suppress(ValueError):
-            export_records([path], target, tmp_path / "out")
+            export_records([path], target, tmp_path / "out", overwrite=True)
         runs += 1
     return runs
 

@@ -1,4 +1,4 @@
-"""No command writes over what it reads, nor over a file of other content without --overwrite."""
+"""No command writes over what it reads, nor over a file that zipthought did not write without --overwrite."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from zipthought.commands.outputs import model_files, refuse_run_overwrite
 from zipthought.files import atomic
 from zipthought.files.atomic import atomic_files, atomic_open, refuse_overwrite, write_text
 from zipthought.generation.generate import GenerateConfig, generate
+from zipthought.records.reading import read_records
 from zipthought.study.store import Store
 
 SOLUTION = {"question": "How many?", "answer": "2 + 3 = 5, so 5 * 4 = 20.\n#### 20"}
@@ -216,12 +217,23 @@ def test_another_file_is_replaced_only_with_overwrite(here, capsys, words, outpu
 
 
 @pytest.mark.parametrize("more", [[], ["--file-type", "parquet"]])
-def test_a_longer_and_a_shorter_file_are_other_content(here, capsys, more):
+def test_records_of_an_earlier_run_are_replaced(here, more):
     arguments = [*PATHS["generate"].arguments.split(), *more]
+    for count in ("3", "2", "30"):
+        assert main([*arguments, "--count", count]) == 0
+    (path,) = (here / "o").iterdir()
+    assert sum(1 for _ in read_records(path)) == 30
+
+
+def test_rows_that_are_no_records_stay(here, capsys):
+    arguments = PATHS["generate"].arguments.split()
     assert main(arguments) == 0
-    before = content(here)
-    for count in ("2", "4", "30"):
-        assert main([*arguments, "--count", count]) == 2
+    path = here / "o/explicit.jsonl"
+    row = json.loads(path.read_text().splitlines()[0])
+    for mine in ({"prompt": "p", "completion": "c"}, {name: row[name] for name in row if name != "id"}):
+        path.write_text(json.dumps(mine) + "\n")
+        before = content(here)
+        assert main(arguments) == 2
         assert "give --overwrite" in capsys.readouterr().err
         assert content(here) == before
 

@@ -45,7 +45,7 @@ def compress(
         tokenizer: A Hugging Face tokenizer to count with (a directory, or a tokenizer.json).
         workers: Processes; 0 means one for a small input, else one per processor.
         seed: The seed of random-steps.
-        overwrite: Replace files of other content. The same command writes the same bytes, and always may.
+        overwrite: Replace existing files that zipthought did not write, too. Inputs are never replaced.
         json: Print the summary as one JSON object on standard output.
     """
     config = CompressConfig(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..evaluation.config import EvaluateConfig
 from ..files.atomic import refuse_directories, refuse_existing, refuse_overwrite
+from ..files.earlier import is_completions
 from .console import print_json, print_table, progress
 from .outputs import model_files
 
@@ -27,7 +28,7 @@ def evaluate(
         output: Parquet file (.parquet) for the completions and their verdicts.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 is the default of torch.
-        overwrite: Replace an existing file.
+        overwrite: Replace an existing file that zipthought did not write, too.
         json: Print {"n", "accuracy", "by_n_ops": {"3": {...}}, ...} on standard output.
     """
     if output and output.suffix != ".parquet":
@@ -35,7 +36,7 @@ def evaluate(
     if output:
         refuse_directories([output])
         refuse_overwrite([output], model_files(model))
-        if not overwrite:
+        if not overwrite and not is_completions(output):
             refuse_existing([output])
     import torch
 

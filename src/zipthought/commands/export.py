@@ -27,7 +27,7 @@ def export(
         to: trl-sft, trl-grpo, llamafactory, verl, reasoning-gym, verifiers, lm-eval or hf.
         output_dir: The directory for the data, a file per split, and for the registration files of the target.
         format: The formats to export, such as composed:2; by default all that the files hold.
-        overwrite: Replace files of other content. The same command writes the same bytes, and always may.
+        overwrite: Replace existing files that zipthought did not write, too. Inputs are never replaced.
         json: Print {"records", "splits", "formats", "files", "earlier"} on standard output.
     """
     with progress() as bar:

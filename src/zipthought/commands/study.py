@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ..study.spec import StudySpec
     from ..study.store import Store, StoredCell
 
-from ..files.atomic import refuse_overwrite, write_text
+from ..files.atomic import Overwrite, refuse_overwrite, write_text
+from ..files.earlier import mentions_us
 from .console import console, echo, print_json, print_table, progress
 from .outputs import STORE_FILES
 
@@ -101,31 +102,31 @@ def report(
         output: A file, or for csv, png and svg a directory; by default in the study's directory.
         format: html is the whole report; markdown has the verdicts and tables; csv writes a file per table; json holds
             all data of the report; png and svg write a file per figure; reference is for `zipthought advise`.
-        overwrite: Replace files of other content at --output. Reports in the study's directory are always replaced.
+        overwrite: Replace files at --output that zipthought did not write, too. The store is never replaced.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study.store import Store
 
     store = Store.open(directory)
     target = output or directory / NAMES[format]
-    overwrite = overwrite or target == directory / NAMES[format]
+    replaceable = overwrite or target == directory / NAMES[format] or mentions_us
     reads = [directory / name for name in STORE_FILES]
     refuse_overwrite([target], reads)
     if json and format != "html":
         raise ValueError(f"--json goes with --format html; --format {format} writes files and prints their paths")
     if format == "html":
-        _report(store, target, overwrite, json)
+        _report(store, target, replaceable, json)
         return 0
     if format == "reference":
         from ..advise.reference import from_store
 
-        write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n", overwrite)
+        write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n", replaceable)
         echo(target)
         return 0
     from ..report.exports import write_export
     from ..study.report import measure, report_data
 
-    for path in write_export(report_data(store, measure(store)), format, target, overwrite, reads):
+    for path in write_export(report_data(store, measure(store)), format, target, replaceable, reads):
         echo(path)
     return 0
 
@@ -215,7 +216,7 @@ def _estimate(spec: StudySpec, json: bool) -> int:
     return 0
 
 
-def _report(store: Store, path: Path, overwrite: bool, json: bool) -> None:
+def _report(store: Store, path: Path, overwrite: Overwrite, json: bool) -> None:
     from ..report.page import build_report
     from ..study.report import measure, report_data, summary
 

@@ -3,7 +3,8 @@
 What an output may replace is decided here, for every command:
 
 - never a file that the command reads (`refuse_overwrite`);
-- with ``overwrite=False``, no file of other content. A rerun that writes the same bytes is no change.
+- without ``overwrite``, no file of other content. A rerun that writes the same bytes is no change. `Overwrite` may be a
+  function that allows earlier outputs (`files.earlier`).
 
 The temporary file of ``x`` is ``.x.zipthought``, locked while it is written. A second process that writes ``x`` at the
 same time gets an error. The lock ends with its process, so the next run takes over what a killed one has left.
@@ -22,13 +23,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
+Overwrite = bool | Callable[[Path], bool]
+"""Whether existing files of other content are replaced, or a function that says it of each."""
 SUFFIX = ".zipthought"
 _NAME_BYTES = 255
 """The longest file name of common file systems."""
 
 
 @contextmanager
-def atomic_files(durable: bool = True, overwrite: bool = True) -> Iterator[Callable[..., IO[bytes]]]:
+def atomic_files(durable: bool = True, overwrite: Overwrite = True) -> Iterator[Callable[..., IO[bytes]]]:
     """``open_file(path, overwrite=overwrite)``, which opens the files of one output. They appear together when the
     block ends without an exception, or not at all.
 
@@ -42,7 +45,7 @@ def atomic_files(durable: bool = True, overwrite: bool = True) -> Iterator[Calla
     """
     opened: list[_Output] = []
 
-    def open_file(path: Path, overwrite: bool = overwrite) -> IO[bytes]:
+    def open_file(path: Path, overwrite: Overwrite = overwrite) -> IO[bytes]:
         output = _Output(Path(path), overwrite)
         opened.append(output)
         return output.file
@@ -62,7 +65,7 @@ def atomic_files(durable: bool = True, overwrite: bool = True) -> Iterator[Calla
 
 
 @contextmanager
-def atomic_open(path: Path, durable: bool = True, overwrite: bool = True) -> Iterator[IO[bytes]]:
+def atomic_open(path: Path, durable: bool = True, overwrite: Overwrite = True) -> Iterator[IO[bytes]]:
     """A file object for the content of `path`, as `atomic_files` opens it."""
     with atomic_files(durable, overwrite) as open_file:
         yield open_file(path)
@@ -89,7 +92,7 @@ def closing_all() -> Iterator[list[Writer]]:
         writer.close()
 
 
-def write_text(path: Path, text: str, overwrite: bool = True) -> None:
+def write_text(path: Path, text: str, overwrite: Overwrite = True) -> None:
     """Write `text` to `path` in UTF-8, atomically."""
     with atomic_open(path, overwrite=overwrite) as file:
         file.write(text.encode())
@@ -140,7 +143,7 @@ def _identity(path: Path) -> tuple[int, int] | str:
 class _Output:
     """One output under its temporary name."""
 
-    def __init__(self, path: Path, overwrite: bool) -> None:
+    def __init__(self, path: Path, overwrite: Overwrite) -> None:
         self.target = Path(os.path.realpath(path))
         self._path = path
         refuse_directories([self.target])
@@ -148,7 +151,8 @@ class _Output:
         if status and not stat.S_ISREG(status.st_mode):
             raise FileExistsError(f"{path} is no regular file; choose another output")
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        earlier = self.target.open("rb") if status and not overwrite else None
+        replaceable = overwrite if isinstance(overwrite, bool) else status is None or overwrite(self.target)
+        earlier = None if replaceable or not status else self.target.open("rb")
         with _naming(path):
             handle, self._temporary = _open_temporary(self.target)
         if status:

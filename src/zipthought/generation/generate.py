@@ -20,6 +20,7 @@ import numpy as np
 from ..core.methods import Method, parse_method
 from ..core.orders import ORDERS
 from ..files.atomic import atomic_files, closing_all, refuse_directories
+from ..files.earlier import is_records
 from ..files.parquet import import_parquet
 from ..surfaces import get_surface
 from ..tasks import parse_task
@@ -67,7 +68,7 @@ class GenerateConfig:
     file_type: str = "jsonl"
     """`jsonl`, or `parquet` (needs pyarrow)."""
     overwrite: bool = False
-    """Whether files of other content are replaced. The same command writes the same bytes, and always may."""
+    """Whether files are replaced that hold something else than records."""
 
     def __post_init__(self) -> None:
         if not self.n_ops:
@@ -134,7 +135,7 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
 
     `on_progress` is called with the number of finished records and of all. Raises `ValueError` for a space of problems
     that is too small for the split, and `OSError` for a directory or a file that cannot be written, that has other
-    content (without `overwrite`), or that another process is writing; then no file appears.
+    content but records (without `overwrite`), or that another process is writing; then no file appears.
     """
     methods, rows = config.methods, config.rows
     for n_ops in config.n_ops:
@@ -153,7 +154,7 @@ def generate(config: GenerateConfig, on_progress: Callable[[int, int], None] | N
 
     done, total = 0, len(rows) * len(methods)
     # Not durable: the same command writes the same bytes again.
-    with atomic_files(durable=False, overwrite=config.overwrite) as open_file, closing_all() as closing:
+    with atomic_files(durable=False, overwrite=config.overwrite or is_records) as open_file, closing_all() as closing:
         files = {path: open_file(path) for path in sorted(paths)}  # Sorted: of two such commands, one gets them all.
         sinks = make_sinks([files[path] for path in paths], methods, config.file_type)
         closing += sinks

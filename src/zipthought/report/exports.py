@@ -13,7 +13,7 @@ from typing import Any
 
 import vl_convert
 
-from ..files.atomic import atomic_files, refuse_overwrite
+from ..files.atomic import Overwrite, atomic_files, refuse_overwrite
 from ..files.escape import csv_cell, markdown_code, markdown_text, visible
 from .charts import vega_lite_version
 from .data import ReportData
@@ -29,12 +29,12 @@ PNG_SCALE = 2.0
 
 
 def write_export(
-    data: ReportData, form: str, target: Path, overwrite: bool = True, reads: Sequence[Path] = ()
+    data: ReportData, form: str, target: Path, overwrite: Overwrite = True, reads: Sequence[Path] = ()
 ) -> list[Path]:
     """Write the report in a form of `FORMATS` and return its files, all or none.
 
     `target` is a file; for csv, png and svg it is a directory. Raises `ValueError` for an output that is among `reads`
-    or in a directory of them, and without `overwrite` `FileExistsError` for an existing file of other content.
+    or in a directory of them, and `FileExistsError` for an existing file that `overwrite` does not allow to replace.
     """
     paths = []
     with atomic_files(overwrite=overwrite) as open_file:

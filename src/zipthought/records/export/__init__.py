@@ -16,6 +16,7 @@ from typing import Any
 
 from ...core.registry import Registry
 from ...files.atomic import atomic_files, closing_all, refuse_directories, refuse_overwrite
+from ...files.earlier import mentions_us
 from ...tasks.splits import SPLITS
 from ..reading import place, read_whole
 from ..schema import Record, check_record, format_of
@@ -23,6 +24,8 @@ from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verif
 from .base import Export
 from .writers import JsonlWriter, ParquetWriter
 
+_CODE = (".py", ".sh", ".toml")
+"""Files beside the data that users edit."""
 EXPORTS: Registry[Export] = Registry("target", ("FILE_TYPE", "path_of", "row", "extra_files"))
 
 for _target in (trl_sft, trl_grpo, llamafactory, verl, reasoning_gym, verifiers, lm_eval, hf):
@@ -63,13 +66,16 @@ def export_records(
     found: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {field: Counter() for field in _KINDS}
     open_writer = ParquetWriter if module.FILE_TYPE == "parquet" else JsonlWriter
+    # An earlier export is replaced, if all files beside its data are there and name this project. Scripts may be edited.
+    earlier = overwrite or all(map(mentions_us, extra.values()))
     with atomic_files(overwrite=overwrite) as open_file, closing_all() as closing:
         updated = getattr(module, "UPDATED", ())
-        files = {name: open_file(path, overwrite or name in updated) for name, path in extra.items()}
+        replaced = {name: name in updated or (earlier and path.suffix not in _CODE) for name, path in extra.items()}
+        files = {name: open_file(path, overwrite or replaced[name]) for name, path in extra.items()}
         writers: dict[str, JsonlWriter | ParquetWriter] = {}
         for done, (where, split, row, record) in enumerate(_rows(module, paths, formats), 1):
             if split not in writers:
-                writers[split] = open_writer(open_file(data[split]))
+                writers[split] = open_writer(open_file(data[split], earlier))
                 closing.append(writers[split])
             writers[split].write(row, where)
             splits[split] += 1

@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from ...core.methods import Method
 from ...files.atomic import atomic_files, refuse_directories, refuse_overwrite
+from ...files.earlier import is_compressed
 from ...files.sources import SourceItem, read_source
 from .. import FAMILIES, detect_family
 from ..methods import WRITERS, WriteContext, compress_solution
@@ -59,7 +60,7 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
     counts = Counts(formats)
     items = iter(read_source(config.input, config.fields))
     first = list(itertools.islice(items, 1))  # Raises for a file that cannot be opened, before anything is written.
-    with atomic_files(overwrite=config.overwrite) as open_file:
+    with atomic_files(overwrite=config.overwrite or is_compressed) as open_file:
         files = {path: open_file(path) for path in paths}
         outputs: list[IO[bytes]] = [files[config.path(method)] for method in formats]
         for written in _compress_batches(config, _batches(itertools.chain(first, items))):

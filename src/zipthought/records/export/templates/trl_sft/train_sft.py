@@ -1,4 +1,7 @@
-"""python train_sft.py MODEL OUTPUT_DIR    (or: accelerate launch train_sft.py MODEL OUTPUT_DIR)"""
+"""python train_sft.py MODEL OUTPUT_DIR    (or: accelerate launch train_sft.py MODEL OUTPUT_DIR)
+
+Written by `zipthought export`.
+"""
 
 import sys
 from pathlib import Path
