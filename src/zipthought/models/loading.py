@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -26,11 +28,9 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
         raise ValueError(f"device {device!r} does not exist here; use auto, cpu or, on a machine with a GPU, cuda")
     dtype = torch.float32 if device == "cpu" or training else torch.bfloat16
     disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"cannot load the model {name!r}: {str(error).splitlines()[0]}") from error
+    with _native_errors(ValueError, f"cannot load the model {name!r}"):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.to(device)  # type: ignore[arg-type]
@@ -38,8 +38,22 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
-    """Save the model (safetensors) and its tokenizer in `directory`."""
-    model.save_pretrained(directory)
+    """Save the model (safetensors) and its tokenizer in `directory`. Raises `OSError` if they cannot be written."""
+    with _native_errors(OSError, f"cannot write the model to {directory}"):
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    mode = (directory / "config.json").stat().st_mode
     for path in directory.glob("*.safetensors"):
-        path.chmod(0o644)  # The writer makes them readable by their owner only.
-    tokenizer.save_pretrained(directory)
+        path.chmod(mode)  # The writer makes them readable by their owner only.
+
+
+@contextmanager
+def _native_errors(kind: type[Exception], what: str) -> Iterator[None]:
+    """Raises `kind` in one line for the errors of transformers, and of the native code of safetensors and
+    tokenizers, which raises the bare `Exception`."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception and not isinstance(error, (OSError, ValueError, SafetensorError)):
+            raise
+        raise kind(f"{what}: {(str(error).splitlines() or [type(error).__name__])[0]}") from error

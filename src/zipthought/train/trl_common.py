@@ -176,13 +176,16 @@ class TrainerRun:
     """A run of a trainer."""
 
     directory: Path
+    """Receives the checkpoints."""
+    model_directory: Path | None
+    """Receives the trained model, and the checkpoints are left to the caller. None: `directory` receives it, and they
+    are deleted."""
     resume: bool
     identity: dict[str, Any]
     """What a checkpoint belongs to."""
-    steps: int
 
-    def execute(self, trainer: Any, metrics: Metrics, tokenizer: PreTrainedTokenizerBase) -> LoopResult:
-        """Train, save the model with merged adapters, and delete the checkpoints.
+    def execute(self, steps: int, trainer: Any, metrics: Metrics, tokenizer: PreTrainedTokenizerBase) -> LoopResult:
+        """Train, and save the model with merged adapters.
 
         Raises `ValueError` for a checkpoint of another identity.
         """
@@ -191,7 +194,7 @@ class TrainerRun:
         trainer.train(resume_from_checkpoint=resume)
         self._save(trainer, tokenizer)
         last = metrics.history[-1]
-        return LoopResult(self.steps, last["tokens"], last["seconds"], metrics.history)
+        return LoopResult(steps, last["tokens"], last["seconds"], metrics.history)
 
     @property
     def _identity_file(self) -> Path:
@@ -212,19 +215,21 @@ class TrainerRun:
         return False
 
     def _save(self, trainer: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+        target = self.model_directory or self.directory
         trained = trainer.accelerator.unwrap_model(trainer.model)
         if hasattr(trained, "merge_and_unload"):
             if trainer.accelerator.is_main_process:
-                trained.merge_and_unload().save_pretrained(self.directory)
+                trained.merge_and_unload().save_pretrained(target)
         else:
-            trainer.save_model(str(self.directory))
+            trainer.save_model(str(target))
         trainer.accelerator.wait_for_everyone()
         if trainer.accelerator.is_main_process:
-            tokenizer.save_pretrained(self.directory)
-            (self.directory / "training_args.bin").unlink(missing_ok=True)
-            self._identity_file.unlink(missing_ok=True)
-            for checkpoint in self.directory.glob("checkpoint-*"):
-                shutil.rmtree(checkpoint)
+            tokenizer.save_pretrained(target)
+            (target / "training_args.bin").unlink(missing_ok=True)
+            if self.model_directory is None:
+                self._identity_file.unlink(missing_ok=True)
+                for checkpoint in self.directory.glob("checkpoint-*"):
+                    shutil.rmtree(checkpoint)
 
 
 __all__ = ["Metrics", "OnStep", "Share", "TrainerRun", "arguments", "import_trl", "lora", "scheduled"]
