@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..evaluation.config import EvaluateConfig
+from ..files.atomic import refuse_directories
 from .console import print_json, print_table, progress
 
 
@@ -28,6 +29,7 @@ def evaluate(
     """
     if output and output.suffix != ".parquet":
         raise ValueError(f"completions are written as Parquet; choose a name that ends in .parquet, not {output.name}")
+    refuse_directories([output] if output else [])
     import torch
 
     from ..evaluation.evaluate import evaluate as run

@@ -73,8 +73,9 @@ def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  #
     if output.is_finished(run.resume):
         _show_finished(output, run, settings)
         return 0
+    structures = trained_structures(run.model)
     with naming_line(data):
-        structures = trained_structures(run.model) | structures_of(records)
+        structures |= structures_of(records)
     with _working(output, run), progress() as bar:
         model, tokenizer = _load(run, config.engine)
         task = bar.add_task("sft", total=None, note="")

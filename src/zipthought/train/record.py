@@ -90,16 +90,14 @@ def _of_hub(model: str) -> set[str]:
 
 def _of_earlier_version(directory: Path, visited: frozenset[Path]) -> set[str]:
     """The structures of a model of version 0.2, whose ``run.json`` names its training data and its base."""
-    run = read_record(directory / RUN)
+    remedy = "restore it, or delete run.json to go on without the structures that the model was trained on"
+    run = read_record(directory / RUN, remedy)
     data, base = run.get("data"), run.get("base")
     if not isinstance(base, str):
         return set()  # Another program wrote it.
     for path, exists in ((data, Path.is_file), (base if Path(base).is_absolute() else None, Path.is_dir)):
         if path and not exists(Path(path)):
-            raise ValueError(
-                f"{directory / RUN} names {path}, which is missing; restore it, or delete run.json to go on "
-                "without the structures that the model was trained on"
-            )
+            raise ValueError(f"{directory / RUN} names {path}, which is missing; {remedy}")
     return (structures_in(Path(data)) if data else set()) | trained_structures(base, visited)
 
 
@@ -123,14 +121,15 @@ def write_run(directory: Path, record: Mapping[str, Any]) -> None:
     write_text(directory / RUN, json.dumps(record, indent=2) + "\n")
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """The content of a finished model's ``run.json`` or card. Raises `ValueError` if it is missing or damaged."""
+def read_record(path: Path, remedy: str = "restore it, or choose another --output-dir") -> dict[str, Any]:
+    """The content of a finished model's ``run.json`` or card. Raises `ValueError` with the remedy if it is missing or
+    damaged."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
-        raise ValueError(f"{path} is missing or damaged; restore it, or choose another --output-dir")
+        raise ValueError(f"{path} is missing or damaged; {remedy}")
     return record
 
 
@@ -144,7 +143,7 @@ def require_same(directory: Path, recorded: Mapping[str, Any], requested: Mappin
 
 
 def _differences(recorded: Mapping[str, Any], requested: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What differs, as ``name recorded, now requested``. Nested settings have names with a dot."""
+    """What differs, as ``name was RECORDED and is REQUESTED``. Nested settings have names with a dot."""
     found = []
     for name, value in requested.items():
         before = recorded.get(name)
