@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -32,7 +33,11 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
     with _one_line(ValueError, f"cannot load the model {name!r}"):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, trust_remote_code=False, output_loading_info=True
+            source,
+            dtype=dtype,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # They are in the report, and refused below.
+            output_loading_info=True,
         )
         model, report = loaded
         _require_whole(model, tokenizer, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
@@ -87,5 +92,5 @@ def _one_line(kind: type[Exception], what: str) -> Iterator[None]:
 
 _FILE_ERRORS = (
     *(OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError),
-    *(SafetensorError, StrictDataclassError),
+    *(SafetensorError, StrictDataclassError, UnpicklingError),
 )

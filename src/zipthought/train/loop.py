@@ -142,7 +142,7 @@ class _Checkpoints:
     every: int
     steps: int
     identity: Mapping[str, Any]
-    _written: float = field(default_factory=time.monotonic)
+    _written: float = field(default_factory=lambda: time.monotonic())
     """When the last one was written."""
     _patience: float = 60.0
     """Seconds without one."""
