@@ -13,7 +13,7 @@ from zipthought.cli import main
 from zipthought.models.loading import load, save
 from zipthought.models.names import resolve
 from zipthought.train.output import RunDirectory
-from zipthought.train.record import trained_structures
+from zipthought.train.record import trained_structures, write_structures
 
 FILES = {"model.safetensors": b"w" * 5000, "config.json": b"{}\n", "run.json": b"{}\n"}
 
@@ -239,6 +239,27 @@ def test_rlvr_never_forgets_what_sft_saw(sft, data, tmp_path, capsys):
         assert run(capsys, "evaluate", "--model", tmp_path / "sft", "--n-ops", 1, "--count", 1)[0] == 0
     file.write_text(whole)
     assert run(capsys, *rlvr, "--model", tmp_path / "sft", "--output-dir", tmp_path / "x")[0] == 0
+
+
+def test_a_model_on_the_hub_holds_its_structures(tiny_base, tmp_path, monkeypatch):
+    hub = tmp_path / "hub"
+    shutil.copytree(tiny_base, hub)
+
+    def cached_file(model, name):
+        assert model == "org/name"
+        if not (hub / name).exists():
+            raise OSError("not there")
+        return str(hub / name)
+
+    monkeypatch.setattr("transformers.utils.cached_file", cached_file)
+    assert trained_structures("org/name") == set()
+    write_structures(hub, {"b", "a\n"})
+    assert trained_structures("org/name") == {"a\n", "b"}
+    (hub / "trained_structures.json").unlink()
+    with pytest.raises(ValueError, match=r"org/name/trained_structures.json, .* is missing"):
+        trained_structures("org/name")
+    (hub / "config.json").unlink()
+    assert trained_structures("org/name") == set(), "loading it says why it cannot be loaded"
 
 
 def test_a_model_of_version_0_2_names_its_data(tiny_base, data, tmp_path):
