@@ -125,7 +125,7 @@ class _State:
         """Read a checkpoint. Raises `ValueError` if it is damaged or has another identity."""
         content = read_checkpoint(path, next(self.model.parameters()).device)
         if content["identity"] != identity:
-            raise ValueError(f"{path} belongs to another configuration; use another output directory")
+            raise ValueError(f"{path} belongs to another configuration; use another output directory, or delete it")
         self.model.load_state_dict(content["model"])
         for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -136,7 +136,7 @@ class _State:
 @dataclass(slots=True)
 class _Checkpoints:
     """When a run writes its checkpoint: every `every` steps (0: never), after the last step, and when a minute has
-    passed without one. Runs whose checkpoints take long wait longer, so that these take at most 2% of the time."""
+    passed without one, or 50 times as long as one takes to write."""
 
     path: Path | None
     every: int
