@@ -1,5 +1,6 @@
 """The output directory of a run: whole or not at all, resumed, finished, and true to what the model was trained on."""
 
+import itertools
 import json
 import os
 import resource
@@ -12,8 +13,13 @@ import pytest
 from zipthought.cli import main
 from zipthought.models.loading import load, save
 from zipthought.models.names import resolve
+from zipthought.models.tokenizer import build_tokenizer
+from zipthought.train.config import RLVRConfig
+from zipthought.train.held_out import RecordError
 from zipthought.train.output import RunDirectory
-from zipthought.train.record import trained_structures, write_structures
+from zipthought.train.prompts import RecordPrompts
+from zipthought.train.record import structures_of, trained_structures, write_structures
+from zipthought.train.sft import training_set
 
 FILES = {"model.safetensors": b"w" * 5000, "config.json": b"{}\n", "run.json": b"{}\n"}
 
@@ -292,7 +298,7 @@ def test_errors_of_records_name_the_file_and_the_line(tiny_base, data, tmp_path,
     bad = tmp_path / "bad.jsonl"
     for change, says in (
         ({"messages": 5}, "needs messages"),
-        ({"messages": [{"role": "user", "content": 5}]}, "needs messages"),
+        ({"messages": [{"role": "user", "content": 5}]}, "'content' must be text, got int"),
         ({"messages": [5, None]}, "needs messages"),
         ({"split": ["train"]}, "'split' must be text, got list"),
         ({"structure": {}}, "'structure' must be text, got dict"),
@@ -306,6 +312,42 @@ def test_errors_of_records_name_the_file_and_the_line(tiny_base, data, tmp_path,
             assert f"{bad}, line 3: " in err
             assert says in err
     assert [p.name for p in tmp_path.iterdir()] == ["bad.jsonl"]
+
+
+ODD = [None, 5, -1, 1.5, True, "", "x", "\ud800", "\0", 10**30, float("nan"), [], [1], [[]], {}, {"a": 1}, "9" * 5000]
+
+
+def test_odd_values_in_any_field_are_used_or_refused_by_number(data):
+    """More than 500 records of which one field, or one of a message, has an odd value."""
+    tokenizer = build_tokenizer()
+    good = json.loads(data.read_text().splitlines()[0])
+    records = [good | {field: value} for field in good for value in ODD]
+    for turn in range(3):
+        for field in ("role", "content"):
+            for value in ODD:
+                turns = [dict(t) for t in good["messages"]]
+                turns[turn][field] = value
+                records.append(good | {"messages": turns})
+    records += [good | {"messages": list(turns)} for turns in itertools.product([*good["messages"], None], repeat=3)]
+    records += [{k: v for k, v in good.items() if k != field} for field in good]
+    refused = {"sft": [], "rlvr": []}
+    for record in records:
+        for name, errors in refused.items():
+            try:
+                if name == "sft":
+                    training_set(tokenizer, [good, record], 2048)
+                else:
+                    prompts, _ = RecordPrompts(RLVRConfig(prompts_per_step=2), tokenizer, [good, record])(0)
+                    for prompt in prompts:
+                        prompt.verify(good["completion"])
+                    structures_of([good, record])
+            except RecordError as error:
+                errors.append(error)
+    assert len(records) > 400
+    for errors in refused.values():
+        assert len(errors) > 100
+        assert {error.number for error in errors} == {2}
+        assert not [error for error in errors if "\n" in str(error)]
 
 
 def test_a_finished_pretraining_is_resumed_as_finished(tmp_path, capsys, monkeypatch):

@@ -68,20 +68,28 @@ def numbered_training_records(records: Iterable[Record]) -> tuple[list[tuple[int
 
 
 def require_text(record: Record, field: str) -> str | None:
-    """The text of a field that may be missing. Raises `ValueError` if it is of another type."""
+    """The text of a field that may be missing. Raises `ValueError` for a value of another type, and for half of a
+    surrogate pair, which JSON can hold and no tokenizer can read."""
     value = record.get(field)
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise ValueError(f"the record's {field!r} must be text, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the record's {field!r} holds half of a character at {error.start + 1}") from error
     return value
 
 
 def turns_of(record: Record) -> list[dict[str, str]]:
     """The messages of a record. Raises `ValueError` if they are no list of {role, content} with text in both."""
     turns = record.get("messages")
-    if not isinstance(turns, list) or not all(
-        isinstance(turn, dict) and all(isinstance(turn.get(key), str) for key in ("role", "content")) for turn in turns
-    ):
-        raise ValueError("a record needs messages of {role, content}, both text")
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise ValueError("a record needs messages, a list of {role, content}")
+    for turn in turns:
+        if None in [require_text(turn, field) for field in ("role", "content")]:
+            raise ValueError("a record needs messages of {role, content}")
     return turns
 
 
