@@ -249,6 +249,13 @@ def test_records_that_teach_nothing_are_refused(tokenizer):
             fine_tune(tiny(tokenizer), tokenizer, [record, bad], SFTConfig(steps=1))
 
 
+def test_records_that_a_chat_template_refuses_are_named():
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(ValueError, match="record 1: the chat template refuses these messages: roles must alternate"):
+        fine_tune(tiny(tokenizer), tokenizer, some_records(1), SFTConfig(steps=1))
+
+
 def test_walks_keep_to_the_training_split(tokenizer):
     stream = PretrainStream(PretrainConfig(batch_size=1), tokenizer)
     rng = np.random.default_rng(0)

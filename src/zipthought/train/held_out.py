@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
 from ..tasks.splits import SPLITS
 
 Record = Mapping[str, Any]
@@ -30,7 +28,7 @@ def naming_record(number: int) -> Iterator[None]:
     """Raises `RecordError` for an error in the block, which concerns the record of this number."""
     try:
         yield
-    except (ValueError, TemplateError) as error:  # A chat template may refuse the roles of a record.
+    except ValueError as error:
         raise RecordError(number, str(error)) from error
 
 
