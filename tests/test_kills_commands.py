@@ -42,6 +42,9 @@ SERVER.set_forkserver_preload(
 
 
 def call(arguments):
+    from zipthought.study import bases
+
+    bases.MEASURED_COUNT, bases.MEASURED_N_OPS = 3, (1,)  # An untrained model never ends an answer.
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.exit(main(arguments))
 
@@ -110,7 +113,7 @@ def command_of(name, base, inputs):
     records = inputs / "explicit.jsonl"
     train = ["--model", base, "--checkpoint-every", 2, "--threads", 1]
     model = {"out": whole_model}
-    generate = ["generate", "--n-ops", 3, 4, "--count", 6000, "--format", "composed:2"]
+    generate = ["generate", "--n-ops", 3, 4, "--count", 3000, "--format", "composed:2"]
     sft = ["train", "sft", *train, "--data", records, "--steps", 12, "--batch-size", 8]
     rlvr = ["train", "rlvr", *train, "--n-ops", 1, "--steps", 8, "--prompts-per-step", 2, "--group-size", 2]
     pretrain = ["pretrain", "--steps", 12, "--batch-size", 8, "--size", "0.2M"]
