@@ -288,7 +288,7 @@ def test_held_out_records_are_not_trained_on(capsys, tmp_path, tiny_base):
 
 def test_torn_models_and_checkpoints_are_one_line(capsys, tmp_path, tiny_base):
     generate(capsys, tmp_path, "--surface", "terse")
-    broken, out = tmp_path / "broken", tmp_path / "out"
+    broken, out = tmp_path / "broken", tmp_path / "out.partial"
     shutil.copytree(tiny_base, broken)
     weights = broken / "model.safetensors"
     assert weights.stat().st_mode & 0o777 == 0o644
@@ -299,8 +299,11 @@ def test_torn_models_and_checkpoints_are_one_line(capsys, tmp_path, tiny_base):
     out.mkdir()
     (out / "checkpoint.pt").write_bytes(b"PK half of it")
     train = ("train", "sft", "--model", tiny_base, "--data", tmp_path / "explicit.jsonl", "--steps", 1)
-    for more, says in (((), "holds a checkpoint; continue it with --resume"), (("--resume",), "torn")):
-        code, _, err = run(capsys, *train, "--output-dir", out, *more)
+    for more, says in (
+        ((), "holds a checkpoint; continue it with --resume"),
+        (("--resume",), "checkpoint.pt is damaged"),
+    ):
+        code, _, err = run(capsys, *train, "--output-dir", tmp_path / "out", *more)
         assert (code, len(err.strip().splitlines())) == (2, 1)
         assert says in err
     assert [path.name for path in out.iterdir()] == ["checkpoint.pt"]

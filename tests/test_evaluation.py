@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import zipthought as zt
+from zipthought.cli import main
 from zipthought.core.arithmetic import BinOp
 from zipthought.core.problem import Problem
 from zipthought.evaluation.completions import read_completions
@@ -239,6 +240,9 @@ def test_records_that_are_refused(model):
         ({"prompt": "kites = ? kites"}, "record 1: "),
         ({"surface": "klingon"}, "record 1: unknown surface"),
         ({"modulus": None}, "record 1: the record has no modulus"),
+        ({"surface": ["terse"]}, "record 1: the record's 'surface' must be text, got list"),
+        ({"prompt": 5}, "record 1: the record's 'prompt' must be text, got int"),
+        ({"answer": ["14"]}, "record 1: the answer is"),
     ]:
         with pytest.raises(ValueError, match=words):
             evaluate_records(model, TOKENIZER, [record, {**record, **change}], DecodingConfig(max_new_tokens=1))
@@ -293,3 +297,9 @@ def test_the_surface_follows_from_the_tokenizer():
 def test_configs_that_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         EvaluateConfig(**settings)
+
+
+def test_a_directory_is_no_output_and_is_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "x.parquet").mkdir()
+    assert main(["evaluate", "--output", str(tmp_path / "x.parquet")]) == 2
+    assert "is a directory" in capsys.readouterr().err

@@ -5,7 +5,8 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +24,8 @@ from zipthought.train.config import OptimizerConfig, RLVRConfig
 from zipthought.train.grpo import grpo
 from zipthought.train.objective import clipped_objective, group_advantages, k3, token_weights
 from zipthought.train.policy import token_logprobs
-from zipthought.train.prompts import RecordPrompts, SampledPrompts, seen_in_training
+from zipthought.train.prompts import RecordPrompts, SampledPrompts
+from zipthought.train.record import trained_structures
 
 SMALL = RLVRConfig(n_ops=(1, 2), prompts_per_step=4, group_size=4, steps=2, max_new_tokens=6, kl_every=0)
 
@@ -350,25 +352,10 @@ def test_rlvr_on_trees(tokenizer):
         replace(SMALL, task="forest")
 
 
-def test_a_checkpoint_of_version_0_1_is_resumed_for_chains_and_refused_for_trees(tokenizer, tmp_path):
-    """The identity of version 0.1 has no task."""
+def test_a_checkpoint_of_another_task_is_refused(tokenizer, tmp_path):
     config = replace(SMALL, checkpoint_every=1)
-    assert "task" not in config.identity()
-
-    class Killed(Exception):  # noqa: N818
-        pass
-
-    def kill(row):
-        if row["step"] == 2:
-            raise Killed
-
     prompts = SampledPrompts(config, tokenizer)
-    with pytest.raises(Killed):
-        grpo(tiny(tokenizer), tokenizer, prompts, config, directory=tmp_path, on_step=kill)
-    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["identity"]
-    old = asdict(config) | {"n_ops": [1, 2], "weights": saved["weights"], "threads": torch.get_num_threads()}
-    del old["task"]
-    assert saved == old
+    grpo(tiny(tokenizer), tokenizer, prompts, config, directory=tmp_path)
     with pytest.raises(ValueError, match="another configuration"):
         grpo(tiny(tokenizer), tokenizer, prompts, replace(config, task="tree"), directory=tmp_path, resume=True)
     assert grpo(tiny(tokenizer), tokenizer, prompts, config, directory=tmp_path, resume=True).steps == 2
@@ -432,15 +419,14 @@ def test_settings_that_make_no_sense_are_refused(change, says):
         replace(SMALL, **change)
 
 
-def test_rlvr_excludes_the_structures_of_the_sft_data(tiny_base, tmp_path, capsys, monkeypatch):
+def test_rlvr_excludes_the_structures_of_the_sft_data(tiny_base, tmp_path, capsys):
     data = ["generate", "--n-ops", "1", "--count", "20", "--format", "explicit", "--surface", "terse"]
     assert main([*data, "--output-dir", str(tmp_path / "data"), "--json"]) == 0
-    file = json.loads(capsys.readouterr().out)["files"]["explicit"]
-    sft = ["train", "sft", "--model", str(tiny_base), "--data", file, "--output-dir", str(tmp_path / "sft")]
+    file = Path(json.loads(capsys.readouterr().out)["files"]["explicit"])
+    sft = ["train", "sft", "--model", str(tiny_base), "--data", str(file), "--output-dir", str(tmp_path / "sft")]
     assert main([*sft, "--steps", "2", "--threads", "1"]) == 0
-    seen, missing = seen_in_training(str(tmp_path / "sft"))
-    assert seen == {json.loads(line)["structure"] for line in open(file)}  # noqa: SIM115, PTH123
-    assert not missing
+    seen = {json.loads(line)["structure"] for line in file.open()}
+    assert trained_structures(str(tmp_path / "sft")) == seen
     capsys.readouterr()
     rl = ["train", "rlvr", "--model", str(tmp_path / "sft"), "--output-dir", str(tmp_path / "rl"), "--n-ops", "1", "2"]
     small = ["--steps", "2", "--prompts-per-step", "2", "--group-size", "2", "--max-new-tokens", "4", "--threads", "1"]
@@ -451,19 +437,12 @@ def test_rlvr_excludes_the_structures_of_the_sft_data(tiny_base, tmp_path, capsy
     rows = [json.loads(line) for line in (tmp_path / "rl" / "metrics.jsonl").open()]
     assert len(rows) == 2
     assert {"reward", "zero_variance", "kl", "entropy", "response_tokens", "truncated", "ops_per_step"} <= set(rows[0])
-    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "the search follows the bases"
-    monkeypatch.chdir(tmp_path / "data")
-    assert seen_in_training(str(tmp_path / "rl")) == (seen, []), "in every working directory"
-    card = tmp_path / "sft" / "run.json"
-    run = card.read_text()
-    card.write_text(json.dumps(json.loads(run) | {"base": str(tmp_path / "sft")}))
-    assert seen_in_training(str(tmp_path / "rl"))[0] == seen, "a run that names itself ends the search"
-    card.write_text(json.dumps(json.loads(run) | {"base": str(tmp_path / "gone")}))
-    assert seen_in_training(str(tmp_path / "rl"))[1] == [tmp_path / "gone"]
+    file.unlink()
+    (tmp_path / "sft").rename(tmp_path / "moved")
+    for name in ("moved", "rl"):
+        assert trained_structures(str(tmp_path / name)) == seen, "the models hold them themselves"
     assert main([*rl, *small]) == 2, "a finished model is not overwritten"
     assert main(["train", "rlvr", "--output-dir", str(tmp_path / "x"), "--reward", "nonsense"]) == 2
-    from_file = ["train", "rlvr", "--model", str(tiny_base), "--data", file, "--output-dir", str(tmp_path / "rl2")]
-    assert main([*from_file, *small]) == 0
 
 
 def test_the_command_killed_by_sigkill_and_resumed_writes_the_same_weights(tiny_base, tmp_path):
@@ -473,7 +452,7 @@ def test_the_command_killed_by_sigkill_and_resumed_writes_the_same_weights(tiny_
     command += ["--checkpoint-every", "1", "--threads", "1", "--kl", "0.1", "--output-dir"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     running = subprocess.Popen([*command, str(tmp_path / "cut")], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    metrics = tmp_path / "cut" / "metrics.jsonl"
+    metrics = tmp_path / "cut.partial" / "metrics.jsonl"
     while running.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < random.randint(2, 8)):
         time.sleep(0.005)
     running.kill()
@@ -481,8 +460,8 @@ def test_the_command_killed_by_sigkill_and_resumed_writes_the_same_weights(tiny_
     subprocess.run([*command, str(tmp_path / "cut"), "--resume"], check=True, capture_output=True)
     whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
-    assert len(metrics.read_text().splitlines()) == 40
-    assert not (tmp_path / "cut" / "checkpoint.pt").exists()
+    assert len((tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()) == 40
+    assert not (tmp_path / "cut.partial").exists()
 
 
 def test_records_of_an_unknown_surface_are_refused(tokenizer):

@@ -1,7 +1,10 @@
 """Training: batches, the optimizer, the loss against plain torch, exact resume, EOS and boundaries."""
 
 import json
+import time
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from zipthought.surfaces import terse, verify
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.tasks.splits import split_of
 from zipthought.train.batches import EpochBatches, Example, bucketed, collate
+from zipthought.train.checkpoint import read_checkpoint, write_checkpoint
 from zipthought.train.config import OptimizerConfig, PretrainConfig, SFTConfig
 from zipthought.train.loop import batch_loss, next_token, train_loop
 from zipthought.train.muon import orthogonalize
@@ -161,11 +165,81 @@ def test_a_checkpoint_knows_its_weights_and_its_data(tokenizer, tmp_path):
             fine_tune(model, tokenizer, records, config, directory=tmp_path, resume=True)
 
 
+def damages(content, rng):
+    """40 kinds and places of damage to a checkpoint, as (what, content)."""
+    for place in (0, 30, 70, 100, len(content) // 2, len(content) - 1, *rng.integers(len(content), size=18).tolist()):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        yield f"a bit of byte {place}", bytes(flipped)
+    for size in (0, 1, 50, 98, 200, len(content) // 2, len(content) - 1):
+        yield f"cut to {size} bytes", content[:size]
+    for low in rng.integers(len(content) - 4096, size=4).tolist():
+        yield f"a page of zeros at {low}", content[:low] + bytes(4096) + content[low + 4096 :]
+    yield "zeros", bytes(len(content))
+    yield "without its digest", content[content.index(b"\n") + 1 :]
+    yield "longer", content + b"x"
+    yield "twice", content * 2
+    yield "another file", b"{}\n"
+
+
+def test_a_damaged_checkpoint_is_never_trained_from(tokenizer, tmp_path):
+    config = SFTConfig(steps=2, batch_size=4)
+    records = some_records()
+    fine_tune(tiny(tokenizer), tokenizer, records, config, directory=tmp_path)
+    file = tmp_path / "checkpoint.pt"
+    content = file.read_bytes()
+    steps = []
+
+    def resume(model):
+        fine_tune(model, tokenizer, records, config, directory=tmp_path, resume=True, on_step=steps.append)
+
+    kinds = list(damages(content, np.random.default_rng(0)))
+    assert len(kinds) == 40
+    for what, damaged in kinds:
+        assert damaged != content, what
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"{file} is damaged .*; delete it to start again"):
+            fine_tune(
+                tiny(tokenizer), tokenizer, records, config, directory=tmp_path, resume=True, on_step=steps.append
+            )
+    assert not steps
+    file.write_bytes(content)
+    fine_tune(tiny(tokenizer), tokenizer, records, config, directory=tmp_path, resume=True, on_step=steps.append)
+    assert not steps, "the checkpoint is of the last step"
+
+
+def test_a_checkpoint_with_objects_is_not_unpickled(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    write_checkpoint(tmp_path / "checkpoint.pt", {"model": Evil()})
+    with pytest.raises(ValueError, match="holds other objects than tensors"):
+        read_checkpoint(tmp_path / "checkpoint.pt", torch.device("cpu"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_is_written_when_a_minute_has_passed(tokenizer, tmp_path, monkeypatch):
+    """Updates that take half a minute each, and an interval that the run never reaches."""
+    clock = SimpleNamespace(monotonic=lambda: 30.0 * len(seen), perf_counter=time.perf_counter)
+    monkeypatch.setattr("zipthought.train.loop.time", clock)
+    seen = []
+    config = SFTConfig(steps=6, batch_size=4, checkpoint_every=1000)
+    file = tmp_path / "checkpoint.pt"
+
+    def watch(row):
+        seen.append(file.exists())
+
+    fine_tune(tiny(tokenizer), tokenizer, some_records(), config, directory=tmp_path, on_step=watch)
+    assert seen == [False, False, False, True, True, True]
+
+
 def test_records_that_teach_nothing_are_refused(tokenizer):
     record = some_records(1)[0]
     english = make_record(sample_batch(SamplerConfig(n_ops=2), "train", [0]).problem(0), "explicit")
     for bad, says in (
         ({"messages": []}, "the last one of the assistant"),
+        ({"messages": None}, "needs messages"),
         ({"messages": [{"role": "user", "content": "x"}]}, "the last one of the assistant"),
         ({"messages": record["messages"][::-1]}, "the last one of the assistant"),
         ({"messages": [{"role": "user"}, {"role": "assistant", "content": "x"}]}, "messages of"),
@@ -173,6 +247,13 @@ def test_records_that_teach_nothing_are_refused(tokenizer):
     ):
         with pytest.raises(ValueError, match=says):
             fine_tune(tiny(tokenizer), tokenizer, [record, bad], SFTConfig(steps=1))
+
+
+def test_records_that_a_chat_template_refuses_are_named():
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(ValueError, match="record 1: the chat template refuses these messages: roles must alternate"):
+        fine_tune(tiny(tokenizer), tokenizer, some_records(1), SFTConfig(steps=1))
 
 
 def test_walks_keep_to_the_training_split(tokenizer):

@@ -17,6 +17,7 @@ from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from zipthought.train.grpo import grpo
 from zipthought.train.prompts import SampledPrompts
+from zipthought.train.record import trained_structures
 from zipthought.train.sft import fine_tune
 
 pytest.importorskip("trl")
@@ -151,6 +152,13 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
         sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path / "cut", on_step=kill)
     with pytest.raises(ValueError, match="another configuration"):
         sft_with_trl(tiny("llama"), words(), some_records(30), config, directory=tmp_path / "cut", resume=True)
+    optimizer = tmp_path / "cut" / "checkpoint-4" / "optimizer.pt"
+    content = optimizer.read_bytes()
+    optimizer.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ValueError, match="checkpoint-4 is damaged; delete it"):
+        sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path / "cut", resume=True)
+    optimizer.write_bytes(content)
+    (tmp_path / "cut" / "checkpoint-6").mkdir()  # Killed while it was written.
     resumed = sft_with_trl(tiny("llama"), words(), some_records(), config, directory=tmp_path / "cut", resume=True)
     models = [AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("whole", "cut")]
     for one, other in zip(*(m.parameters() for m in models), strict=True):
@@ -167,12 +175,18 @@ def test_the_command(tmp_path, capsys):
     sft = ["train", "sft", "--engine", "trl", "--model", str(base), "--data", str(data), "--steps", "2"]
     assert main([*sft, "--batch-size", "4", "--output-dir", str(tmp_path / "sft"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 2
+    again = [*sft, "--batch-size", "4", "--output-dir", str(tmp_path / "sft"), "--json", "--resume"]
+    assert main(again) == 0, "it is finished already"
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
     rl = ["train", "rlvr", "--engine", "trl", "--model", str(tmp_path / "sft"), "--n-ops", "1", "2", "--steps", "2"]
     small = ["--prompts-per-step", "2", "--group-size", "2", "--max-new-tokens", "3"]
     assert main([*rl, *small, "--output-dir", str(tmp_path / "rl"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 2
     evaluate = ["evaluate", "--model", str(tmp_path / "rl"), "--n-ops", "2", "--count", "3", "--json"]
     assert main(evaluate) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "data.jsonl", "rl", "sft"]
+    assert {path.name for path in (tmp_path / "rl").iterdir()} >= {"metrics.jsonl", "run.json", "model.safetensors"}
+    assert trained_structures(str(tmp_path / "rl")) == {record["structure"] for record in some_records(8)}
     assert main([*sft, "--optimizer", "muon", "--output-dir", str(tmp_path / "x")]) == 2
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..train.config import PretrainConfig
+from ..train.output import RunDirectory
 from .console import echo, print_json, progress
-from .outputs import refuse_run_overwrite
 
 
 def pretrain(
@@ -19,17 +20,21 @@ def pretrain(
     """Train a tiny base model and write its card.
 
     Args:
-        output_dir: The directory for the model, its tokenizer, metrics.jsonl, card.json and README.md.
+        output_dir: Receives the model, its tokenizer, metrics.jsonl, card.json and README.md when the run is finished.
+            Until then the run works in the directory `<output_dir>.partial` beside it.
         config: The recipe.
-        resume: Continue from the checkpoint in output_dir, if there is one.
+        resume: Continue an unfinished run from its checkpoint, if there is one.
         threads: CPU threads; the bytes of the result depend on them.
         json: Print the card as one object on standard output.
     """
-    from ..study.bases import make_base
-    from ..train.loop import require_free
+    from ..study.bases import finished_base, make_base
 
-    refuse_run_overwrite(output_dir, config.init, [])
-    require_free(output_dir, resume)
+    output = RunDirectory.of(output_dir)
+    if output.is_finished(resume):
+        card = finished_base(config, output.target, threads)
+        output.clear()
+        _report(card, output_dir, json)
+        return 0
     with progress() as bar:
         task = bar.add_task("pretrain", total=config.steps, note="")
         card = make_base(
@@ -39,10 +44,15 @@ def pretrain(
             resume=resume,
             on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
         )
+    _report(card, output_dir, json)
+    return 0
+
+
+def _report(card: dict[str, Any], output_dir: Path, json: bool) -> None:
+    """Print the card as JSON, or its accuracies."""
     if json:
         print_json(card)
-    else:
-        scores = ", ".join(f"{n}: {row['accuracy']:.3f}" for n, row in card["accuracy"].items())
-        echo(f"held-out accuracy by n_ops: {scores}")
-        echo(output_dir)
-    return 0
+        return
+    scores = ", ".join(f"{n}: {row['accuracy']:.3f}" for n, row in card["accuracy"].items())
+    echo(f"held-out accuracy by n_ops: {scores}")
+    echo(output_dir)

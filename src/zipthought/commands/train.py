@@ -5,22 +5,37 @@ from __future__ import annotations
 import hashlib
 import json as jsonlib
 import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files.atomic import write_text
 from ..models.names import absolute
 from ..records.reading import read_whole
-from ..records.schema import Record, canonical_json
+from ..records.schema import Record
 from ..train.config import RLVRConfig, SFTConfig
+from ..train.held_out import naming_line
+from ..train.output import RunDirectory
+from ..train.record import (
+    RUN,
+    read_record,
+    require_same,
+    structures_in,
+    structures_of,
+    trained_structures,
+    write_run,
+    write_structures,
+)
 from .console import console, echo, print_json, progress
-from .outputs import refuse_run_overwrite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..train.loop import LoopResult
+    from ..train.prompts import PromptSource
+    from ..train.sft import SFTResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +43,13 @@ class RunOptions:
     """The options of every training run."""
 
     output_dir: Path
-    """Receives the model, its tokenizer, metrics.jsonl and run.json."""
+    """Receives the model, its tokenizer, metrics.jsonl and run.json when the run is finished. Until then the run works
+    in the directory `<output_dir>.partial` beside it."""
     model: str = "bundled"
     """bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id. `train rlvr` excludes the structures
     in the SFT data of a model that `train sft` wrote."""
     resume: bool = False
-    """Continue from the checkpoint in output_dir, if there is one."""
+    """Continue an unfinished run from its checkpoint, if there is one."""
     device: str = "auto"
     """auto, cpu or cuda; the engine trl finds its devices itself."""
     threads: int = 0
@@ -51,45 +67,48 @@ def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  #
         run: The run.
         config: Settings of fine-tuning.
     """
-    refuse_run_overwrite(run.output_dir, run.model, [data])
     records = read_all(data)
-    if config.engine == "trl":
-        from ..train.trl_engine import sft_with_trl as train
-    else:
-        from ..train.sft import fine_tune as train
-
-    model, tokenizer = _begin(run, config.engine)
-    with progress() as bar:
-        task = bar.add_task("sft", total=None, note="")
-        result = train(
-            model,
-            tokenizer,
-            records,
-            config,
-            directory=run.output_dir,
-            resume=run.resume,
-            on_start=lambda steps: bar.update(task, total=steps),
-            on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
-        )
-    if not _finish(model, tokenizer, run, config.engine):
+    output = RunDirectory.of(run.output_dir)
+    settings = _settings(run, config, {"data": digest(records)})
+    if output.is_finished(run.resume):
+        _show_finished(output, run, settings)
         return 0
-    summary = {
-        "model": str(run.output_dir),
-        "base": absolute(run.model),
-        "data": str(data.resolve()),
-        "examples": result.examples,
-        "too_long": result.too_long,
-        "held_out": result.held_out,
-        "steps": result.loop.steps,
-        "tokens": result.loop.tokens,
-        "seconds": round(result.loop.seconds, 2),
-        "final_loss": result.loop.final_loss,
-    }
+    structures = trained_structures(run.model)
+    with naming_line(data):
+        structures |= structures_of(records)
+    with _working(output, run), progress() as bar:
+        model, tokenizer = _load(run, config.engine)
+        task = bar.add_task("sft", total=None, note="")
+        with naming_line(data):
+            result = _sft_trainer(config.engine, output)(
+                model,
+                tokenizer,
+                records,
+                config,
+                resume=run.resume,
+                on_start=lambda steps: bar.update(task, total=steps),
+                on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
+            )
+        if not _is_main():
+            return 0
+        summary = {
+            "model": str(run.output_dir),
+            "base": absolute(run.model),
+            "data": str(data.resolve()),
+            "examples": result.examples,
+            "too_long": result.too_long,
+            "held_out": result.held_out,
+            "steps": result.loop.steps,
+            "tokens": result.loop.tokens,
+            "seconds": round(result.loop.seconds, 2),
+            "final_loss": result.loop.final_loss,
+        }
+        _publish(output, model, tokenizer, {**summary, **settings}, structures)
     report_held_out(result.held_out, len(records))
     if result.too_long:
         console.print(f"left out {result.too_long} examples of more than {config.max_length} tokens")
     text = f"{summary['steps']} updates on {result.examples} examples, loss {summary['final_loss']:.4f}"
-    _report(run, config, summary, text)
+    _report(run, summary, text)
     return 0
 
 
@@ -108,64 +127,81 @@ def rlvr(
         exclude: Files of records whose structures are excluded.
         config: Settings of training.
     """
-    refuse_run_overwrite(run.output_dir, run.model, [*exclude, *([data] if data else [])])
     records = read_all(data) if data else []
-    if config.engine == "trl":
-        from ..train.trl_engine import rlvr_with_trl as train
-    else:
-        from ..train.grpo import grpo as train
-    from ..train.prompts import PromptSource, RecordPrompts, SampledPrompts
-
-    excluded = _excluded(run.model, exclude, warn=not data)
-    model, tokenizer = _begin(run, config.engine)
-    prompts: PromptSource
-    held_out = 0
-    if data:
-        prompts = of_records = RecordPrompts(config, tokenizer, records, excluded)
-        held_out, identity = of_records.held_out, digest(of_records.records)
-    else:
-        prompts, identity = SampledPrompts(config, tokenizer, excluded), digest(sorted(excluded))
-    with progress() as bar:
+    output = RunDirectory.of(run.output_dir)
+    excluded = trained_structures(run.model).union(*map(structures_in, exclude))
+    inputs = {"data": digest(records) if data else None, "excluded": digest(sorted(excluded))}
+    settings = _settings(run, config, inputs)
+    if output.is_finished(run.resume):
+        _show_finished(output, run, settings)
+        return _rewarded(output.history())
+    with _working(output, run), progress() as bar:
+        model, tokenizer = _load(run, config.engine)
+        prompts, held_out = _prompts(tokenizer, config, data, records, excluded)
         task = bar.add_task("rlvr", total=config.steps, note="")
-        result = train(
+        result = _rlvr_trainer(config.engine, output)(
             model,
             tokenizer,
             prompts,
             config,
-            directory=run.output_dir,
             resume=run.resume,
-            identity={"problems": identity},
+            identity={"problems": inputs},
             on_step=lambda row: bar.update(
                 task, completed=row["step"], note="" if row["reward"] is None else f"reward {row['reward']:.3f}"
             ),
         )
-    if not _finish(model, tokenizer, run, config.engine):
-        return 0
+        if not _is_main():
+            return 0
+        summary = _rlvr_summary(run, result, data, held_out)
+        _publish(output, model, tokenizer, {**summary, **settings}, excluded | structures_of(records))
     report_held_out(held_out, len(records))
-    _report_rlvr(run, config, result, data, held_out)
-    if mean_of(result.history, "reward") is None:
-        console.print("no completion could be rewarded: the records state no problem or answer that can be read")
-        return 1
-    return 0
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in summary["last_tenth"].items() if value is not None)
+    _report(run, summary, f"{result.steps} steps; over the last tenth {shown}")
+    return _rewarded(result.history)
 
 
-def _excluded(model: str, files: tuple[Path, ...], warn: bool) -> set[str]:
-    """The structures of the model's SFT data and of the files. A warning is printed if the SFT data no longer exist."""
-    from ..train.prompts import seen_in_training, structures_of
+def _sft_trainer(engine: str, output: RunDirectory) -> Callable[..., SFTResult]:
+    """The SFT function of an engine."""
+    if engine == "trl":
+        from ..train.trl_engine import sft_with_trl
 
-    seen, missing = seen_in_training(model)
-    if missing and warn:
-        console.print(
-            f"{missing[0]}, the training data of {model}, no longer exists: its structures are not excluded",
-            markup=False,
-        )
-    return seen.union(*map(structures_of, files))
+        return partial(sft_with_trl, directory=output.work, model_directory=output.model)
+    from ..train.sft import fine_tune
+
+    return partial(fine_tune, directory=output.work)
 
 
-def _report_rlvr(run: RunOptions, config: RLVRConfig, result: LoopResult, data: Path | None, held_out: int) -> None:
+def _rlvr_trainer(engine: str, output: RunDirectory) -> Callable[..., LoopResult]:
+    """The RLVR function of an engine."""
+    if engine == "trl":
+        from ..train.trl_engine import rlvr_with_trl
+
+        return partial(rlvr_with_trl, directory=output.work, model_directory=output.model)
+    from ..train.grpo import grpo
+
+    return partial(grpo, directory=output.work)
+
+
+def _prompts(
+    tokenizer: PreTrainedTokenizerBase,
+    config: RLVRConfig,
+    data: Path | None,
+    records: list[Record],
+    excluded: set[str],
+) -> tuple[PromptSource, int]:
+    """The prompts of a run, and how many records of its file are held out."""
+    from ..train.prompts import RecordPrompts, SampledPrompts
+
+    if data is None:
+        return SampledPrompts(config, tokenizer, excluded), 0
+    with naming_line(data):
+        of_records = RecordPrompts(config, tokenizer, records, excluded)
+    return of_records, of_records.held_out
+
+
+def _rlvr_summary(run: RunOptions, result: LoopResult, data: Path | None, held_out: int) -> dict[str, Any]:
     last = result.history[-max(1, result.steps // 10) :]
-    means = {name: mean_of(last, name) for name in ("reward", "ops_per_step", "response_tokens", "faithful")}
-    summary = {
+    return {
         "model": str(run.output_dir),
         "base": absolute(run.model),
         "data": str(data.resolve()) if data else None,
@@ -174,15 +210,34 @@ def _report_rlvr(run: RunOptions, config: RLVRConfig, result: LoopResult, data: 
         "seconds": round(result.seconds, 2),
         "skipped": sum(row["skipped"] for row in result.history),
         "held_out": held_out,
-        "last_tenth": means,
+        "last_tenth": {name: mean_of(last, name) for name in ("reward", "ops_per_step", "response_tokens", "faithful")},
     }
-    shown = ", ".join(f"{name} {value:.3f}" for name, value in means.items() if value is not None)
-    _report(run, config, summary, f"{result.steps} steps; over the last tenth {shown}")
 
 
-def _report(run: RunOptions, config: SFTConfig | RLVRConfig, summary: dict[str, Any], text: str) -> None:
-    """Write run.json, and print the summary as JSON or the text."""
-    write_text(run.output_dir / "run.json", jsonlib.dumps({**summary, "config": asdict(config)}, indent=2) + "\n")
+def _rewarded(history: list[dict[str, Any]]) -> int:
+    """The exit code of a run with these metrics: 1, with a message, if no completion had a reward."""
+    if mean_of(history, "reward") is not None:
+        return 0
+    console.print("no completion could be rewarded: the records state no problem or answer that can be read")
+    return 1
+
+
+def _settings(run: RunOptions, config: SFTConfig | RLVRConfig, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What the result of a run depends on, for run.json. `inputs` are digests."""
+    return {"base": absolute(run.model), "threads": run.threads, "inputs": inputs, "config": asdict(config)}
+
+
+def _show_finished(output: RunDirectory, run: RunOptions, settings: dict[str, Any]) -> None:
+    """Print the summary of a run that is finished already. Raises `ValueError` if it had other settings."""
+    recorded = read_record(output.target / RUN)
+    require_same(output.target, recorded, settings)
+    output.clear()
+    own = {"threads", "inputs", "config"}
+    _report(run, {name: value for name, value in recorded.items() if name not in own}, "the run is already finished")
+
+
+def _report(run: RunOptions, summary: dict[str, Any], text: str) -> None:
+    """Print the summary as JSON, or the text."""
     if run.json:
         print_json(summary)
     else:
@@ -195,34 +250,54 @@ def mean_of(rows: list[dict[str, Any]], name: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def digest(value: Any) -> str:
-    """The sha256 of plain data."""
-    return hashlib.sha256(canonical_json({"": value}).encode()).hexdigest()
+def digest(values: Iterable[Any]) -> str:
+    """The sha256 of plain data, one value after another."""
+    whole = hashlib.sha256()
+    for value in values:
+        whole.update(f"{jsonlib.dumps(value, sort_keys=True, default=str)}\n".encode())
+    return whole.hexdigest()
 
 
-def _begin(run: RunOptions, engine: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load the model to train. TRL moves it to its devices itself. Raises `ValueError` as `require_free` does."""
+@contextmanager
+def _working(output: RunDirectory, run: RunOptions) -> Iterator[None]:
+    """While the block runs, the run owns its directory. Raises `ValueError` as `RunDirectory.require_usable` does."""
+    output.require_usable(run.resume)
+    with output.working() if _is_main() else nullcontext():
+        yield
+
+
+def _is_main() -> bool:
+    """Whether this process writes and reports: it is the only one, or the first of those that ``accelerate launch``
+    started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _load(run: RunOptions, engine: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the model to train. TRL moves it to its devices itself."""
     import torch
 
     from ..models.loading import load
-    from ..train.loop import require_free
 
-    require_free(run.output_dir, run.resume)
     if run.threads:
         torch.set_num_threads(run.threads)
     return load(run.model, run.device if engine == "native" else "cpu", training=True)
 
 
-def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunOptions, engine: str) -> bool:
-    """Save the model of the native engine; TRL saves its own. Returns whether this process reports: it is the only one,
-    or the first of those that ``accelerate launch`` started."""
+def _publish(
+    output: RunDirectory,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    record: dict[str, Any],
+    structures: set[str],
+) -> None:
+    """Write what the native engine trained (TRL has written its own model) with its record, and put it in its place."""
     from ..models.loading import save
-    from ..train.loop import drop_checkpoint
 
-    if engine == "native":
-        save(model, tokenizer, run.output_dir)
-        drop_checkpoint(run.output_dir)
-    return os.environ.get("RANK", "0") == "0"
+    if record["config"]["engine"] == "native":
+        save(model, tokenizer, output.model)
+    write_structures(output.model, structures)
+    write_run(output.model, record)
+    output.publish()
 
 
 def read_all(path: Path) -> list[Record]:

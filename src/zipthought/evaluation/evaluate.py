@@ -21,8 +21,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..core.problem import Problem
 from ..models.generation import generate
 from ..records.chat import prompt_ids, prompt_messages, surface_of, token_budget
-from ..records.reading import problem_of
-from ..surfaces import get_surface
+from ..records.reading import problem_of, surface_name
+from ..surfaces import english
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .completions import read_completions, write_completions
 from .config import DecodingConfig, EvaluateConfig
@@ -88,13 +88,13 @@ def evaluate_records(
 def _item_of_record(record: Mapping[str, Any], index: int) -> Item:
     try:
         problem = problem_of(record)
-        surface = get_surface(record.get("surface") or "english")
+        surface = surface_name(record) or english.NAME
     except ValueError as error:
         raise ValueError(f"record {index}: {error}") from error
     answer = record.get("answer")
     if answer is not None and str(answer) != str(problem.answer):
         raise ValueError(f"record {index}: the answer is {problem.answer}, but the record says {answer!r}")
-    return Item.of(problem, surface.NAME, index)
+    return Item.of(problem, surface, index)
 
 
 def evaluate_items(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils import logging
 
 from .names import resolve
 
@@ -25,21 +30,67 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
         raise ValueError(f"device {device!r} does not exist here; use auto, cpu or, on a machine with a GPU, cuda")
     dtype = torch.float32 if device == "cpu" or training else torch.bfloat16
-    disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"cannot load the model {name!r}: {str(error).splitlines()[0]}") from error
+    with _one_line(ValueError, f"cannot load the model {name!r}"):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=dtype,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # They are in the report, and refused below.
+            output_loading_info=True,
+        )
+        model, report = loaded
+        _require_whole(model, tokenizer, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model.to(device)  # type: ignore[arg-type]
+    model.to(device)
     return model.eval(), tokenizer
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
-    """Save the model (safetensors) and its tokenizer in `directory`."""
-    model.save_pretrained(directory)
+    """Save the model (safetensors) and its tokenizer in `directory`. Raises `OSError` if they cannot be written."""
+    with _one_line(OSError, f"cannot write the model to {directory}"):
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    mode = (directory / "config.json").stat().st_mode
     for path in directory.glob("*.safetensors"):
-        path.chmod(0o644)  # The writer makes them readable by their owner only.
-    tokenizer.save_pretrained(directory)
+        path.chmod(mode)  # The writer makes them readable by their owner only.
+
+
+def _require_whole(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lost: set[str]) -> None:
+    """Raises `ValueError` if weights are lost, which transformers would replace by random ones, or if the model cannot
+    read the special tokens of its tokenizer."""
+    if lost:
+        raise ValueError(f"its files lack {len(lost)} weights of the right shape, such as {min(lost)}")
+    tokenizer("a")  # Fails here for a malformed configuration.
+    known = model.get_input_embeddings().weight.shape[0]  # type: ignore[index]
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
+        if token is not None and token >= known:
+            raise ValueError(f"its tokenizer uses token {token}, but the model has only {known}")
+
+
+@contextmanager
+def _one_line(kind: type[Exception], what: str) -> Iterator[None]:
+    """Raises `kind` with the first line of an error that malformed files or a full disk cause.
+
+    transformers does not check the types in the files of a model, and tokenizers raises the bare `Exception`. The
+    warnings and progress bars of transformers are off meanwhile.
+    """
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception and not isinstance(error, _FILE_ERRORS):
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        raise kind(f"{what}: {reason or type(error).__name__}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+_FILE_ERRORS = (
+    *(OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError),
+    *(SafetensorError, StrictDataclassError, UnpicklingError),
+)

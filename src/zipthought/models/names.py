@@ -7,6 +7,8 @@ from pathlib import Path
 
 BUNDLED = ("bundled", "bundled-deep", "bundled-mixed")
 """Names of the bases that ship with the package, under ``models/bases/``."""
+PARTIAL = ".partial"
+"""How the name of a directory ends in which a training run is not finished."""
 
 
 def absolute(name: str) -> str:
@@ -17,11 +19,13 @@ def absolute(name: str) -> str:
 def resolve(name: str) -> str:
     """The directory of a bundled base or a local model; a hub id is returned unchanged.
 
-    Raises `ValueError` for a path that does not exist or holds no model.
+    Raises `ValueError` for a path that does not exist or holds no model, also where a run has not finished it.
     """
     if name in BUNDLED:
         return str(resources.files("zipthought.models").joinpath("bases", name))
     path = Path(name)
+    if not (path / "config.json").exists():
+        _refuse_unfinished(path)
     if path.is_dir():
         if not (path / "config.json").exists():
             raise ValueError(f"{name} holds no model (no config.json); give a directory that save_pretrained wrote")
@@ -31,3 +35,11 @@ def resolve(name: str) -> str:
             f"no model at {name!r}; use {', '.join(BUNDLED)}, a directory with a model, or a hub id like org/name"
         )
     return name
+
+
+def _refuse_unfinished(path: Path) -> None:
+    """Raises `ValueError` if a training run works in the directory, or is to write it."""
+    whole = path.absolute()
+    for work in (whole, whole.parent / f"{whole.name}{PARTIAL}"):
+        if work.name.endswith(PARTIAL) and work.is_dir():
+            raise ValueError(f"the training run in {work} is not finished; continue it with --resume")

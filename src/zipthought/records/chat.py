@@ -35,9 +35,15 @@ def messages(prompt: str, completion: str, modulus: int, surface: str) -> list[M
 
 
 def prompt_ids(tokenizer: Any, turns: list[Message]) -> list[int]:
-    """Token ids of the turns, up to where the assistant's begins. Raises `ValueError` as `require_known` does."""
+    """Token ids of the turns, up to where the assistant's begins. Raises `ValueError` as `require_known` does, and for
+    turns that the chat template refuses."""
     if tokenizer.chat_template:
-        ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+        from jinja2 import TemplateError
+
+        try:
+            ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+        except TemplateError as error:
+            raise ValueError(f"the chat template refuses these messages: {error}") from error
     else:
         text = "".join(f"{turn['content']}\n" for turn in turns)
         bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..evaluation.evaluate import EvaluateConfig, evaluate
 from ..files.atomic import write_text
 from ..models.loading import save
 from ..train.config import PretrainConfig
-from ..train.loop import drop_checkpoint
+from ..train.loop import LoopResult
+from ..train.output import RunDirectory
 from ..train.pretrain import pretrain
+from ..train.record import read_record, require_same, trained_structures, write_structures
 from .runner import environment
 
+CARD = "card.json"
 MEASURED_N_OPS = (1, 2, 3, 4, 5, 6)
 MEASURED_COUNT = 500
 
@@ -31,13 +35,54 @@ def make_base(
     resume: bool = False,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Pretrain by the recipe, measure on held-out structures (test split), and write model, tokenizer and card.
+    """Pretrain by the recipe, measure on held-out structures (test split), and write model, tokenizer and card, which
+    appear in `directory` together.
 
     The card records everything that the weights depend on. The same recipe, seed, threads, torch and kind of processor
     give the same bytes.
     """
     torch.set_num_threads(threads)
-    model, tokenizer, result = pretrain(config, directory=directory, resume=resume, on_step=on_step)
+    output = RunDirectory.of(directory)
+    output.require_usable(resume)
+    structures = trained_structures(config.init) if config.init else set()
+    with output.working():
+        model, tokenizer, result = pretrain(config, directory=output.work, resume=resume, on_step=on_step)
+        card = _measured(config, threads, model, tokenizer, result)
+        save(model, tokenizer, output.model)
+        write_structures(output.model, structures)
+        card["sha256"] = hashlib.sha256((output.model / "model.safetensors").read_bytes()).hexdigest()
+        write_text(output.model / CARD, json.dumps(card, indent=2) + "\n")
+        write_text(output.model / "README.md", render_card(card))
+        output.publish()
+    return card
+
+
+def finished_base(config: PretrainConfig, directory: Path, threads: int) -> dict[str, Any]:
+    """The card of a finished base. Raises `ValueError` if it is of another recipe, or damaged."""
+    card = read_record(directory / CARD)
+    require_same(directory, card, {"recipe": _recipe(config), "threads": threads})
+    return card
+
+
+def _recipe(config: PretrainConfig) -> dict[str, Any]:
+    """The recipe as a card records it. A base with a card stands there by the digest of its weights."""
+    init = _earlier_card(config)
+    return asdict(config) | {"init": init["sha256"] if init else config.init}
+
+
+def _earlier_card(config: PretrainConfig) -> dict[str, Any] | None:
+    path = Path(config.init) / CARD
+    return read_record(path) if config.init and path.exists() else None
+
+
+def _measured(
+    config: PretrainConfig,
+    threads: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    result: LoopResult,
+) -> dict[str, Any]:
+    """The card of a model, without the digest of its weights."""
     held_out = EvaluateConfig(
         split="test",
         n_ops=MEASURED_N_OPS,
@@ -47,12 +92,9 @@ def make_base(
         number_range=config.number_range,
     )
     measured = evaluate(model, tokenizer, held_out).summary().plain()["by_n_ops"]
-    save(model, tokenizer, directory)
-    earlier = Path(config.init) / "card.json" if config.init else None
-    init = json.loads(earlier.read_text()) if earlier and earlier.exists() else None
-    card = {
-        "recipe": asdict(config) | {"init": init["sha256"] if init else config.init},
-        "init": init,
+    return {
+        "recipe": _recipe(config),
+        "init": _earlier_card(config),
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens": result.tokens,
         "minutes": round(result.seconds / 60, 1),
@@ -63,12 +105,7 @@ def make_base(
             n: {key: row[key] for key in ("n", "accuracy", "faithful", "response_tokens", "truncated")}
             for n, row in measured.items()
         },
-        "sha256": hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest(),
     }
-    write_text(directory / "card.json", json.dumps(card, indent=2) + "\n")
-    write_text(directory / "README.md", render_card(card))
-    drop_checkpoint(directory)
-    return card
 
 
 def stages(card: dict[str, Any]) -> list[dict[str, Any]]:

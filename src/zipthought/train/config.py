@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from ..models.families import MODEL_FAMILIES
 from ..tasks import parse_task
@@ -220,14 +219,6 @@ class RLVRConfig:
             )
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed}")
-
-    def identity(self) -> dict[str, Any]:
-        """The fields that a checkpoint depends on. The default `task` is left out, so that checkpoints of version 0.1,
-        which has chains only, can be resumed."""
-        values = asdict(self) | {"n_ops": list(self.n_ops)}
-        if self.task == "chain":
-            del values["task"]
-        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def grpo(
         resume=resume,
         checkpoint_every=config.checkpoint_every if directory else 0,
         identity={
-            **config.identity(),
+            **asdict(config),
             **(identity or {}),
             "weights": fingerprint(model),
             "threads": torch.get_num_threads(),

@@ -16,17 +16,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from ..files.atomic import atomic_open
 from .batches import TokenBatch
+from .checkpoint import read_checkpoint, write_checkpoint
 from .config import OptimizerConfig
 from .optimizers import build_optimizers
+from .output import CHECKPOINT, METRICS
 
 
 def batch_loss(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
@@ -109,7 +109,7 @@ class _State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Write the checkpoint atomically."""
+        """Write the checkpoint atomically, with the digest of its content."""
         content = {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -119,23 +119,44 @@ class _State:
             "history": self.history,
             "identity": dict(identity),
         }
-        with atomic_open(path) as file:
-            torch.save(content, file)
+        write_checkpoint(path, content)
 
     def load(self, path: Path, identity: Mapping[str, Any]) -> None:
         """Read a checkpoint. Raises `ValueError` if it is damaged or has another identity."""
-        device = next(self.model.parameters()).device
-        try:
-            content = torch.load(path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, UnpicklingError) as error:
-            raise ValueError(f"{path} is damaged; delete it to start again") from error
+        content = read_checkpoint(path, next(self.model.parameters()).device)
         if content["identity"] != identity:
-            raise ValueError(f"{path} belongs to another configuration; use another output directory")
+            raise ValueError(f"{path} belongs to another configuration; use another output directory, or delete it")
         self.model.load_state_dict(content["model"])
         for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.tokens, self.seconds = content["step"], content["tokens"], content["seconds"]
         self.history = content["history"]
+
+
+@dataclass(slots=True)
+class _Checkpoints:
+    """When a run writes its checkpoint: every `every` steps (0: never), after the last step, and when a minute has
+    passed without one, or 50 times as long as one takes to write."""
+
+    path: Path | None
+    every: int
+    steps: int
+    identity: Mapping[str, Any]
+    _written: float = field(default_factory=lambda: time.monotonic())
+    """When the last one was written."""
+    _patience: float = 60.0
+    """Seconds without one."""
+
+    def after(self, state: _State) -> None:
+        """Write the checkpoint if it is due."""
+        if not self.path or not self.every:
+            return
+        waited = time.monotonic() - self._written
+        if state.step % self.every == 0 or state.step == self.steps or waited > self._patience:
+            began = time.monotonic()
+            state.save(self.path, self.identity)
+            self._written = time.monotonic()
+            self._patience = max(self._patience, 50 * (self._written - began))
 
 
 def train_loop(
@@ -152,18 +173,20 @@ def train_loop(
 ) -> LoopResult:
     """Run `steps` steps of `work`, which change `model` in place.
 
-    `directory` receives ``metrics.jsonl`` and, every `checkpoint_every` steps (0: never), ``checkpoint.pt``. `resume`
-    continues from that checkpoint if it exists. The caller saves the trained model and then calls `drop_checkpoint`.
-    `identity` is what a checkpoint belongs to; resuming with another identity raises `ValueError`.
+    `directory` receives ``metrics.jsonl`` and ``checkpoint.pt``: every `checkpoint_every` steps (0: never), after the
+    last step, and once a minute. `resume` continues from that checkpoint if it exists; the caller deletes it when the
+    trained model is saved. `identity` is what a checkpoint belongs to; resuming with another identity raises
+    `ValueError`.
     """
     identity = identity or {}
     state = _State(model, build_optimizers(model, config))
-    checkpoint = directory / "checkpoint.pt" if directory else None
+    checkpoint = directory / CHECKPOINT if directory else None
     if resume and checkpoint and checkpoint.exists():
         state.load(checkpoint, identity)
     model.train()
     update = _updater(model, state.optimizers, config.gradient_clip)
-    log = _MetricsLog(directory / "metrics.jsonl" if directory else None, state.history)
+    log = _MetricsLog(directory / METRICS if directory else None, state.history)
+    checkpoints = _Checkpoints(checkpoint, checkpoint_every, steps, identity)
     for step in range(state.step, steps):
         began = time.perf_counter()
         learning_rate = config.learning_rate * config.factor(step, steps)
@@ -179,8 +202,7 @@ def train_loop(
         log.write(row)
         if on_step:
             on_step(row)
-        if checkpoint and checkpoint_every and state.step % checkpoint_every == 0 and state.step < steps:
-            state.save(checkpoint, identity)
+        checkpoints.after(state)
     log.close()
     model.eval()
     return LoopResult(steps, state.tokens, state.seconds, state.history)
@@ -225,19 +247,3 @@ def fingerprint(model: PreTrainedModel) -> str:
     for parameter in model.parameters():
         digest.update(parameter.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def require_free(directory: Path, resume: bool) -> None:
-    """Raises `ValueError` if a run would overwrite a finished model, or a checkpoint without resuming it."""
-    if (directory / "checkpoint.pt").exists():
-        if not resume:
-            raise ValueError(
-                f"{directory} holds a checkpoint; continue it with --resume, or choose another --output-dir"
-            )
-    elif (directory / "config.json").exists():
-        raise ValueError(f"{directory} holds a finished model; choose another --output-dir")
-
-
-def drop_checkpoint(directory: Path) -> None:
-    """Delete the checkpoint of a run whose model is saved."""
-    (directory / "checkpoint.pt").unlink(missing_ok=True)

@@ -35,7 +35,7 @@ from ..tasks.sampling import SamplerConfig, sample_batch
 from ..tasks.splits import split_of
 from .batches import Example, TokenBatch, collate
 from .config import PretrainConfig
-from .loop import LoopResult, next_token, train_loop
+from .loop import LoopResult, fingerprint, next_token, train_loop
 
 
 def mixed_trace(problem: Problem, granularity: Sequence[tuple[int, float]], rng: np.random.Generator) -> Trace:
@@ -184,7 +184,11 @@ def pretrain(
         directory=directory,
         resume=resume,
         checkpoint_every=250 if directory else 0,
-        identity={**json.loads(json.dumps(asdict(config))), "threads": torch.get_num_threads()},
+        identity={
+            **json.loads(json.dumps(asdict(config))),
+            "weights": fingerprint(model),
+            "threads": torch.get_num_threads(),
+        },
         on_step=on_step,
     )
     return model, tokenizer, result

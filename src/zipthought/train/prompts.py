@@ -5,11 +5,9 @@ Both sources are a pure function of the step, so a resumed run uses the same pro
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,11 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from ..core.problem import Problem
 from ..core.verify import Verdict
 from ..records.chat import Message, completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
-from ..records.reading import BadLine, problem_of, read_records
+from ..records.reading import problem_of
 from ..surfaces import SURFACES, get_surface, verify
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .config import RLVRConfig
-from .held_out import numbered_training_records
+from .held_out import naming_record, numbered_training_records, require_text, turns_of
 from .rewards import verdict_or_none
 
 _REDRAWS = 50
@@ -126,8 +124,8 @@ class SampledPrompts:
 class RecordPrompts:
     """The prompts of records, each once an epoch, in an order that depends on the seed.
 
-    Held-out records and `excluded` structures are dropped. Raises `ValueError` if no record is left, and for a record
-    without `messages`.
+    Held-out records and `excluded` structures are dropped. Raises `ValueError` if no record is left, and `RecordError`
+    for a record without `messages`, or with text that the tokenizer does not know.
     """
 
     def __init__(
@@ -143,8 +141,11 @@ class RecordPrompts:
             raise ValueError("there are no problems to train on")
         self.records = [record for _, record in numbered]
         """The records that are trained on, in the order given."""
-        self._prompts = [_prompt_of_record(tokenizer, record, number) for number, record in numbered]
-        longest = max(len(completion_ids(tokenizer, record.get("completion") or "")) for record in self.records)
+        self._prompts, longest = [], 0
+        for number, record in numbered:
+            with naming_record(number):
+                self._prompts.append(_prompt_of_record(tokenizer, record))
+                longest = max(longest, len(completion_ids(tokenizer, require_text(record, "completion") or "")))
         self._config = config
         self._budget = config.max_new_tokens or longest * 5 // 4 + 16
         self._order = lru_cache(maxsize=2)(self._shuffled)
@@ -158,16 +159,16 @@ class RecordPrompts:
         return [self._prompts[self._order(epoch)[slot]] for epoch, slot in slots], self._budget
 
 
-def _prompt_of_record(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any], number: int) -> RolloutPrompt:
-    """The prompt of a record, whose problem is parsed here once. `number` names the record in errors."""
-    turns = record.get("messages") or []
+def _prompt_of_record(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> RolloutPrompt:
+    """The prompt of a record, whose problem is parsed here once. Raises `ValueError` if it has none."""
+    turns = turns_of(record)
     if turns and turns[-1]["role"] == "assistant":
         turns = turns[:-1]
     if not turns:
-        raise ValueError(f"record {number} needs messages of {{role, content}} before the assistant's")
+        raise ValueError("a record needs messages of {role, content} before the assistant's")
     name = record.get("surface")
     if record.get("modulus") is not None and isinstance(name, str) and name not in SURFACES:
-        raise ValueError(f"record {number}: there is no surface {name!r}; is a plugin missing?")
+        raise ValueError(f"there is no surface {name!r}; is a plugin missing?")
     try:
         problem = problem_of(record)
     except ValueError:
@@ -175,40 +176,9 @@ def _prompt_of_record(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, A
     return RolloutPrompt(record, turns, prompt_ids(tokenizer, turns), problem)
 
 
-def structures_of(path: Path) -> set[str]:
-    """The structures of a file of records. Raises `OSError` and `ValueError` as `read_records` does."""
-    return {r["structure"] for r in read_records(path) if not isinstance(r, BadLine) and r.get("structure")}
-
-
-def seen_in_training(model: str) -> tuple[set[str], list[Path]]:
-    """The structures in the SFT data of a model, and the data files and models that no longer exist.
-
-    The ``run.json`` of a directory that `train sft` or `train rlvr` wrote names its data and its base. The search
-    follows the bases.
-    """
-    seen: set[str] = set()
-    missing = []
-    visited: set[Path] = set()
-    while (card := (Path(model) / "run.json").resolve()).is_file() and card not in visited:
-        visited.add(card)
-        run = json.loads(card.read_text(encoding="utf-8"))
-        if run.get("data"):
-            data = Path(run["data"])
-            if data.is_file():
-                seen |= structures_of(data)
-            else:
-                missing.append(data)
-        model = run["base"]
-    if Path(model).is_absolute() and not Path(model).is_dir():
-        missing.append(Path(model))
-    return seen, missing
-
-
 __all__ = [
     "PromptSource",
     "RecordPrompts",
     "RolloutPrompt",
     "SampledPrompts",
-    "seen_in_training",
-    "structures_of",
 ]

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..records.chat import completion_ids, prompt_ids, require_known
 from .batches import EpochBatches, Example
 from .config import SFTConfig
-from .held_out import numbered_training_records
+from .held_out import naming_record, numbered_training_records, turns_of
 from .loop import LoopResult, fingerprint, next_token, train_loop
 
 
@@ -30,13 +30,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Exa
     Raises `ValueError` for a record whose `messages` do not end with an assistant's turn after others, and for text
     with unknown tokens, from which a model would learn nothing.
     """
-    turns = record.get("messages")
-    if (
-        not isinstance(turns, list)
-        or len(turns) < 2
-        or not all(isinstance(t, dict) and isinstance(t.get("content"), str) and t.get("role") for t in turns)
-        or [turn["role"] == "assistant" for turn in turns[-2:]] != [False, True]
-    ):
+    turns = turns_of(record)
+    if [turn["role"] == "assistant" for turn in turns[-2:]] != [False, True]:
         raise ValueError("a record needs messages of {role, content}, the last one of the assistant")
     *prompt, answer = turns
     before = prompt_ids(tokenizer, prompt)
@@ -71,15 +66,13 @@ def training_set(
 ) -> TrainingSet:
     """The examples of at most `max_length` tokens, without held-out records.
 
-    Raises `ValueError` for a record that `encode` refuses, by its number, and if no example is left.
+    Raises `RecordError` for a record that `encode` refuses, and `ValueError` if no example is left.
     """
     numbered, held_out = numbered_training_records(records)
     encoded = []
     for number, record in numbered:
-        try:
+        with naming_record(number):
             encoded.append(encode(tokenizer, record))
-        except ValueError as error:
-            raise ValueError(f"record {number}: {error}") from error
     examples = [e for e in encoded if len(e.ids) <= max_length]
     if encoded and not examples:
         raise ValueError(f"all {len(encoded)} examples are longer than max_length={max_length}; raise it")

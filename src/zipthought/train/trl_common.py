@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -171,60 +172,106 @@ def lora(config: TRLConfig) -> Any:
     )
 
 
+_DIGESTS = "digests.json"
+
+
+class _Digests(TrainerCallback):
+    """Adds the sha256 of each file to a checkpoint, when all processes have written theirs."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_text(checkpoint / _DIGESTS, json.dumps(_digests(checkpoint)) + "\n")
+
+
+def _digests(checkpoint: Path) -> dict[str, str]:
+    """File -> sha256."""
+    found = {}
+    for path in sorted(p for p in checkpoint.rglob("*") if p.is_file() and p.name != _DIGESTS):
+        with path.open("rb") as file:
+            found[str(path.relative_to(checkpoint))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _last_checkpoint(directory: Path) -> Path | None:
+    """The last whole checkpoint. Raises `ValueError` if its files are not those that were written."""
+    numbered = [p for p in directory.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()]
+    for checkpoint in sorted(numbered, key=lambda p: int(p.name.removeprefix("checkpoint-")), reverse=True):
+        if not (checkpoint / "trainer_state.json").exists():
+            continue  # The trainer writes it last: the run was killed while it wrote this checkpoint.
+        written = checkpoint / _DIGESTS  # Missing if the run was killed just before it was written.
+        if written.exists() and written.read_text(encoding="utf-8") != json.dumps(_digests(checkpoint)) + "\n":
+            raise ValueError(f"{checkpoint} is damaged; delete it to start again")
+        return checkpoint
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerRun:
     """A run of a trainer."""
 
     directory: Path
+    """Receives the checkpoints."""
+    model_directory: Path | None
+    """Receives the trained model, and the checkpoints are left to the caller. None: `directory` receives it, and they
+    are deleted."""
     resume: bool
     identity: dict[str, Any]
     """What a checkpoint belongs to."""
-    steps: int
 
-    def execute(self, trainer: Any, metrics: Metrics, tokenizer: PreTrainedTokenizerBase) -> LoopResult:
-        """Train, save the model with merged adapters, and delete the checkpoints.
+    def execute(self, steps: int, trainer: Any, metrics: Metrics, tokenizer: PreTrainedTokenizerBase) -> LoopResult:
+        """Train, and save the model with merged adapters.
 
-        Raises `ValueError` for a checkpoint of another identity.
+        Raises `ValueError` for a checkpoint of another identity, and for a damaged one.
         """
-        resume = self._prepare()
+        checkpoint = self._prepare()
         trainer.remove_callback(PrinterCallback)  # Standard output is for results.
-        trainer.train(resume_from_checkpoint=resume)
+        trainer.add_callback(_Digests())
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self._save(trainer, tokenizer)
         last = metrics.history[-1]
-        return LoopResult(self.steps, last["tokens"], last["seconds"], metrics.history)
+        return LoopResult(steps, last["tokens"], last["seconds"], metrics.history)
 
     @property
     def _identity_file(self) -> Path:
         return self.directory / "engine.json"
 
-    def _prepare(self) -> bool:
-        """Whether the run resumes. Otherwise old checkpoints are deleted, and the identity is written."""
-        checkpoints = sorted(self.directory.glob("checkpoint-*"))
+    def _prepare(self) -> Path | None:
+        """The checkpoint to resume from. Without one, what is left of others is deleted, and the identity is written.
+
+        Raises `ValueError` for a checkpoint of another identity, and for a damaged one.
+        """
+        checkpoint = _last_checkpoint(self.directory) if self.resume else None
         file = self._identity_file
-        if self.resume and checkpoints:
+        if checkpoint:
             plain = json.loads(json.dumps(self.identity))
             if not file.exists() or json.loads(file.read_text(encoding="utf-8")) != plain:
-                raise ValueError(f"{checkpoints[-1]} belongs to another configuration; use another output directory")
-            return True
-        for checkpoint in checkpoints:
-            shutil.rmtree(checkpoint)
+                raise ValueError(f"{checkpoint} belongs to another configuration; use another output directory")
+            return checkpoint
+        for left in self.directory.glob("checkpoint-*"):
+            shutil.rmtree(left)
         write_text(file, json.dumps(self.identity) + "\n")
-        return False
+        return None
 
     def _save(self, trainer: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+        target = self.model_directory or self.directory
         trained = trainer.accelerator.unwrap_model(trainer.model)
         if hasattr(trained, "merge_and_unload"):
             if trainer.accelerator.is_main_process:
-                trained.merge_and_unload().save_pretrained(self.directory)
+                trained.merge_and_unload().save_pretrained(target)
         else:
-            trainer.save_model(str(self.directory))
+            trainer.save_model(str(target))
         trainer.accelerator.wait_for_everyone()
         if trainer.accelerator.is_main_process:
-            tokenizer.save_pretrained(self.directory)
-            (self.directory / "training_args.bin").unlink(missing_ok=True)
-            self._identity_file.unlink(missing_ok=True)
-            for checkpoint in self.directory.glob("checkpoint-*"):
-                shutil.rmtree(checkpoint)
+            tokenizer.save_pretrained(target)
+            (target / "training_args.bin").unlink(missing_ok=True)
+            if self.model_directory is None:
+                self._identity_file.unlink(missing_ok=True)
+                for checkpoint in self.directory.glob("checkpoint-*"):
+                    shutil.rmtree(checkpoint)
 
 
 __all__ = ["Metrics", "OnStep", "Share", "TrainerRun", "arguments", "import_trl", "lora", "scheduled"]

@@ -62,11 +62,13 @@ def sft_with_trl(
     config: SFTConfig,
     *,
     directory: Path,
+    model_directory: Path | None = None,
     resume: bool = False,
     on_step: OnStep | None = None,
     on_start: Callable[[int], None] | None = None,
 ) -> SFTResult:
-    """The same as `sft.fine_tune`, through TRL's SFTTrainer. The trained model is saved in `directory`.
+    """The same as `sft.fine_tune`, through TRL's SFTTrainer. The trained model is saved in `model_directory`; None:
+    in `directory`.
 
     Also raises `ValueError` if TRL is missing, and if batches cannot be split evenly.
     """
@@ -105,8 +107,8 @@ def sft_with_trl(
         callbacks=[metrics],
     )
     identity = {**asdict(config), "examples": data.digest, "weights": fingerprint(model)}
-    run = TrainerRun(directory=directory, resume=resume, identity=identity, steps=steps)
-    return SFTResult.of(run.execute(trainer, metrics, tokenizer), data)
+    run = TrainerRun(directory=directory, model_directory=model_directory, resume=resume, identity=identity)
+    return SFTResult.of(run.execute(steps, trainer, metrics, tokenizer), data)
 
 
 class _Rewards:
@@ -158,11 +160,13 @@ def rlvr_with_trl(
     config: RLVRConfig,
     *,
     directory: Path,
+    model_directory: Path | None = None,
     resume: bool = False,
     identity: dict[str, Any] | None = None,
     on_step: OnStep | None = None,
 ) -> LoopResult:
-    """The same as `grpo.grpo`, through TRL's GRPOTrainer. The trained model is saved in `directory`.
+    """The same as `grpo.grpo`, through TRL's GRPOTrainer. The trained model is saved in `model_directory`; None: in
+    `directory`.
 
     Also raises `ValueError` if TRL is missing, if batches cannot be split evenly, and if the tokenizer turns the text
     of a prompt into other tokens than `records.chat` does.
@@ -192,9 +196,9 @@ def rlvr_with_trl(
         peft_config=lora(config.trl),
         callbacks=[metrics],
     )
-    whole = {**config.identity(), **(identity or {}), "weights": fingerprint(model)}
-    run = TrainerRun(directory=directory, resume=resume, identity=whole, steps=config.steps)
-    return run.execute(trainer, metrics, tokenizer)
+    whole = {**asdict(config), **(identity or {}), "weights": fingerprint(model)}
+    run = TrainerRun(directory=directory, model_directory=model_directory, resume=resume, identity=whole)
+    return run.execute(config.steps, trainer, metrics, tokenizer)
 
 
 def _grpo_arguments(config: RLVRConfig, share: Share) -> dict[str, Any]:

@@ -66,12 +66,9 @@ def export_records(
     found: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {field: Counter() for field in _KINDS}
     open_writer = ParquetWriter if module.FILE_TYPE == "parquet" else JsonlWriter
-    # An earlier export is replaced, if all files beside its data are there and name this project. Scripts may be edited.
-    earlier = overwrite or all(map(mentions_us, extra.values()))
+    earlier = overwrite or all(map(mentions_us, extra.values()))  # An export: the files beside its data name us.
     with atomic_files(overwrite=overwrite) as open_file, closing_all() as closing:
-        updated = getattr(module, "UPDATED", ())
-        replaced = {name: name in updated or (earlier and path.suffix not in _CODE) for name, path in extra.items()}
-        files = {name: open_file(path, overwrite or replaced[name]) for name, path in extra.items()}
+        files = {name: open_file(path, overwrite or _is_ours(module, name, earlier)) for name, path in extra.items()}
         writers: dict[str, JsonlWriter | ParquetWriter] = {}
         for done, (where, split, row, record) in enumerate(_rows(module, paths, formats), 1):
             if split not in writers:
@@ -96,6 +93,12 @@ def export_records(
         "files": [str(path) for path in (*(data[split] for split in writers), *extra.values())],
         "earlier": [str(path) for split, path in data.items() if split not in splits and path.exists()],
     }
+
+
+def _is_ours(module: Export, name: str, earlier: bool) -> bool:
+    """Whether a file beside the data may be replaced: one that keeps what it holds, or, of an earlier export, all but
+    its code."""
+    return name in getattr(module, "UPDATED", ()) or (earlier and not name.endswith(_CODE))
 
 
 def _extra_paths(module: Export, directory: Path) -> dict[str, Path]:
