@@ -150,7 +150,7 @@ def test_files_of_others_are_never_replaced(sft, tmp_path, capsys):
     assert (code, "is not empty" in err) == (2, True)
     shutil.copytree(sft[3], tmp_path / "a.partial")
     code, _, err = run(capsys, *sft, "--output-dir", tmp_path / "a")
-    assert (code, "holds a model" in err) == (2, True)
+    assert (code, "holds other files" in err) == (2, True)
     assert (tmp_path / "a.partial" / "config.json").exists()
     (tmp_path / "out" / "notes.txt").unlink()
     assert run(capsys, *sft, "--output-dir", tmp_path / "out")[0] == 0, "an empty directory is free"

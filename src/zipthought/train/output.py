@@ -77,9 +77,7 @@ class RunDirectory:
         if self.target.is_mount():
             raise ValueError(f"{self.target} is a mount point, which no run can replace; choose a directory in it")
         if (self.work / "config.json").exists() or not self._is_of_a_run:
-            raise ValueError(
-                f"{self.work} holds other files, but this run would work there; choose another --output-dir"
-            )
+            raise ValueError(f"{self.work} holds other files, but the run would work there; choose another directory")
         if self._has_checkpoint and not resume:
             raise ValueError(
                 f"{self.work} holds a checkpoint; continue it with --resume, delete it, or choose another --output-dir"
