@@ -81,7 +81,8 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def markdown(data: ReportData) -> str:
     """The verdicts, the tables that experiments show, and the command and environment of the study."""
-    parts = [f"# {data.title}", data.created, "## Verdicts"]
+    parts = [f"# {data.title}", data.created]
+    parts += [*(f"> **Caution.** {_word(text)}" for text in data.warnings), *map(_word, data.notes), "## Verdicts"]
     for finding in data.findings:
         parts += [
             f"### {finding.id}: {finding.verdict}",

@@ -103,6 +103,10 @@ class Cell(ABC):
         """Whether the cell keeps its weights for cells that need it."""
         return False
 
+    def completion_names(self) -> tuple[str, ...]:
+        """The names of its files of completions (`Workspace.completions`)."""
+        return ()
+
     def needs(self) -> list[Cell]:
         """The cells that must finish before this one."""
         return []

@@ -11,8 +11,8 @@ import numpy as np
 from ....core.methods import parse_method
 from ....report.data import Finding
 from ...cells import SFTCell, SFTCellResult
+from ...snapshot import Snapshot
 from ...statistics import bootstrap_means
-from ...store import Store
 from ...verdicts import Comparison, common_rule, decide, undecided
 from ..sft import canonical
 from . import Repetition
@@ -56,16 +56,16 @@ class FormatMeasurements:
         return means[:, -1] - means[:, 0]
 
 
-def collect(store: Store, repetition: Repetition) -> dict[str, FormatMeasurements]:
+def collect(study: Snapshot, repetition: Repetition) -> dict[str, FormatMeasurements]:
     """Format -> its measurements. Only seeds that are complete in every format and number of epochs count."""
-    results = store.results(SFTCellResult)
-    cells: dict[tuple[str, int, int], SFTCell] = {(c.format, c.seed, c.steps): c for c in repetition.finished(store)}
+    results = study.results(SFTCellResult)
+    cells: dict[tuple[str, int, int], SFTCell] = {(c.format, c.seed, c.steps): c for c in repetition.finished(study)}
     formats = canonical(repetition.formats)
     steps = [repetition.updates(epochs) for epochs in repetition.epochs]
-    seeds = [s for s in repetition.seeds_of(store.spec) if all((f, s, n) in cells for f in formats for n in steps)]
+    seeds = [s for s in repetition.seeds_of(study.spec) if all((f, s, n) in cells for f in formats for n in steps)]
     read: dict[str, Callable[[str], list[bool]]] = {
-        "test": lambda digest: store.solved(digest),
-        "train": lambda digest: store.solved(digest, "train"),
+        "test": lambda digest: study.solved(digest),
+        "train": lambda digest: study.solved(digest, "train"),
         "old_train": lambda digest: _old(results[digest], "train"),
         "old_held_out": lambda digest: _old(results[digest], "held_out"),
     }
