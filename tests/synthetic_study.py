@@ -86,7 +86,8 @@ def _decomposition(cell: DecompositionCell, workspace: Workspace) -> Decompositi
     s = cell.settings
     rng = np.random.default_rng(int(cell.digest, 16))
     shown = "explicit" if cell.part == "rlvr" else cell.format
-    final = _completions(cell, cell.split, shown, s.n_ops + s.longer_n_ops, s.count, 0.7, rng)
+    lengths = s.n_ops + s.longer_n_ops
+    final = [c for n in lengths for c in _completions(cell, cell.split, shown, (n,), s.count, 0.7, rng)]
     write_completions(final, workspace.completions(cell.digest, cell.part))
     if cell.keeps_weights:
         with workspace.new_weights(cell.digest) as directory:

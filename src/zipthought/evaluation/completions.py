@@ -46,7 +46,7 @@ def _table(source: Path | str | IO[bytes], columns: list[str] | None = None) -> 
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(Path(source).open("rb")) if isinstance(source, Path | str) else source
         try:
-            table = parquet.read_table(file, columns=columns)
+            table = parquet.read_table(file, columns=columns, use_threads=False)  # Small files: threads cost more.
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(f"a file of completions cannot be read: {error}") from error
     if missing := [name for name in columns or () if name not in table.column_names]:

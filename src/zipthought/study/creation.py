@@ -38,18 +38,26 @@ def prepare(directory: Path, spec: StudySpec, environment: Mapping[str, Any]) ->
         with transaction(db):
             for statement in SCHEMA:
                 db.execute(statement)
-            messages = _settings(db, directory, spec, cells, environment)
             stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
+            before, messages = _settings(db, directory, spec, cells, stored, environment)
             for position, cell in enumerate(cells):
                 if cell.digest not in stored:
                     _insert(db, cell, position)
+            if missing := len(before - stored):
+                messages.append(f"{missing} cells had no row in {directory / 'study.db'}; they run again")
     return messages + _put_back(directory)
 
 
 def _settings(
-    db: sqlite3.Connection, directory: Path, spec: StudySpec, cells: list[Cell], environment: Mapping[str, Any]
-) -> list[str]:
-    """Write the table `meta` of a new, grown, older or damaged store. Returns what was damaged."""
+    db: sqlite3.Connection,
+    directory: Path,
+    spec: StudySpec,
+    cells: list[Cell],
+    stored: set[Any],
+    environment: Mapping[str, Any],
+) -> tuple[set[Any], list[str]]:
+    """Write the table `meta` of a new, grown, older or damaged store, whose table of cells has the digests `stored`.
+    Returns the digests that the study had so far, and what was damaged."""
     digests = {cell.digest for cell in cells}
     models = {cell.model: cell.model_digest for cell in cells}
     now: dict[str, Any] = {
@@ -60,13 +68,12 @@ def _settings(
         "format": FORMAT,
         "unchecked": [],
     }
-    stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
     if not stored and not db.execute("SELECT COUNT(*) FROM meta").fetchone()[0]:
         write_meta(db, now)
-        return []
+        return set(), []
     meta = read_meta(db, directory)
-    of_study = {cell.digest for cell in meta.spec.cells()} if meta.spec else stored
-    if of_study - digests:
+    before = {cell.digest for cell in meta.spec.cells()} if meta.spec else stored
+    if before - digests:
         raise ValueError(f"{directory} holds a study of other settings or weights; use another --output-dir")
     kept = {key: value for key, value in meta.values.items() if key in now and key not in meta.faults}
     if not _same(meta, spec, models):  # It has grown. The new command reproduces it.
@@ -79,7 +86,7 @@ def _settings(
             "unchecked": [d for (d,) in db.execute("SELECT digest FROM cells WHERE status = 'done'")],
         }
     write_meta(db, now | kept)
-    return [f"row {key!r} of meta {problem}; it is written anew" for key, problem in meta.faults.items()]
+    return before, [f"row {key!r} of meta {problem}; it is written anew" for key, problem in meta.faults.items()]
 
 
 def _same(meta: Meta, spec: StudySpec, models: Mapping[str, str]) -> bool:
@@ -105,4 +112,5 @@ def _put_back(directory: Path) -> list[str]:
 def _insert(db: sqlite3.Connection, cell: Cell, position: int) -> None:
     needs = json.dumps([needed.digest for needed in cell.needs()])
     row = (cell.digest, position, json.dumps(cell.plain()), needs)
-    db.execute("INSERT INTO cells (digest, place, config, needs) VALUES (?, ?, ?, ?)", row)
+    columns = "digest, place, config, needs, status, attempts"
+    db.execute(f"INSERT INTO cells ({columns}) VALUES (?, ?, ?, ?, 'pending', 0)", row)
