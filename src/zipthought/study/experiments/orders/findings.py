@@ -12,7 +12,7 @@ from ....report.data import Finding
 from ...cells import SFTCell, SFTCellResult
 from ...snapshot import Snapshot
 from ...statistics import bootstrap_means
-from ...verdicts import FITTED, Comparison, common_rule, decide, undecided
+from ...verdicts import FITTED, Comparison, common_rule, decide, undecided, unresolved
 from . import Orders
 
 UNIDIRECTIONAL = "forward"
@@ -154,7 +154,7 @@ def _summary(
     summary = (
         f"On longer problems (view {view}) forward has accuracy {first.accuracy():.2f}: {', '.join(parts)}; "
         f"{len(first.correct)} seeds."
-    )
+    ) + unresolved(decisive)
     for other in further:
         summary += f" In the view {other}: {verdicts[other]}."
     trained = {order: measured[view, order].training_accuracy for order in orders}

@@ -13,7 +13,7 @@ from ....report.data import Finding
 from ...cells import SFTCell, SFTCellResult
 from ...snapshot import Snapshot
 from ...statistics import bootstrap_means
-from ...verdicts import Comparison, common_rule, decide, undecided
+from ...verdicts import Comparison, common_rule, decide, undecided, unresolved
 from ..sft import canonical
 from . import Repetition
 
@@ -114,11 +114,12 @@ def f2b(measured: Mapping[str, FormatMeasurements], findings: int = 1, draws: in
         Comparison.of(other.memorized() - one.memorized(), memories[implicit] - memories[composed], *against),
     ]
     gain, more, memory = (comparison.text() for comparison in comparisons)
+    names = (f"the fewest epochs of {composed}", f"the gain of {implicit}", f"the memorization of {composed}")
     summary = (
         f"From {one.epochs[0]} to {one.epochs[-1]} epochs {composed} gains {gain}, which is {more} more than "
         f"{implicit}; on changed training problems the old answer returns {memory} more often from {implicit} than "
         f"from {composed}; {one.seeds} seeds."
-    )
+    ) + unresolved(dict(zip(names, comparisons, strict=True)))
     rows = [row for fmt, data in measured.items() for row in _rows(fmt, data, gains[fmt], memories[fmt])]
     verdict = decide(comparisons, one.seeds)
     return Finding(id="F2b", claim=CLAIM, rule=rule, verdict=verdict, summary=summary, rows=rows)
