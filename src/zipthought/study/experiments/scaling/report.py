@@ -22,7 +22,8 @@ STAGE = "sft"
 CURVE_POINTS = 40
 """Points of a fitted curve."""
 _SEEDS = (
-    "Faint: one seed with its 95% interval. Solid: mean of the seeds. Line and band: fitted curve and its 95% band."
+    "Faint: one seed with its 95% interval. Solid: mean of the seeds. Line and band: fitted curve and its 95% band. Of "
+    "very many seeds, only the first are drawn; means and curves are those of all."
 )
 
 
