@@ -9,6 +9,8 @@ import random
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -459,3 +461,44 @@ def test_flipped_bytes_are_noticed_or_change_nothing(block, study, whole, expect
         assert code == 0 or (code == 2 and one_line(said)), seed
         assert run(whole, study, capsys)[0] in (0, 2), seed
     assert noticed > 15
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
+import zipthought.study.runner
+from test_store_damage import run_made_up
+from zipthought.cli import main
+zipthought.study.runner.run = run_made_up
+sys.exit(main(["study", "run", {spec!r}, "--output-dir", {out!r}]))
+"""
+
+
+@pytest.mark.parametrize("limit", [10_000, 100_000])
+def test_a_full_disk_is_one_line_and_the_study_goes_on(limit, whole, study, capsys):
+    """Files that may not grow, before the store exists and after some cells."""
+    out = study.parent / "full"
+    code = FULL.format(tests=str(Path(__file__).parent), limit=limit, spec=str(whole / "spec.toml"), out=str(out))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert one_line(done.stderr)
+    finished = Store(out).counts().get("done", 0) if limit > 50_000 else 0
+    assert (finished > 0) == (limit > 50_000)
+    assert run(whole, out, capsys)[0] == 0
+    assert len(RUN) == CELLS - finished
+    assert same_results(out, whole)
+
+
+def test_two_runs_on_one_store_share_the_cells(whole, study, place):
+    spec = load_spec(str(whole / "spec.toml"))
+    one = Store.create(place / "both", spec, {})
+    first = one.claim("one:1")
+    other = Store.create(place / "both", spec, {})  # It leaves the cell at work alone.
+    assert other.mended == []
+    assert other.counts() == {"pending": CELLS - 1, "running": 1}
+    run_made_up(other)
+    result = made_up(first, Workspace(place / "both"))
+    assert one.finish(first.digest, "one:1", result, 1.5)
+    run_made_up(one)
+    assert same_results(place / "both", whole)
