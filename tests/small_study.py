@@ -1,5 +1,7 @@
 """A study of every kind of cell, as small as it can be, for tests of what runs studies."""
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 
 from zipthought.evaluation.metrics import summarize
@@ -44,7 +46,17 @@ def spec_of(model):
 
 def results(store):
     """Digest -> result of every cell, without the training time."""
-    return {c.digest: {k: v for k, v in c.result.plain().items() if k != "train_seconds"} for c in store.cells()}
+    cells = store.read().cells
+    return {c.digest: {k: v for k, v in c.result.plain().items() if k != "train_seconds"} for c in cells}
+
+
+def as_version_02(directory):
+    """Rewrite a store as version 0.2 would have written it: without checksums."""
+    with contextlib.closing(sqlite3.connect(directory / "study.db", isolation_level=None)) as db:
+        for column in ("files", "checksum"):
+            db.execute(f"ALTER TABLE cells DROP COLUMN {column}")
+        db.execute("DELETE FROM meta WHERE key IN ('checksums', 'unchecked')")
+        db.execute("UPDATE meta SET value = '2' WHERE key = 'format'")
 
 
 def result_of(accuracy=None, **fields):

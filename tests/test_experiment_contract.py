@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_study import result_of, results, spec_of
+from small_study import as_version_02, result_of, results, spec_of
 
 from zipthought.cli import main
 from zipthought.core.methods import METHODS, FixedMethod
@@ -35,13 +35,15 @@ from zipthought.study.cells import (
 )
 from zipthought.study.cells.decomposition import BranchPoint, LengthMeasures, PassAt, Rollouts
 from zipthought.study.cells.sft import Memorization, RunPoint
+from zipthought.study.database import FORMAT
 from zipthought.study.execute import execute
 from zipthought.study.experiments import EXPERIMENTS, Experiment
 from zipthought.study.experiments.scaling.measurements import ScalingMeasurements
+from zipthought.study.meta import write_meta
 from zipthought.study.ray_backend import _arguments, run_packed
 from zipthought.study.report import measure, report_data
 from zipthought.study.spec import load_spec, make_spec
-from zipthought.study.store import FORMAT, Store
+from zipthought.study.store import Store
 from zipthought.surfaces import get_surface
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -270,7 +272,8 @@ def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
     chains = make_spec(settings | {"task": "chain"})
     assert not {cell.digest for cell in spec.cells()} & {cell.digest for cell in chains.cells()}
     store = run_here(Store.create(tmp_path, spec, {}))
-    data = report_data(store, measure(store))
+    study = store.read()
+    data = report_data(study, measure(study))
     assert [finding.id for finding in data.findings] == ["F1", "F2a", "F3"]
     assert data.problems
     assert not any(get_surface("terse").parse_problem(problem.prompt, 23).is_chain for problem in data.problems)
@@ -302,6 +305,7 @@ def as_version_01(directory: Path) -> None:
         added = {"task"} | ({"correct"} if "accuracy" in value and isinstance(value.get("correct"), int) else set())
         return {name: old(item) for name, item in value.items() if name not in added}
 
+    as_version_02(directory)
     with contextlib.closing(sqlite3.connect(directory / "study.db", isolation_level=None)) as db:
         db.execute("DELETE FROM meta WHERE key = 'format'")
         (spec,) = db.execute("SELECT value FROM meta WHERE key = 'spec'").fetchone()
@@ -315,27 +319,33 @@ def as_version_01(directory: Path) -> None:
 def test_a_store_of_version_01_opens_reports_and_grows(tiny_base, tmp_path):
     spec = replace(spec_of(tiny_base), seeds=(0,))
     store = run_here(Store.create(tmp_path, spec, {"command": "x"}))
-    before = report_data(store, measure(store)).plain()
+    study = store.read()
+    before = report_data(study, measure(study)).plain()
     as_version_01(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as db:
         texts = " ".join(text for row in db.execute("SELECT config, result FROM cells") for text in row)
     assert '"task"' not in texts
     assert not re.search(r'"correct": \d+, "accuracy"', texts)
-    old = Store.open(tmp_path)
-    assert old.spec == spec
-    assert report_data(old, measure(old)).plain() == before
-    assert Store.create(tmp_path, spec, {"command": "y"}).meta("environment") == {"command": "x"}  # The same study.
-    assert old.meta("format") == FORMAT
-    more = replace(spec, seeds=(0, 1))
+    old = Store.open(tmp_path).read()
     done = len(spec.cells())
+    note = f"{done} of {done} results have no checksum, because an earlier version wrote them."
+    assert old.spec == spec
+    assert old.faults == []
+    assert report_data(old, measure(old)).plain() == before | {"notes": [note]}
+    again = Store.create(tmp_path, spec, {"command": "y"})
+    assert (again.mended, again.counts()) == ([], {"done": done})
+    assert again.read().meta["environment"] == {"command": "x"}  # The same study.
+    assert again.read().meta["format"] == FORMAT
+    assert report_data(again.read(), measure(again.read())).plain() == before | {"notes": [note]}
+    more = replace(spec, seeds=(0, 1))
     assert Store.create(tmp_path, more, {}).counts() == {"done": done, "pending": len(more.cells()) - done}
 
 
 def test_a_store_of_a_later_version_is_refused(tiny_base, tmp_path):
     spec = spec_of(tiny_base)
-    Store.create(tmp_path, spec, {})
+    store = Store.create(tmp_path, spec, {})
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as db:
-        db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
+        write_meta(db, {**store.read().meta, "format": 99})
     for use in (lambda: Store.open(tmp_path), lambda: Store.create(tmp_path, spec, {})):
         with pytest.raises(ValueError, match=f"store format 99; this version reads up to {FORMAT}.*upgrade"):
             use()

@@ -156,16 +156,16 @@ def test_a_store_is_read_where_its_model_is_gone(tiny_base, tmp_path):
     base = shutil.copytree(tiny_base, tmp_path / "base")
     table = {**SFT, "formats": ["explicit"], "examples": [8], "steps": 2}
     store = Store.create(tmp_path / "study", make_spec({"name": "x", "model": str(base), "scaling": table}), {})
-    digest = store.cells()[0].digest
+    digest = store.read().cells[0].digest
     shutil.rmtree(base)
     model_digest.cache_clear()
-    assert [cell.digest for cell in Store.open(tmp_path / "study").spec.cells()] == [digest]
+    assert [cell.digest for cell in Store.open(tmp_path / "study").read().spec.cells()] == [digest]
 
 
 def test_the_verdict_stays_that_of_the_first_base_though_it_has_no_finished_run(tiny_base, tmp_path):
     table = {**SFT, "formats": ["explicit", "composed:2"], "examples": [8, 16], "steps": 4}
     spec = make_spec({"name": "x", "model": str(tiny_base), "scaling": {**table, "models": ["bundled"]}})
-    measured = spec.experiments["scaling"].collect(Store.create(tmp_path, spec, {}))
+    measured = spec.experiments["scaling"].collect(Store.create(tmp_path, spec, {}).read())
     assert [(data.model, data.seeds) for data in measured] == [(str(tiny_base), 0), ("bundled", 0)]
     assert f1(measured).verdict == f2a(measured).verdict == "inconclusive"
 

@@ -7,7 +7,7 @@ import pytest
 
 from zipthought.study.experiments.orders.findings import OrderMeasurements, f4
 from zipthought.study.experiments.repetition.findings import FormatMeasurements, f2b
-from zipthought.study.verdicts import Comparison, decide, quantile
+from zipthought.study.verdicts import Comparison, decide, quantile, unresolved
 
 EPOCHS = (1, 4, 16)
 
@@ -141,3 +141,34 @@ def test_decisions():
     assert decide([above, wide], 3) == "inconclusive"
     assert decide([above, below], 3) == "contradicted"
     assert decide([], 5) == "inconclusive"
+
+
+def test_a_difference_of_nothing_and_an_interval_without_width_are_no_verdict():
+    none, tiny, sure = Comparison(0, 0, 0, 0), Comparison(4e-4, 3e-4, 5e-4, 5e-4), Comparison(0.3, 0.3, 0.3, 0.3)
+    below, clear = Comparison(-0.3, -0.3, -0.3, -0.3), Comparison(0.3, 0.2, 0.4, 0.5)
+    for nothing in (none, tiny, sure, below):
+        assert decide([nothing], 100) == "inconclusive"
+        assert decide([nothing, clear], 100) == "inconclusive"
+    assert decide([Comparison(1.0004, 1.0003, 1.0005, 1.0006)], 100, null=1.0) == "inconclusive"
+    assert decide([none, Comparison(-0.3, -0.4, -0.2, -0.1)], 100) == "contradicted"
+    assert decide([Comparison(8.0, 8.0, np.inf, np.inf)], 100, null=1.0) == "supported"  # A bound, open on one side.
+    assert unresolved({"a": clear}) == ""
+    assert "the comparison with b has an interval without width" in unresolved({"a": clear, "b": sure})
+    assert "the comparison with b is within 0.001 of 0" in unresolved({"a": clear, "b": tiny})
+
+
+def test_findings_say_why_equal_outcomes_decide_nothing():
+    same = np.ones((5, 3, 20), dtype=bool)
+    data = FormatMeasurements(epochs=EPOCHS, test=same, train=same, old_train=same, old_held_out=~same)
+    found = f2b({"composed:2": data, "implicit:2": data}, draws=50)
+    assert found.verdict == "inconclusive"
+    assert (
+        "No evidence: the comparison with the fewest epochs of composed:2 has an interval without width"
+        in found.summary
+    )
+    right, wrong = (
+        replace(ordered(np.random.default_rng(0), 0.5), correct=np.full((5, 180), value)) for value in (True, False)
+    )
+    found = f4({("plain", "forward"): right, ("plain", "backward"): wrong}, draws=50)
+    assert found.verdict == "inconclusive"
+    assert "No evidence: the comparison with backward has an interval without width" in found.summary

@@ -69,10 +69,11 @@ def test_twenty_kills_change_nothing(tiny_base, tmp_path):
         if runner.poll() is not None:
             # Done before all kills: the rest of them hit a study that is begun again from its last cells.
             store = Store.open(directory)
-            cells = store.cells()
+            cells = store.read().cells
             with store._connect() as db:
                 db.executemany(
-                    "UPDATE cells SET status = 'pending', result = NULL, seconds = NULL, attempts = 0 WHERE digest = ?",
+                    "UPDATE cells SET status = 'pending', result = NULL, seconds = NULL, attempts = 0, files = NULL, "
+                    "checksum = NULL WHERE digest = ?",
                     [(cell.digest,) for cell in cells[len(cells) // 2 :]],
                 )
             runner = start(directory)

@@ -13,8 +13,9 @@ import pytest
 from small_study import result_of, results
 
 from zipthought.commands.study import seconds_left
+from zipthought.study.snapshot import StoredCell
 from zipthought.study.spec import load_spec, make_spec
-from zipthought.study.store import MAX_ATTEMPTS, Store, StoredCell
+from zipthought.study.store import MAX_ATTEMPTS, Store
 
 SCALING = {
     "formats": ["explicit", "implicit:2"],
@@ -94,7 +95,7 @@ def test_claims_are_exclusive_and_results_are_stored_once(spec, tmp_path):
     assert not store.finish(first.digest, "here:2", result, 1.0)  # Not its claim.
     assert store.finish(first.digest, "here:1", result, 1.0)
     assert not store.finish(first.digest, "here:1", result_of(step=2), 1.0)  # Already done.
-    assert [c.result for c in store.cells() if c.status == "done"] == [result]
+    assert [c.result for c in store.read().cells if c.status == "done"] == [result]
     assert store.counts() == {"done": 1, "pending": 2, "running": 1}
 
 
@@ -105,15 +106,15 @@ def test_a_study_that_may_not_be_written_is_read_all_the_same(spec, tmp_path, mo
         patch.setattr("zipthought.study.store.os.access", lambda path, mode: False)
         reading = Store.open(tmp_path)
         assert reading.counts() == counts
-        assert reading.meta("environment") == {"a": 1}
+        assert reading.read().meta["environment"] == {"a": 1}
         assert sorted(tmp_path.iterdir()) == files
         with pytest.raises(ValueError, match="readonly"):
             reading.retry_failed()
         with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as db:
             # Someone else is at it, with a log beside the file.
-            db.execute("UPDATE meta SET value = '2' WHERE key = 'environment'")
+            db.execute("UPDATE meta SET value = '{\"a\": 2}' WHERE key = 'environment'")
             assert (tmp_path / "study.db-wal").exists()
-            assert reading.meta("environment") == 2
+            assert reading.read().meta["environment"] == {"a": 2}
     assert store.counts() == counts
 
 
@@ -136,7 +137,7 @@ def test_cells_of_dead_workers_are_released(spec, tmp_path):
     alive = store.claim(f"{host}:{os.getpid()}")
     assert store.release_dead() == 1
     assert store.counts() == {"pending": 3, "running": 1}
-    assert alive.digest in {c.digest for c in store.cells() if c.status == "running"}
+    assert alive.digest in {c.digest for c in store.read().cells if c.status == "running"}
 
 
 def test_another_study_in_the_same_directory_is_refused(spec, tmp_path):
@@ -146,7 +147,7 @@ def test_another_study_in_the_same_directory_is_refused(spec, tmp_path):
         Store.create(tmp_path, make_spec({"name": "other", "scaling": SCALING}), {})
     more = make_spec({"name": "small", "model": spec.model, "seeds": [0, 1], "scaling": SCALING})
     assert Store.create(tmp_path, more, {}).counts() == {"pending": 8}  # A study may grow.
-    assert Store.open(tmp_path).spec == more
+    assert Store.open(tmp_path).read().spec == more
     with pytest.raises(ValueError, match="other settings"):
         Store.create(tmp_path, spec, {})
     with pytest.raises(ValueError, match="holds no study"):

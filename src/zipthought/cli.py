@@ -53,6 +53,7 @@ COMMANDS = {
     "study run": Command("study", "run", "run a study (preset or TOML file) to its report; resumes after a stop"),
     "study report": Command("study", "report", "rebuild the report of a study from its store"),
     "study status": Command("study", "status", "show the progress of a study"),
+    "study check": Command("study", "check", "check a study's store and files for damage"),
 }
 """Words on the command line -> command. The first word of two names a group."""
 

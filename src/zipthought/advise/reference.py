@@ -15,7 +15,7 @@ from .curves import Run
 if TYPE_CHECKING:
     from ..study.cells import SFTCell
     from ..study.experiments import Scaling
-    from ..study.store import Store
+    from ..study.snapshot import Snapshot
 
 SHIPPED = "laptop"
 
@@ -97,18 +97,22 @@ class Reference:
         return asdict(self)
 
 
-def from_store(store: Store) -> Reference:
+def from_study(study: Snapshot) -> Reference:
     """The measurements of a study's finished cells. Raises `ValueError` if no format of its data-scaling grid has
-    finished cells."""
+    finished cells, and for a damaged study."""
     from ..study.experiments import Scaling
 
-    spec = store.spec
+    if study.faults:
+        raise ValueError(
+            f"{study.directory} is damaged ({study.faults[0]}); 'zipthought study run' with its file or preset mends it"
+        )
+    spec = study.spec
     scaling = spec.experiment(Scaling)
     if scaling is None:
-        raise ValueError(f"{store.directory} has no experiment 'scaling', which advice is based on")
-    formats = _format_runs(store, scaling)
+        raise ValueError(f"{study.directory} has no experiment 'scaling', which advice is based on")
+    formats = _format_runs(study, scaling)
     if not formats:
-        raise ValueError(f"{store.directory} has no finished cell of the experiment 'scaling' yet")
+        raise ValueError(f"{study.directory} has no finished cell of the experiment 'scaling' yet")
     return Reference(
         name=spec.name,
         model=scaling.model or spec.model,
@@ -117,19 +121,19 @@ def from_store(store: Store) -> Reference:
         number_range=spec.number_range,
         n_ops=scaling.n_ops,
         formats=formats,
-        repetition=_repetition(store),
-        branches=_branches(store),
+        repetition=_repetition(study),
+        branches=_branches(study),
     )
 
 
-def _format_runs(store: Store, scaling: Scaling) -> list[FormatRuns]:
+def _format_runs(study: Snapshot, scaling: Scaling) -> list[FormatRuns]:
     """The runs of each faithful format from the grid's first base. Nobody should train on unfaithful traces."""
     from ..study.cells import SFTCellResult
 
-    results = store.results(SFTCellResult)
-    model = scaling.model or store.spec.model
+    results = study.results(SFTCellResult)
+    model = scaling.model or study.spec.model
     cells: dict[str, list[SFTCell]] = {}
-    for cell in scaling.finished(store):
+    for cell in scaling.finished(study):
         if cell.model == model and parse_method(cell.format).faithful:
             cells.setdefault(cell.format, []).append(cell)
     runs = []
@@ -148,15 +152,15 @@ def _format_runs(store: Store, scaling: Scaling) -> list[FormatRuns]:
     return runs
 
 
-def _repetition(store: Store) -> list[RepetitionRuns]:
+def _repetition(study: Snapshot) -> list[RepetitionRuns]:
     from ..study.experiments import Repetition
 
-    experiment = store.spec.experiment(Repetition)
+    experiment = study.spec.experiment(Repetition)
     return [
         RepetitionRuns(
             format=fmt,
             examples=experiment.examples,
-            model=experiment.model or store.spec.model,
+            model=experiment.model or study.spec.model,
             n_ops=experiment.n_ops,
             accuracy={e: data.test[:, i].mean(axis=1).tolist() for i, e in enumerate(data.epochs)},
             memorized={
@@ -164,20 +168,20 @@ def _repetition(store: Store) -> list[RepetitionRuns]:
                 for i, e in enumerate(data.epochs)
             },
         )
-        for fmt, data in ((experiment.collect(store) or {}) if experiment else {}).items()
+        for fmt, data in ((experiment.collect(study) or {}) if experiment else {}).items()
         if experiment
     ]
 
 
-def _branches(store: Store) -> list[Branches]:
+def _branches(study: Snapshot) -> list[Branches]:
     from ..study.experiments import Decomposition
 
-    experiment = store.spec.experiment(Decomposition)
+    experiment = study.spec.experiment(Decomposition)
     return [
         Branches(
             format=data.format,
             sft_steps=data.sft_steps,
-            model=experiment.model or store.spec.model,
+            model=experiment.model or study.spec.model,
             n_ops=experiment.n_ops,
             states={
                 state: {
@@ -187,7 +191,7 @@ def _branches(store: Store) -> list[Branches]:
                 for state in data.correct
             },
         )
-        for data in ((experiment.collect(store) or []) if experiment else [])
+        for data in ((experiment.collect(study) or []) if experiment else [])
         if experiment
     ]
 
@@ -195,7 +199,7 @@ def _branches(store: Store) -> list[Branches]:
 def load(study: Path | None) -> Reference:
     """Of a study's directory, of a file that ``study report --format reference`` wrote, or (None) the one that ships.
 
-    Raises `ValueError` as `Store.open` and `from_store` do, and for a file that is no reference.
+    Raises `ValueError` as `Store.open`, `Snapshot` and `from_study` do, and for a file that is no reference.
     """
     if study is None:
         text = resources.files("zipthought.advise").joinpath(f"{SHIPPED}.json").read_text("utf-8")
@@ -204,7 +208,7 @@ def load(study: Path | None) -> Reference:
     else:
         from ..study.store import Store
 
-        return from_store(Store.open(study))
+        return from_study(Store.open(study).read())
     try:
         return from_plain(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:

@@ -1,17 +1,18 @@
-"""``zipthought study run | report | status``."""
+"""``zipthought study run | report | status | check``."""
 
 from __future__ import annotations
 
 import json as jsonlib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 if TYPE_CHECKING:
+    from ..study.snapshot import Snapshot, StoredCell
     from ..study.spec import StudySpec
-    from ..study.store import Store, StoredCell
 
 from ..files.atomic import Overwrite, refuse_overwrite, write_text
 from ..files.earlier import mentions_us
@@ -66,6 +67,7 @@ def run(
         raise ValueError(f"{outputs[0]} exists and belongs to no study; choose another --output-dir")
     environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
     store = Store.create(output_dir, settings, environment)
+    _warn(store.mended)
     with progress() as bar:
         task = bar.add_task("cells", total=sum(store.counts().values()), note="")
 
@@ -79,12 +81,13 @@ def run(
             counts = ray_backend.run(store, address=address, threads=threads, gpus=gpus, on_progress=show)
         else:
             counts = runner.run(store, workers=workers, threads=threads, on_progress=show)
-    for cell in store.cells():
+    study = store.read()
+    for cell in study.cells:
         if cell.error and cell.status == "failed":
             console.print(f"cell {cell.digest} failed: {cell.error}", markup=False)
     if waiting := counts.get("pending"):
         console.print(f"{waiting} cells wait for one that failed; run the command again to retry it")
-    _report(store, output_dir / REPORT_NAME, overwrite=True, json=json)
+    _report(study, output_dir / REPORT_NAME, overwrite=True, json=json)
     return 1 if counts.get("failed") else 0
 
 
@@ -107,26 +110,28 @@ def report(
     """
     from ..study.store import Store
 
-    store = Store.open(directory)
     target = output or directory / NAMES[format]
     replaceable = overwrite or target == directory / NAMES[format] or mentions_us
     reads = [directory / name for name in STORE_FILES]
     refuse_overwrite([target], reads)
+    study = Store.open(directory).read()
     if json and format != "html":
         raise ValueError(f"--json goes with --format html; --format {format} writes files and prints their paths")
     if format == "html":
-        _report(store, target, replaceable, json)
+        _report(study, target, replaceable, json)
         return 0
     if format == "reference":
-        from ..advise.reference import from_store
+        from ..advise.reference import from_study
 
-        write_text(target, jsonlib.dumps(from_store(store).plain(), indent=1) + "\n", replaceable)
+        write_text(target, jsonlib.dumps(from_study(study).plain(), indent=1) + "\n", replaceable)
         echo(target)
         return 0
     from ..report.exports import write_export
     from ..study.report import measure, report_data
 
-    for path in write_export(report_data(store, measure(store)), format, target, replaceable, reads):
+    data = report_data(study, measure(study))
+    _warn(data.warnings)
+    for path in write_export(data, format, target, replaceable, reads):
         echo(path)
     return 0
 
@@ -136,30 +141,61 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
 
     Args:
         directory: The study's directory.
-        json: Print {"cells": {status: n}, "seconds_left"} on standard output; seconds of one worker.
+        json: Print {"cells": {status: n}, "seconds_left", "damage": [...]} on standard output; seconds of one worker.
     """
+    from ..study.snapshot import ALTERED, STATUSES
     from ..study.store import Store
 
-    store = Store.open(directory)
-    cells = store.cells()
+    study = Store.open(directory).read()
+    cells, name = study.cells, study.spec.name
     left = seconds_left(cells)
     if json:
-        print_json({"cells": store.counts(), "seconds_left": left})
+        damage = [str(fault) for fault in study.faults]
+        print_json({"cells": study.counts(), "seconds_left": left, "damage": damage})
         return 0
     groups: dict[str, list[StoredCell]] = {}
     for cell in cells:
         groups.setdefault(cell.config.label, []).append(cell)
+    statuses = [*STATUSES, *([ALTERED] if any(cell.fault for cell in cells) else [])]
     rows = [
         {
             "cell": label,
             "seeds": len(members),
-            **{status: sum(c.status == status for c in members) for status in ("done", "running", "pending", "failed")},
+            **{status: sum(c.status == status for c in members) for status in statuses},
             "seconds": sum(c.seconds or 0 for c in members),
         }
         for label, members in groups.items()
     ]
-    print_table(f"{store.spec.name}: {store.counts()}, worker-seconds left: {left}", rows)
+    print_table(f"{name}: {study.counts()}, worker-seconds left: {left}", rows)
+    if study.faults:
+        _warn([f"{len(study.faults)} faults; 'zipthought study check {directory}' names them"])
     return 0
+
+
+def check(directory: Annotated[Path, tyro.conf.Positional], json: bool = False) -> int:
+    """Check a study for damage: its database, its settings, and each cell with its result and files.
+
+    Exit code 0: no damage; 1: damage was found; 2: the study cannot be read.
+
+    Args:
+        directory: The study's directory.
+        json: Print {"cells": {status: n}, "faults": [{"name", "problem"}], "unchecked", "leftovers"} on standard
+            output.
+    """
+    from ..study.check import check as check_study
+
+    found = check_study(directory)
+    if json:
+        print_json(found.plain())
+        return 1 if found.faults else 0
+    for fault in found.faults:
+        echo(fault)
+    for name in found.leftovers:
+        echo(f"{name} belongs to no finished cell; it may be deleted while no study runs here")
+    if found.unchecked:
+        echo(f"{found.unchecked} results have no checksum, because an earlier version wrote them")
+    echo(f"{directory}: {found.cells}, {len(found.faults)} faults")
+    return 1 if found.faults else 0
 
 
 def seconds_left(cells: list[StoredCell]) -> int | None:
@@ -216,15 +252,21 @@ def _estimate(spec: StudySpec, json: bool) -> int:
     return 0
 
 
-def _report(store: Store, path: Path, overwrite: Overwrite, json: bool) -> None:
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        console.print(sentence, markup=False, highlight=False)
+
+
+def _report(study: Snapshot, path: Path, overwrite: Overwrite, json: bool) -> None:
     from ..report.page import build_report
     from ..study.report import measure, report_data, summary
 
-    data = measure(store)
-    shown = report_data(store, data)
+    data = measure(study)
+    shown = report_data(study, data)
+    _warn(shown.warnings)
     write_text(path, build_report(shown), overwrite)
     if json:
-        print_json({**summary(store, data, shown), "report": str(path)})
+        print_json({**summary(study, data, shown), "report": str(path)})
         return
     for finding in shown.findings:
         echo(f"{finding.id} {finding.verdict}: {finding.summary}")

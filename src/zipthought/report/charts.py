@@ -8,7 +8,7 @@ the names that the reader has switched off in the legend. Colours are CSS variab
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +18,8 @@ from .palette import Palette
 
 UNIT = alt.Scale(domain=[0, 1], nice=False)
 UNIT_AXIS = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2~f")
+MOST_POINTS = 600
+"""The most points of single runs in a chart. Of more, those of the first seeds are drawn."""
 DASHES = [[1, 0], [7, 3], [2, 3], [8, 3, 2, 3]]
 """Line styles of up to four names; the first is solid."""
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -37,6 +39,19 @@ def fixed(rows: list[dict[str, Any]]) -> alt.Chart:
 def switched(rows: list[dict[str, Any]]) -> alt.Chart:
     """A chart whose rows disappear if the reader switches off their format."""
     return fixed(rows).transform_filter(_VISIBLE)
+
+
+def some_seeds(rows: list[dict[str, Any]], most: int = MOST_POINTS) -> list[dict[str, Any]]:
+    """The rows of the first seeds: as many seeds as have at most `most` rows together, and at least one."""
+    sizes = Counter(row["seed"] for row in rows)
+    kept: set[Any] = set()
+    total = 0
+    for seed in sorted(sizes):
+        total += sizes[seed]
+        if kept and total > most:
+            break
+        kept.add(seed)
+    return [row for row in rows if row["seed"] in kept]
 
 
 def accuracy_axis(field: str, title: str) -> alt.Y:
@@ -109,7 +124,7 @@ def seeds_and_means(
     for row in rows:
         groups[row["format"], row[at]].append(row["value"])
     means = [{"format": name, at: position, "value": mean(values)} for (name, position), values in groups.items()]
-    rows = [row | {"line": f"{row['format']}/{row['seed']}"} for row in rows]
+    rows = [row | {"line": f"{row['format']}/{row['seed']}"} for row in some_seeds(rows)]
     tips = [
         alt.Tooltip("format:N", title="name"),
         alt.Tooltip(f"{at}:Q", title=at),

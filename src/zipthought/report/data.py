@@ -181,7 +181,7 @@ class Section:
     """Problems of the trace explorer."""
 
 
-_RESERVED = ("cells", "title", "command", "spec", "environment", "created", "findings", "problems")
+_RESERVED = ("cells", "title", "command", "spec", "environment", "created", "warnings", "notes", "findings", "problems")
 """Names in `ReportData.plain` that no table of a section may have."""
 
 
@@ -199,6 +199,10 @@ class ReportData:
     """Versions, machine, threads; may nest."""
     created: str = ""
     """The time of the study, as text."""
+    warnings: list[str] = field(default_factory=list)
+    """Sentences on what the study lacks. They stand at the head of every form of the report."""
+    notes: list[str] = field(default_factory=list)
+    """Quieter sentences after them."""
     findings: list[Finding] = field(default_factory=list)
     """In the order of the page."""
     sections: list[Section] = field(default_factory=list)
@@ -242,7 +246,8 @@ class ReportData:
 
     def plain(self) -> dict[str, Any]:
         """The report as plain values: its texts, the findings, every table by name, and the problems."""
-        own = {name: getattr(self, name) for name in ("title", "command", "spec", "environment", "created")}
+        names = ("title", "command", "spec", "environment", "created", "warnings", "notes")
+        own = {name: getattr(self, name) for name in names}
         tables = {name: [asdict(row) for row in rows] for name, rows in self.tables.items()}
         findings = [asdict(finding) for finding in self.findings]
         return own | {"findings": findings} | tables | {"problems": [asdict(problem) for problem in self.problems]}

@@ -111,7 +111,8 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 def markdown(data: ReportData) -> str:
     """The verdicts, the tables that experiments show, and the command and environment of the study."""
     text = markdown_text
-    parts = [f"# {text(data.title)}", text(data.created), "## Verdicts"]
+    parts = [f"# {text(data.title)}", text(data.created)]
+    parts += [*(f"> **Caution.** {text(warning)}" for warning in data.warnings), *map(text, data.notes), "## Verdicts"]
     for finding in data.findings:
         parts += [
             f"### {text(finding.id)}: {finding.verdict}",

@@ -44,6 +44,8 @@ def build_report(data: ReportData) -> str:
         title=data.title,
         created=data.created or "date not recorded",
         tally=tables.tally(data.findings),
+        warnings=data.warnings,
+        notes=data.notes,
         variables=Markup(palette.css()),
         style=Markup(_asset("style.css")),
         looks=palette.looks,

@@ -128,6 +128,8 @@ COLUMNS = (
     Column("flops", "FLOPs", "training compute"),
     Column("seconds", "seconds", "training time"),
 )
+MOST_ROWS = 1000
+"""The most rows of the table on the page; the CSV form has all."""
 FILTERS = ("split", "n_ops", "order", "stage")
 """Fields of `CellRow` by which the table can be filtered."""
 
@@ -137,6 +139,9 @@ class CellTable(NamedTuple):
 
     columns: list[Column]
     rows: list[CellRow]
+    """At most `MOST_ROWS`."""
+    total: int
+    """The number of all rows."""
     filters: list[tuple[str, list[str]]]
     """(field, its values), for fields with several values."""
 
@@ -145,7 +150,11 @@ def cells(data: ReportData) -> CellTable:
     """The table of all measurements."""
     columns = [c for c in COLUMNS if not c.shared or len({getattr(row, c.key) for row in data.cells}) > 1]
     values = {key: {str(getattr(row, key)) for row in data.cells} for key in FILTERS}
-    return CellTable(columns, data.cells, [(key, sorted(v, key=_by_number)) for key, v in values.items() if len(v) > 1])
+    filters = [(key, sorted(v, key=_by_number)) for key, v in values.items() if len(v) > 1]
+    rows = data.cells
+    if len(rows) > MOST_ROWS:  # First the rows that sum up a run on its test problems.
+        rows = sorted(rows, key=lambda row: (row.n_ops != "all", row.split != "test"))[:MOST_ROWS]
+    return CellTable(columns, rows, len(data.cells), filters)
 
 
 def _by_number(value: str) -> tuple[int, int, str]:

@@ -26,8 +26,8 @@ from ..report.data import Finding, Section
 
 if TYPE_CHECKING:
     from .cells import Cell
+    from .snapshot import Snapshot
     from .spec import StudySpec
-    from .store import Store
 
 Measured = TypeVar("Measured")
 
@@ -68,7 +68,7 @@ class Experiment(ABC, Generic[Measured]):
         """
 
     @abstractmethod
-    def collect(self, store: Store) -> Measured | None:
+    def collect(self, study: Snapshot) -> Measured | None:
         """The measurements of its finished cells; None if there are none."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class Experiment(ABC, Generic[Measured]):
         """The findings, one for each id of `FINDINGS`. `count` is the number of findings of the study."""
 
     @abstractmethod
-    def section(self, store: Store, measured: Measured | None) -> Section:
+    def section(self, study: Snapshot, measured: Measured | None) -> Section:
         """Its part of the report: rows, figures, problems for the trace explorer."""
 
     @classmethod

@@ -11,15 +11,15 @@ from ..report.data import ExplorerCompletion, ExplorerProblem
 from ..surfaces import count_pieces, get_surface, verify
 from .cells import SFTCell
 from .problems import held_out_problem
+from .snapshot import Snapshot
 from .spec import StudySpec
-from .store import Store
 
 EXPLORED = 8
 """Problems of an experiment in the trace explorer, over all its lengths; at least one of each length."""
 
 
 def sft_problems(
-    store: Store, experiment: str, cells: Sequence[SFTCell], seed: int, label: Callable[[SFTCell], str] | None = None
+    study: Snapshot, experiment: str, cells: Sequence[SFTCell], seed: int, label: Callable[[SFTCell], str] | None = None
 ) -> list[ExplorerProblem]:
     """The first held-out problems of each length, with the completions of the models of one seed.
 
@@ -29,19 +29,19 @@ def sft_problems(
     cells = [cell for cell in cells if cell.seed == seed]
     sizes = [(cell.examples, cell.steps) for cell in cells]
     shown = [cell for cell, size in zip(cells, sizes, strict=True) if size in (min(sizes), max(sizes))]
-    written = [(cell, store.completions(cell.digest)) for cell in shown]
+    written = [(cell, study.completions(cell.digest)) for cell in shown]
     if not written:
         return []
     formats = list(dict.fromkeys(cell.format for cell in shown))
     return [
         explored(
-            store.spec,
+            study.spec,
             experiment,
             n_ops,
             index,
             formats,
             [
-                verified(store.spec, completion, cell.format, cell.examples, label(cell) if label else "")
+                verified(study.spec, completion, cell.format, cell.examples, label(cell) if label else "")
                 for cell, completions in written
                 for completion in completions
                 if (completion.n_ops, completion.index) == (n_ops, index)

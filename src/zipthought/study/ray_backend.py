@@ -73,7 +73,10 @@ def run(
                 if on_progress:
                     on_progress(store.counts())
                 while len(running) < _slots(ray, threads, gpus) and (cell := store.claim(worker)):
-                    running[task.remote(*_arguments(store, cell), threads)] = cell
+                    try:
+                        running[task.remote(*_arguments(store, cell), threads)] = cell
+                    except FAILURES as error:
+                        store.fail(cell.digest, worker, f"{type(error).__name__}: {error}")
                 if not running:
                     if not store.ready():
                         break
@@ -91,8 +94,8 @@ def run(
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
-            store.release([worker])
             ray.shutdown()
+            store.release([worker])
     return store.counts()
 
 

@@ -10,20 +10,55 @@ from typing import Any
 
 from ..report.data import Finding, ReportData, Section
 from .experiment import EXPERIMENTS
-from .store import Store
+from .snapshot import ALTERED, Snapshot
 
 Measurements = Mapping[str, Any]
 """Experiment -> what its `collect` returned."""
 
 
-def measure(store: Store) -> Measurements:
+NAMED = 3
+"""So many cells and faults are named; the others are counted."""
+
+
+def measure(study: Snapshot) -> Measurements:
     """The measurements of a study's finished cells."""
-    return {name: experiment.collect(store) for name, experiment in store.spec.experiments.items()}
+    return {name: experiment.collect(study) for name, experiment in study.spec.experiments.items()}
 
 
-def findings(store: Store, measured: Measurements) -> list[Finding]:
+def warnings(study: Snapshot) -> list[str]:
+    """Sentences on what the study lacks: cells that are not done, failed or damaged, and other damage."""
+    counts = study.counts()
+    lacking = {status: n for status, n in counts.items() if status != "done"}
+    sentences = []
+    if lacking:
+        left = ", ".join(f"{n} {status}" for status, n in lacking.items())
+        sentences.append(
+            f"{sum(lacking.values())} of {len(study.cells)} cells are left out of all numbers and verdicts: {left}. "
+            "'zipthought study run' with the study's file or preset runs them."
+        )
+    damage = [str(fault) for fault in study.faults]
+    if damage:
+        more = f", and {len(damage) - NAMED} more" if len(damage) > NAMED else ""
+        sentences.append(
+            f"The store is damaged: {'; '.join(damage[:NAMED])}{more}. 'zipthought study check' names all."
+        )
+    if failed := [f"{cell.name}: {cell.error}" for cell in study.cells if cell.status == "failed"]:
+        more = f", and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        sentences.append(f"Failed: {'; '.join(failed[:NAMED])}{more}.")
+    return sentences
+
+
+def notes(study: Snapshot) -> list[str]:
+    """Sentences on results that could not be checked."""
+    unchecked = sum(not cell.checked for cell in study.cells if cell.status != ALTERED)
+    if not unchecked:
+        return []
+    return [f"{unchecked} of {len(study.cells)} results have no checksum, because an earlier version wrote them."]
+
+
+def findings(study: Snapshot, measured: Measurements) -> list[Finding]:
     """The verdict on every claim of the study's experiments."""
-    spec = store.spec
+    spec = study.spec
     count = sum(len(experiment.FINDINGS) for experiment in spec.experiments.values())
     return [
         finding
@@ -32,10 +67,10 @@ def findings(store: Store, measured: Measurements) -> list[Finding]:
     ]
 
 
-def report_data(store: Store, measured: Measurements) -> ReportData:
+def report_data(study: Snapshot, measured: Measurements) -> ReportData:
     """The content of the report. Tables of experiments that the study does not have are empty."""
-    spec, environment = store.spec, store.meta("environment")
-    sections = [experiment.section(store, measured[name]) for name, experiment in spec.experiments.items()]
+    spec, environment = study.spec, study.meta.get("environment", {})
+    sections = [experiment.section(study, measured[name]) for name, experiment in spec.experiments.items()]
     sections += [
         Section(experiment=name, tables={table: [] for table in kind.TABLES})
         for name, kind in EXPERIMENTS.items()
@@ -43,20 +78,31 @@ def report_data(store: Store, measured: Measurements) -> ReportData:
     ]
     return ReportData(
         title=f"zipthought study: {spec.name}",
-        command=environment.get("command", "zipthought study run"),
+        command=str(environment.get("command", "zipthought study run")),
         spec=spec.plain(),
-        environment=environment | {"models": store.meta("models")},
-        created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(store.meta("created"))),
-        findings=findings(store, measured),
+        environment=environment | {"models": study.meta["models"]},
+        created=_date(study.meta.get("created")),
+        warnings=warnings(study),
+        notes=notes(study),
+        findings=findings(study, measured),
         sections=sections,
     )
 
 
-def summary(store: Store, measured: Measurements, data: ReportData) -> dict[str, Any]:
+def _date(seconds: float | None) -> str:
+    """The time as text; empty if it is not known."""
+    if seconds is None or not 0 <= seconds < 1e11:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+
+
+def summary(study: Snapshot, measured: Measurements, data: ReportData) -> dict[str, Any]:
     """What ``study run --json`` prints: counts, findings, and what the experiments add, such as fitted curves."""
     values: dict[str, Any] = {
-        "study": store.spec.name,
-        "cells": store.counts(),
+        "study": study.spec.name,
+        "cells": study.counts(),
+        "warnings": data.warnings,
+        "notes": data.notes,
         "findings": [asdict(finding) for finding in data.findings],
     }
     for name, kind in EXPERIMENTS.items():

@@ -20,9 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from .cells import Cell
+from .database import StoreError
 from .execute import FAILURES, execute
 from .store import MAX_ATTEMPTS, Store, worker_name
 
+STORE_UNUSABLE = 3
+"""The exit code of a worker that could not read or write the store."""
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "altair")
 
 
@@ -58,15 +62,25 @@ def _work(directory: str, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent stops the workers.
     store, worker = Store(Path(directory)), worker_name()
     parent = multiprocessing.parent_process()
-    while parent is not None and parent.is_alive() and (cell := store.claim(worker)):
-        digest, began = cell.digest, time.perf_counter()
-        with store.beating(worker, lambda digest=digest: [digest]):  # type: ignore[misc]
-            try:
-                result = execute(cell, store.workspace(cell), threads)
-            except FAILURES as error:
-                store.fail(digest, worker, f"{type(error).__name__}: {error}")
-            else:
-                store.finish(digest, worker, result, time.perf_counter() - began)
+    try:
+        while parent is not None and parent.is_alive() and (cell := store.claim(worker)):
+            _run_cell(store, worker, cell, threads)
+    except (StoreError, OSError) as error:
+        print(f"zipthought study run: a worker stopped: {error}", file=sys.stderr)
+        sys.exit(STORE_UNUSABLE)
+
+
+def _run_cell(store: Store, worker: str, cell: Cell, threads: int) -> None:
+    digest, began = cell.digest, time.perf_counter()
+    with store.beating(worker, lambda: [digest]):
+        try:
+            result = execute(cell, store.workspace(cell), threads)
+        except StoreError:
+            raise
+        except FAILURES as error:
+            store.fail(digest, worker, f"{type(error).__name__}: {error}")
+        else:
+            store.finish(digest, worker, result, time.perf_counter() - began)
 
 
 def run(
@@ -81,7 +95,7 @@ def run(
 
     `workers` 0 means one for each core. `on_progress` receives the counts. A `KeyboardInterrupt` stops the workers and
     is raised again; their unfinished cells are pending at the next run. A worker that dies is replaced while cells are
-    left. Raises `RuntimeError` if workers keep dying without a cell.
+    left. Raises `StoreError` if workers cannot use the store, and `RuntimeError` if they keep dying without a cell.
     """
     if workers < 0:
         raise ValueError(f"workers must be at least 0 (one for every core), got {workers}")
@@ -98,6 +112,11 @@ def run(
             if on_progress:
                 on_progress(counts)
             ready, running = store.ready(), counts.get("running", 0)
+            if any(process.exitcode == STORE_UNUSABLE for process in pool):
+                raise StoreError(
+                    f"the workers cannot use the store of {store.directory}; see above. Finished cells are kept: run "
+                    "the command again"
+                )
             pool = [process for process in pool if process.is_alive()]
             if not ready and not running:
                 break

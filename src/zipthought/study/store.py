@@ -7,49 +7,30 @@ So a study that is killed at any moment resumes without losing or repeating a re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ..evaluation.completions import read_completions
-from ..evaluation.metrics import JudgedCompletion
 from .cells import Cell, Result, make_cell
-from .spec import StudySpec, make_spec
+from .creation import prepare
+from .database import MALFORMED, StoreError, connect, text_checksum, transaction
+from .meta import read_meta
+from .snapshot import Snapshot, check_row, file_fault, rows_of
+from .spec import StudySpec
 from .workspace import Workspace
 
-FORMAT = 2
-"""The version of the store's layout. Stores of version 0.1 have none recorded; they are format 1, whose results lack
-some counts."""
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
 """A worker without a heartbeat for this long counts as dead."""
 MAX_ATTEMPTS = 3
-R = TypeVar("R", bound=Result)
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS cells (
-    digest TEXT PRIMARY KEY,
-    place INTEGER NOT NULL, -- the position in the spec
-    config TEXT NOT NULL,
-    needs TEXT NOT NULL,
-    status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'done', 'failed')),
-    worker TEXT,
-    heartbeat REAL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    seconds REAL,
-    result TEXT,
-    error TEXT
-);
-"""
 _PUT_BACK = (
     "UPDATE cells SET status = CASE WHEN attempts >= ? THEN 'failed' ELSE 'pending' END, error = ?, worker = NULL "
 )
@@ -62,149 +43,62 @@ status = 'pending' AND NOT EXISTS (
 """The condition that a cell can be claimed."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCell:
-    """A row of the store."""
-
-    digest: str
-    config: Cell
-    status: str
-    seconds: float | None
-    result: Result | None
-    """The result of `execute`; None until the cell is done."""
-    error: str | None
-    """The reason of a failure."""
-
-
 class Store:
     """A study directory. Several processes may use one at the same time."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, mended: Sequence[str] = ()) -> None:
         self.directory = directory
+        self.mended = mended
+        """What was damaged when the study was opened to go on, as sentences."""
         self._path = directory / "study.db"
 
     @classmethod
     def open(cls, directory: Path) -> Store:
         """An existing study. Raises `ValueError` if there is none, or if a later version wrote it."""
         store = cls(directory)
-        if not store._path.exists():
+        if not os.path.lexists(store._path):
             raise ValueError(f"{directory} holds no study; start one with 'zipthought study run'")
         with store._connect() as db:
-            store._check_format(db)
+            read_meta(db, directory)
         return store
 
     @classmethod
-    def create(cls, directory: Path, spec: StudySpec, environment: dict[str, Any]) -> Store:
+    def create(cls, directory: Path, spec: StudySpec, environment: Mapping[str, Any]) -> Store:
         """A new study, or the existing one. An existing study may grow: more seeds, formats or experiments, as long as
-        the spec still has all its cells.
+        the spec still has all its cells. Damaged cells are put back, and `mended` says so.
 
         Raises `ValueError` if another study, or a study of a later version, lives there, and as `StudySpec.cells` does.
         """
-        cells = spec.cells()
-        models = {cell.model: cell.model_digest for cell in cells}
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "completions").mkdir(exist_ok=True)
-        store = cls(directory)
-        with store._connect() as db:
-            db.executescript(_SCHEMA)
-            db.execute("BEGIN IMMEDIATE")
-            meta = {
-                "spec": json.dumps(spec.plain(), sort_keys=True),
-                "models": json.dumps(models, sort_keys=True),
-                "environment": json.dumps(environment),
-            }
-            try:
-                store._check_format(db)
-                store._check_same(db, spec, cells, models, meta)
-            except ValueError:
-                db.execute("ROLLBACK")
-                raise
-            times = {"created": json.dumps(time.time())}
-            db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", [*meta.items(), *times.items()])
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?)", (json.dumps(FORMAT),))
-            for position, cell in enumerate(cells):
-                needs = json.dumps([needed.digest for needed in cell.needs()])
-                row = (cell.digest, position, json.dumps(cell.plain()), needs)
-                db.execute("INSERT OR IGNORE INTO cells (digest, place, config, needs) VALUES (?, ?, ?, ?)", row)
-            db.execute("COMMIT")
-        return store
+        mended = prepare(directory, spec, environment)
+        return cls(directory, mended)
 
-    def _check_format(self, db: sqlite3.Connection) -> None:
-        row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        version = json.loads(row[0]) if row else 1
-        if version > FORMAT:
-            raise ValueError(
-                f"{self.directory} was written by a later version of zipthought (store format {version}; this version "
-                f"reads up to {FORMAT}); upgrade zipthought"
-            )
+    def _connect(self) -> AbstractContextManager[sqlite3.Connection]:
+        return connect(self._path)
 
-    def _check_same(
-        self, db: sqlite3.Connection, spec: StudySpec, cells: list[Cell], models: dict[str, str], meta: dict[str, str]
-    ) -> None:
-        """Raise `ValueError` if the directory holds another study. If the study has grown, update its spec, and its
-        environment, whose command reproduces it."""
-        before = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
-        if not before:
-            return
-        if make_spec(before["spec"], before["models"]).plain() == spec.plain() and before["models"] == models:
-            return
-        stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
-        if stored - {cell.digest for cell in cells}:
-            raise ValueError(f"{self.directory} holds a study of other settings or weights; use another --output-dir")
-        db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(value, key) for key, value in meta.items()])
-
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        writable = all(os.access(path, os.W_OK) for path in (self.directory, self._path) if path.exists())
-        mode = "rwc"
-        if not writable:  # SQLite reads a WAL database without its log only if it is declared immutable.
-            mode = "ro" if Path(f"{self._path}-wal").exists() else "ro&immutable=1"
-        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
-        db = sqlite3.connect(uri, timeout=30, isolation_level=None, uri=True)
-        try:
-            if writable:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-            yield db
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{self._path} cannot be used as a study's store: {error}") from error
-        finally:
-            db.close()
-
-    def meta(self, key: str) -> Any:
-        """The value under `key` (`spec`, `models`, `environment`, `created`)."""
-        with self._connect() as db:
-            return json.loads(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
-
-    @property
-    def spec(self) -> StudySpec:
-        """The spec of the study, with the model digests of its creation."""
-        return make_spec(self.meta("spec"), self.meta("models"))
-
-    def cells(self) -> list[StoredCell]:
-        """All cells in the order of the spec."""
-        with self._connect() as db:
-            rows = db.execute("SELECT digest, config, status, seconds, result, error FROM cells ORDER BY place")
-            return [_stored(*row) for row in rows]
-
-    def results(self, kind: type[R]) -> dict[str, R]:
-        """Digest -> result of the finished cells whose results are of a class."""
-        return {cell.digest: cell.result for cell in self.cells() if isinstance(cell.result, kind)}
-
-    def completions(self, digest: str, name: str = "test") -> list[JudgedCompletion]:
-        """The completions that a cell wrote under a name, in order of n_ops and index."""
-        completions = read_completions(Workspace(self.directory).completions(digest, name))
-        return sorted(completions, key=lambda completion: (completion.n_ops, completion.index))
-
-    def solved(self, digest: str, name: str = "test") -> list[bool]:
-        """Whether each of these completions is correct."""
-        return [completion.correct for completion in self.completions(digest, name)]
+    def read(self) -> Snapshot:
+        """The content of the store at this moment, checked. Raises as `Snapshot` does."""
+        return Snapshot(self.directory)
 
     def workspace(self, cell: Cell | None = None) -> Workspace:
-        """The workspace of the study, with the results that `cell` needs."""
-        needs = cell.needs() if cell else []
-        results: dict[str, Result] = self.results(Result) if needs else {}  # type: ignore[type-abstract]
-        return Workspace(self.directory, {needed.digest: results[needed.digest] for needed in needs})
+        """The workspace of the study, with the results that `cell` needs.
+
+        Raises `ValueError` if a needed result, or the weights that come with it, do not pass their checksums.
+        """
+        workspace = Workspace(self.directory)
+        results: dict[str, Result] = {}
+        needs = {needed.digest: needed for needed in cell.needs()} if cell else {}
+        with self._connect() as db:
+            meta = read_meta(db, self.directory)
+            rows = rows_of(db, needs)
+        for digest, needed in needs.items():
+            row = rows.get(digest)
+            result, files, fault = check_row(needed, row, digest in meta.unchecked) if row else (None, {}, "has no row")
+            if row and not fault:
+                fault = file_fault(workspace, needed, files if row.checksum else None, weights=True)
+            if fault or result is None:
+                raise ValueError(f"it needs cell {digest} ({needed.label}), which {fault}; run the study again")
+            results[digest] = result
+        return Workspace(self.directory, results)
 
     def counts(self) -> dict[str, int]:
         """Status -> number of cells."""
@@ -221,19 +115,16 @@ class Store:
 
         A cell that has had `MAX_ATTEMPTS` workers is `failed`.
         """
-        with self._connect() as db:
-            db.execute("BEGIN IMMEDIATE")
+        with self._connect() as db, transaction(db):
             rows = db.execute("SELECT digest, worker, heartbeat FROM cells WHERE status = 'running'").fetchall()
-            dead = [d for d, worker, beat in rows if not _alive(worker) or beat < time.time() - STALE_SECONDS]
+            dead = [digest for digest, worker, beat in rows if not _alive(worker) or _stale(beat)]
             for digest in dead:
                 db.execute(_PUT_BACK + "WHERE digest = ?", (MAX_ATTEMPTS, "its worker died", digest))
-            db.execute("COMMIT")
-            return len(dead)
+        return len(dead)
 
     def claim(self, worker: str) -> Cell | None:
         """A cell to run, now `running` under the name of the worker; None if no cell is ready."""
-        with self._connect() as db:
-            db.execute("BEGIN IMMEDIATE")
+        with self._connect() as db, transaction(db):
             row = db.execute(f"SELECT digest, config FROM cells WHERE {_READY} ORDER BY place LIMIT 1").fetchone()
             if row:
                 db.execute(
@@ -241,8 +132,16 @@ class Store:
                     "WHERE digest = ?",
                     (worker, time.time(), row[0]),
                 )
-            db.execute("COMMIT")
-        return make_cell(json.loads(row[1])) if row else None
+        return self._sound(*row) if row else None
+
+    def _sound(self, digest: str, config: str) -> Cell:
+        try:
+            cell = make_cell(json.loads(config))
+        except MALFORMED:
+            cell = None
+        if cell is None or cell.digest != digest:
+            raise StoreError(f"cell {digest} in {self._path} was altered while the study ran; run the command again")
+        return cell
 
     @contextmanager
     def beating(self, worker: str, digests: Callable[[], Iterable[str]]) -> Iterator[None]:
@@ -251,8 +150,9 @@ class Store:
 
         def beat() -> None:
             while not done.wait(HEARTBEAT_SECONDS):
-                for digest in digests():
-                    self.beat(digest, worker)
+                with contextlib.suppress(StoreError):  # If it stays unusable, the next claim or result says so.
+                    for digest in digests():
+                        self.beat(digest, worker)
 
         heart = threading.Thread(target=beat, daemon=True)
         heart.start()
@@ -268,12 +168,15 @@ class Store:
             db.execute("UPDATE cells SET heartbeat = ? WHERE digest = ? AND worker = ?", (time.time(), digest, worker))
 
     def finish(self, digest: str, worker: str, result: Result, seconds: float) -> bool:
-        """Store a result. Returns False if another worker has the cell by now; then its result counts."""
+        """Store a result, with the checksums of its row and of the cell's files, which are in the workspace. Returns
+        False if another worker has the cell by now; then its result counts."""
+        files = json.dumps(Workspace(self.directory).checksums(digest))
+        row = (float(seconds), json.dumps(result.plain()), files)
         with self._connect() as db:
             done = db.execute(
-                "UPDATE cells SET status = 'done', result = ?, seconds = ?, error = NULL "
+                "UPDATE cells SET status = 'done', seconds = ?, result = ?, files = ?, checksum = ?, error = NULL "
                 "WHERE digest = ? AND worker = ? AND status = 'running'",
-                (json.dumps(result.plain()), seconds, digest, worker),
+                (*row, text_checksum(digest, *row), digest, worker),
             )
             return done.rowcount == 1
 
@@ -297,26 +200,22 @@ class Store:
             db.execute("UPDATE cells SET status = 'pending', attempts = 0 WHERE status = 'failed'")
 
 
-def _stored(
-    digest: str, config: str, status: str, seconds: float | None, result: str | None, error: str | None
-) -> StoredCell:
-    cell = make_cell(json.loads(config))
-    values: Mapping[str, Any] | None = json.loads(result) if result else None
-    return StoredCell(digest, cell, status, seconds, cell.RESULT.from_plain(values) if values else None, error)
-
-
 def worker_name(pid: int | None = None) -> str:
     """Host and process of a worker on this machine, by default of this process."""
     return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
-def _alive(worker: str) -> bool:
-    host, _, pid = worker.rpartition(":")
+def _stale(heartbeat: Any) -> bool:
+    return not isinstance(heartbeat, int | float) or heartbeat < time.time() - STALE_SECONDS
+
+
+def _alive(worker: Any) -> bool:
+    host, _, pid = str(worker).rpartition(":")
     if host != socket.gethostname():
         return True  # Only the heartbeat shows whether it lives.
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, ValueError, OverflowError):  # No such process, or no number of one.
         return False
     except PermissionError:
         return True  # The process of another user.

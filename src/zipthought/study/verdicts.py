@@ -10,12 +10,16 @@ supported       Every interval lies above 0 (ratios: above 1), at 95% after a Bo
                 1982).
 contradicted    At least one interval lies below, after a further correction for the number of comparisons.
 inconclusive    Otherwise, and always with fewer than `LEAST_SEEDS` seeds.
+
+An interval without width is not evidence: if every draw gives the same value, the bootstrap has not measured the error.
+Nor is a difference below `LEAST_DIFFERENCE`, which fits of curves cannot resolve. Such a comparison supports nothing
+and contradicts nothing, and the summary says so (`unresolved`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +31,10 @@ from ..report.data import Finding
 LEVEL = 0.05
 """The study's error rate: the probability that at least one interval misses its true value."""
 LEAST_SEEDS = 3
+LEAST_DIFFERENCE = 1e-3
+"""A smaller difference (of a ratio from 1, too) is no effect."""
+LEAST_WIDTH = 1e-9
+"""A narrower interval has no width; rounding errors are smaller."""
 FITTED = 0.9
 """A format with a lower training accuracy did not fit its training problems, so it may lack updates."""
 COMMON_RULE = (
@@ -34,7 +42,7 @@ COMMON_RULE = (
     "minus t(seeds - 1) standard errors (Student's t). Supported: every interval lies above {null}, at 95% after a "
     "Bonferroni correction for the {findings} findings of the study. Contradicted: at least one interval lies below "
     "{null}, after a further correction for the number of comparisons. Otherwise, and always with fewer than 3 seeds: "
-    "inconclusive."
+    "inconclusive. A difference from {null} below 0.001, and an interval without width, count for neither."
 )
 
 
@@ -60,6 +68,14 @@ class Comparison:
         ends = [math.exp(min(end, 700.0)) if ratio else end for end in (low, high, wide)]
         return cls(float(value), *ends)
 
+    def unresolved(self, null: float = 0.0) -> str:
+        """Why it counts for no verdict, as the rest of a sentence; empty if it does count."""
+        if self.high - self.low < LEAST_WIDTH:
+            return "has an interval without width: all seeds and problems give the same value"
+        if abs(self.value - null) < LEAST_DIFFERENCE:
+            return f"is within 0.001 of {null:g}"
+        return ""
+
     def text(self, digits: int = 2, sign: bool = True) -> str:
         """The value and its interval."""
         mark = "+" if sign else ""
@@ -77,9 +93,17 @@ def decide(comparisons: Sequence[Comparison], seeds: int, null: float = 0.0) -> 
     """The verdict on a claim that all comparisons lie above `null`."""
     if seeds < LEAST_SEEDS or not comparisons:
         return "inconclusive"
-    if all(c.low > null for c in comparisons):
+    clear = [c for c in comparisons if not c.unresolved(null)]
+    if len(clear) == len(comparisons) and all(c.low > null for c in clear):
         return "supported"
-    return "contradicted" if any(c.wide_high < null for c in comparisons) else "inconclusive"
+    return "contradicted" if any(c.wide_high < null for c in clear) else "inconclusive"
+
+
+def unresolved(comparisons: Mapping[str, Comparison], null: float = 0.0) -> str:
+    """A sentence for the summary of a finding on its comparisons, by name, that count for no verdict; empty if all
+    count."""
+    reasons = [f"{name} {reason}" for name, c in comparisons.items() if (reason := c.unresolved(null))]
+    return f" No evidence: the comparison with {'; that with '.join(reasons)}." if reasons else ""
 
 
 def undecided(id: str, claim: str, rule: str, reason: str) -> Finding:  # noqa: A002

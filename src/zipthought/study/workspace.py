@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .database import file_checksum
+
 if TYPE_CHECKING:
     from .cells import Result
 
@@ -68,6 +70,26 @@ class Workspace:
         weights = self.weights(digest)
         kept = sorted(weights.rglob("*")) if weights.exists() else []
         return [*sorted((self.root / "completions").glob(f"{digest}.*.parquet")), *(p for p in kept if p.is_file())]
+
+    def name(self, path: Path) -> str:
+        """The name of a file below the root, as stores record it."""
+        return path.relative_to(self.root).as_posix()
+
+    def owns(self, digest: str, name: str) -> bool:
+        """Whether a name is one that `files` of the cell may have."""
+        return name.startswith((f"completions/{digest}.", f"weights/{digest}/")) and ".." not in name.split("/")
+
+    def checksums(self, digest: str) -> dict[str, str]:
+        """Name -> sha256 of the files that a cell wrote."""
+        return {self.name(path): file_checksum(path) for path in self.files(digest)}
+
+    def clear(self, digest: str) -> None:
+        """Remove the files that a cell wrote, and whatever else has their names."""
+        for path in [*(self.root / "completions").glob(f"{digest}.*"), self.weights(digest)]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def pack(self, paths: Iterable[Path]) -> bytes:
         """Files below the root as a tar archive."""

@@ -11,7 +11,8 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ...core.registry import Registry
@@ -50,7 +51,7 @@ class Work(NamedTuple):
     """Tokens that a frozen reference model reads."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # No slots, so that an instance can keep its digest.
 class Cell(ABC):
     """One run: settings in, files and a result out. Equal cells give equal results."""
 
@@ -81,7 +82,7 @@ class Cell(ABC):
     seed: int
     """The seed of the training problems, their order and any rollouts."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The identity of the cell, 16 hex digits."""
         values = {k: v for k, v in self.plain().items() if k not in self.ADDED or v != self.ADDED[k]}
@@ -103,6 +104,10 @@ class Cell(ABC):
         """Whether the cell keeps its weights for cells that need it."""
         return False
 
+    def completion_names(self) -> tuple[str, ...]:
+        """The names of its files of completions (`Workspace.completions`)."""
+        return ()
+
     def needs(self) -> list[Cell]:
         """The cells that must finish before this one."""
         return []
@@ -123,7 +128,12 @@ class Cell(ABC):
 
     def plain(self) -> dict[str, Any]:
         """The cell as JSON values."""
-        return {"kind": self.NAME, **asdict(self)}
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        # `asdict` of the whole would copy every value, which takes seconds for thousands of cells.
+        return {
+            "kind": self.NAME,
+            **{name: asdict(v) if is_dataclass(v) and not isinstance(v, type) else v for name, v in values},
+        }
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Cell:

@@ -252,6 +252,9 @@ class DecompositionCell(Cell):
         """The cell of another part of the same SFT."""
         return replace(self, part=part)
 
+    def completion_names(self) -> tuple[str, ...]:
+        return (self.part,)
+
     def needs(self) -> list[Cell]:
         if self.part == SFT_STATE:
             return []

@@ -192,6 +192,9 @@ class SFTCell(Cell):
             for rate in self.learning_rates
         }
 
+    def completion_names(self) -> tuple[str, ...]:
+        return ("test", "train")
+
     def needs(self) -> list[Cell]:
         return list(self.tuning_cells().values())
 

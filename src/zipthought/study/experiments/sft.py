@@ -12,8 +12,8 @@ from ..cells import SFTCell, SFTCellResult
 from ..experiment import Experiment, Measured, check_axis
 
 if TYPE_CHECKING:
+    from ..snapshot import Snapshot
     from ..spec import StudySpec
-    from ..store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +74,10 @@ class SFTExperiment(Experiment[Measured]):
         tuning = {"tuning_examples": most if len(self.learning_rates) > 1 else 0}
         return own | tuning | spec.shared(model or self.model)
 
-    def finished(self, store: Store) -> list[SFTCell]:
+    def finished(self, study: Snapshot) -> list[SFTCell]:
         """Its finished cells, in the order of `cells`."""
-        results = store.results(SFTCellResult)
-        return [c for c in self.cells(store.spec) if isinstance(c, SFTCell) and c.digest in results]
+        results = study.results(SFTCellResult)
+        return [c for c in self.cells(study.spec) if isinstance(c, SFTCell) and c.digest in results]
 
 
 def canonical(formats: tuple[str, ...]) -> list[str]:

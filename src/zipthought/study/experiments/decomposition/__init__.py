@@ -12,8 +12,8 @@ from ...experiment import Experiment, check_axis
 from ..sft import canonical
 
 if TYPE_CHECKING:
+    from ...snapshot import Snapshot
     from ...spec import StudySpec
-    from ...store import Store
     from .measurements import DecompositionMeasurements
 
 STATES = (SFT_STATE, *BRANCHES)
@@ -63,17 +63,17 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
             for part in STATES
         ]
 
-    def collect(self, store: Store) -> list[DecompositionMeasurements] | None:
+    def collect(self, study: Snapshot) -> list[DecompositionMeasurements] | None:
         from .measurements import collect
 
-        return collect(store, self)
+        return collect(study, self)
 
     def findings(self, measured: list[DecompositionMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
         from .f3 import f3
 
         return [f3(measured or [], count, spec.bootstrap)]
 
-    def section(self, store: Store, measured: list[DecompositionMeasurements] | None) -> Section:
+    def section(self, study: Snapshot, measured: list[DecompositionMeasurements] | None) -> Section:
         from .report import section_of
 
-        return section_of(store, self)
+        return section_of(study, self)

@@ -10,7 +10,7 @@ import numpy as np
 from ....report.data import Finding
 from ...cells import BRANCHES, SFT_STATE
 from ...statistics import bootstrap_ratio
-from ...verdicts import Comparison, common_rule, decide, undecided
+from ...verdicts import Comparison, common_rule, decide, undecided, unresolved
 from . import STATES
 from .measurements import DecompositionMeasurements
 
@@ -82,7 +82,7 @@ def _summary(
     summary = (
         f"{first.format} after {first.sft_steps} updates of SFT: excess single-operation share "
         f"{first.share(SFT_STATE):.2f} before and {first.share('rlvr'):.2f} after RLVR; {against}; {first.seeds} seeds."
-    )
+    ) + unresolved({NAMES[state]: comparison for state, comparison in decisive.items()})
     for data, verdict in list(zip(measured, verdicts, strict=True))[1:]:
         summary += f" With {data.format} and {data.sft_steps} updates: {verdict}."
     return summary

@@ -14,7 +14,7 @@ from ....evaluation.metrics import JudgedCompletion
 from ...cells import SFT_STATE, DecompositionCell, DecompositionResult
 from ...excess import excess_counts, short_steps
 from ...problems import held_out_problem
-from ...store import Store
+from ...snapshot import Snapshot
 from . import STATES, Decomposition
 
 
@@ -53,31 +53,31 @@ Parts = dict[str, DecompositionCell]
 """State -> its cell, of one SFT run."""
 
 
-def complete_parts(store: Store, decomposition: Decomposition) -> list[Parts]:
+def complete_parts(study: Snapshot, decomposition: Decomposition) -> list[Parts]:
     """The SFT runs whose branches are all done, in the order of the spec."""
-    results = store.results(DecompositionResult)
+    results = study.results(DecompositionResult)
     runs: dict[tuple[str, int, int], Parts] = defaultdict(dict)
-    for cell in decomposition.cells(store.spec):
+    for cell in decomposition.cells(study.spec):
         if isinstance(cell, DecompositionCell) and cell.digest in results:
             runs[cell.format, cell.sft_steps, cell.seed][cell.part] = cell
     return [parts for parts in runs.values() if len(parts) == len(STATES)]
 
 
-def collect(store: Store, decomposition: Decomposition) -> list[DecompositionMeasurements]:
+def collect(study: Snapshot, decomposition: Decomposition) -> list[DecompositionMeasurements]:
     """The measurements of the complete runs, the seeds of one format and length of SFT together."""
     groups: dict[tuple[str, int], list[Parts]] = defaultdict(list)
-    for parts in complete_parts(store, decomposition):
+    for parts in complete_parts(study, decomposition):
         groups[parts[SFT_STATE].format, parts[SFT_STATE].sft_steps].append(parts)
-    return [_measure(store, decomposition, runs) for runs in groups.values()]
+    return [_measure(study, decomposition, runs) for runs in groups.values()]
 
 
-def _measure(store: Store, decomposition: Decomposition, runs: Sequence[Parts]) -> DecompositionMeasurements:
-    results = store.results(DecompositionResult)
+def _measure(study: Snapshot, decomposition: Decomposition, runs: Sequence[Parts]) -> DecompositionMeasurements:
+    results = study.results(DecompositionResult)
     first = runs[0][SFT_STATE]
     excess: dict[str, Any] = {}
     correct: dict[str, Any] = {}
     for state in STATES:
-        completions = [store.completions(parts[state].digest, state) for parts in runs]
+        completions = [study.completions(parts[state].digest, state) for parts in runs]
         excess[state] = np.array([[_excess(first, c) for c in run] for run in completions], dtype=np.int64)
         correct[state] = np.array([[c.correct for c in run] for run in completions], dtype=bool)
     return DecompositionMeasurements(

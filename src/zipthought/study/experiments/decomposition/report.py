@@ -12,7 +12,7 @@ from ....report.figures import FigureGroup, Panel
 from ....report.palette import Palette
 from ...cells import BRANCHES, SFT_STATE, DecompositionResult
 from ...explorer import explored, first_of_each_length, verified
-from ...store import Store
+from ...snapshot import Snapshot
 from . import STATES, Decomposition
 from .f3 import NAMES
 from .measurements import Parts, complete_parts
@@ -52,12 +52,12 @@ class ProfilePoint:
     """Mean tokens of a completion."""
 
 
-def section_of(store: Store, decomposition: Decomposition) -> Section:
-    """The section of a store."""
-    runs = complete_parts(store, decomposition)
-    results = store.results(DecompositionResult)
+def section_of(study: Snapshot, decomposition: Decomposition) -> Section:
+    """The section of a study."""
+    runs = complete_parts(study, decomposition)
+    results = study.results(DecompositionResult)
     points = [point for parts in runs for point in _profile(parts, results)]
-    return section(points, _problems(store, decomposition, runs))
+    return section(points, _problems(study, decomposition, runs))
 
 
 def section(points: list[ProfilePoint], problems: Sequence[ExplorerProblem] = ()) -> Section:
@@ -100,14 +100,14 @@ def _mean(point: BranchPoint, n_ops: Sequence[int], measure: str) -> float | Non
     return sum(known) / len(known) if known else None
 
 
-def _problems(store: Store, decomposition: Decomposition, runs: Sequence[Parts]) -> list[ExplorerProblem]:
+def _problems(study: Snapshot, decomposition: Decomposition, runs: Sequence[Parts]) -> list[ExplorerProblem]:
     """The first held-out problems of each length, with the completions of all states of the first seed."""
-    spec = store.spec
+    spec = study.spec
     runs = [parts for parts in runs if parts[SFT_STATE].seed == decomposition.seeds_of(spec)[0]]
     if not runs:
         return []
     written = [
-        (state, parts[SFT_STATE].format, store.completions(parts[state].digest, state))
+        (state, parts[SFT_STATE].format, study.completions(parts[state].digest, state))
         for parts in runs
         for state in STATES
     ]

@@ -14,8 +14,8 @@ from ...experiment import check_axis
 from ..sft import SFTExperiment
 
 if TYPE_CHECKING:
+    from ...snapshot import Snapshot
     from ...spec import StudySpec
-    from ...store import Store
     from .findings import OrderMeasurements
 
 
@@ -94,10 +94,10 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
             for order in self.orders
         ]
 
-    def collect(self, store: Store) -> dict[tuple[str, str], OrderMeasurements] | None:
+    def collect(self, study: Snapshot) -> dict[tuple[str, str], OrderMeasurements] | None:
         from .findings import collect
 
-        return collect(store, self)
+        return collect(study, self)
 
     def findings(
         self, measured: dict[tuple[str, str], OrderMeasurements] | None, count: int, spec: StudySpec
@@ -106,7 +106,7 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
 
         return [f4(measured or {}, count, spec.bootstrap)]
 
-    def section(self, store: Store, measured: dict[tuple[str, str], OrderMeasurements] | None) -> Section:
+    def section(self, study: Snapshot, measured: dict[tuple[str, str], OrderMeasurements] | None) -> Section:
         from .report import section_of
 
-        return section_of(store, self)
+        return section_of(study, self)

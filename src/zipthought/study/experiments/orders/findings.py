@@ -10,9 +10,9 @@ import numpy as np
 
 from ....report.data import Finding
 from ...cells import SFTCell, SFTCellResult
+from ...snapshot import Snapshot
 from ...statistics import bootstrap_means
-from ...store import Store
-from ...verdicts import FITTED, Comparison, common_rule, decide, undecided
+from ...verdicts import FITTED, Comparison, common_rule, decide, undecided, unresolved
 from . import Orders
 
 UNIDIRECTIONAL = "forward"
@@ -42,21 +42,21 @@ class OrderMeasurements:
         return float(self.correct[:, self.longer].mean())
 
 
-def collect(store: Store, orders: Orders) -> dict[tuple[str, str], OrderMeasurements]:
+def collect(study: Snapshot, orders: Orders) -> dict[tuple[str, str], OrderMeasurements]:
     """(view, order) -> its measurements, over the seeds that are complete."""
     cells: dict[tuple[str, str, int], SFTCell] = {}
-    for cell in orders.finished(store):
+    for cell in orders.finished(study):
         cells["familiar" if cell.positions else "plain", cell.order, cell.seed] = cell
     pairs = [(view, order) for view in orders.views for order in orders.orders]
-    seeds = [s for s in orders.seeds_of(store.spec) if all((*pair, s) in cells for pair in pairs)]
+    seeds = [s for s in orders.seeds_of(study.spec) if all((*pair, s) in cells for pair in pairs)]
     if not seeds:
         return {}
-    return {pair: _measure(store, orders, [cells[*pair, seed] for seed in seeds]) for pair in pairs}
+    return {pair: _measure(study, orders, [cells[*pair, seed] for seed in seeds]) for pair in pairs}
 
 
-def _measure(store: Store, orders: Orders, cells: Sequence[SFTCell]) -> OrderMeasurements:
-    results = store.results(SFTCellResult)
-    runs = [store.completions(cell.digest) for cell in cells]
+def _measure(study: Snapshot, orders: Orders, cells: Sequence[SFTCell]) -> OrderMeasurements:
+    results = study.results(SFTCellResult)
+    runs = [study.completions(cell.digest) for cell in cells]
     n_ops = np.array([completion.n_ops for completion in runs[0]])
     beyond = [completion for run in runs for completion in run if completion.n_ops > max(orders.n_ops)]
     return OrderMeasurements(
@@ -154,7 +154,7 @@ def _summary(
     summary = (
         f"On longer problems (view {view}) forward has accuracy {first.accuracy():.2f}: {', '.join(parts)}; "
         f"{len(first.correct)} seeds."
-    )
+    ) + unresolved(decisive)
     for other in further:
         summary += f" In the view {other}: {verdicts[other]}."
     trained = {order: measured[view, order].training_accuracy for order in orders}

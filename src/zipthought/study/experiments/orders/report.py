@@ -11,7 +11,7 @@ from ....report.palette import Palette
 from ...cells import SFTCell, SFTCellResult
 from ...explorer import sft_problems
 from ...rows import sft_rows
-from ...store import Store
+from ...snapshot import Snapshot
 from . import Orders
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ STAGES = {"familiar": "order, familiar", "plain": "order"}
 """View -> the stage of its cells in the report."""
 
 
-def section_of(store: Store, orders: Orders) -> Section:
-    """The section of a store."""
-    cells = orders.finished(store)
-    results = store.results(SFTCellResult)
+def section_of(study: Snapshot, orders: Orders) -> Section:
+    """The section of a study."""
+    cells = orders.finished(study)
+    results = study.results(SFTCellResult)
     rows = [
         row
         for cell in cells
         for row in sft_rows(STAGES["familiar" if cell.positions else "plain"], cell, results[cell.digest])
     ]
-    return section(rows, sft_problems(store, orders.NAME, cells, orders.seeds_of(store.spec)[0], label=_label))
+    return section(rows, sft_problems(study, orders.NAME, cells, orders.seeds_of(study.spec)[0], label=_label))
 
 
 def _label(cell: SFTCell) -> str:

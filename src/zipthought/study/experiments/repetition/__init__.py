@@ -11,8 +11,8 @@ from ...experiment import check_axis
 from ..sft import SFTExperiment, canonical
 
 if TYPE_CHECKING:
+    from ...snapshot import Snapshot
     from ...spec import StudySpec
-    from ...store import Store
     from .findings import FormatMeasurements
 
 
@@ -57,17 +57,17 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
             for fmt in canonical(self.formats)
         ]
 
-    def collect(self, store: Store) -> dict[str, FormatMeasurements] | None:
+    def collect(self, study: Snapshot) -> dict[str, FormatMeasurements] | None:
         from .findings import collect
 
-        return collect(store, self)
+        return collect(study, self)
 
     def findings(self, measured: dict[str, FormatMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
         from .findings import f2b
 
         return [f2b(measured or {}, count, spec.bootstrap)]
 
-    def section(self, store: Store, measured: dict[str, FormatMeasurements] | None) -> Section:
+    def section(self, study: Snapshot, measured: dict[str, FormatMeasurements] | None) -> Section:
         from .report import section_of
 
-        return section_of(store, self, measured or {})
+        return section_of(study, self, measured or {})

@@ -11,9 +11,9 @@ import numpy as np
 from ....core.methods import parse_method
 from ....report.data import Finding
 from ...cells import SFTCell, SFTCellResult
+from ...snapshot import Snapshot
 from ...statistics import bootstrap_means
-from ...store import Store
-from ...verdicts import Comparison, common_rule, decide, undecided
+from ...verdicts import Comparison, common_rule, decide, undecided, unresolved
 from ..sft import canonical
 from . import Repetition
 
@@ -56,16 +56,16 @@ class FormatMeasurements:
         return means[:, -1] - means[:, 0]
 
 
-def collect(store: Store, repetition: Repetition) -> dict[str, FormatMeasurements]:
+def collect(study: Snapshot, repetition: Repetition) -> dict[str, FormatMeasurements]:
     """Format -> its measurements. Only seeds that are complete in every format and number of epochs count."""
-    results = store.results(SFTCellResult)
-    cells: dict[tuple[str, int, int], SFTCell] = {(c.format, c.seed, c.steps): c for c in repetition.finished(store)}
+    results = study.results(SFTCellResult)
+    cells: dict[tuple[str, int, int], SFTCell] = {(c.format, c.seed, c.steps): c for c in repetition.finished(study)}
     formats = canonical(repetition.formats)
     steps = [repetition.updates(epochs) for epochs in repetition.epochs]
-    seeds = [s for s in repetition.seeds_of(store.spec) if all((f, s, n) in cells for f in formats for n in steps)]
+    seeds = [s for s in repetition.seeds_of(study.spec) if all((f, s, n) in cells for f in formats for n in steps)]
     read: dict[str, Callable[[str], list[bool]]] = {
-        "test": lambda digest: store.solved(digest),
-        "train": lambda digest: store.solved(digest, "train"),
+        "test": lambda digest: study.solved(digest),
+        "train": lambda digest: study.solved(digest, "train"),
         "old_train": lambda digest: _old(results[digest], "train"),
         "old_held_out": lambda digest: _old(results[digest], "held_out"),
     }
@@ -114,11 +114,12 @@ def f2b(measured: Mapping[str, FormatMeasurements], findings: int = 1, draws: in
         Comparison.of(other.memorized() - one.memorized(), memories[implicit] - memories[composed], *against),
     ]
     gain, more, memory = (comparison.text() for comparison in comparisons)
+    names = (f"the fewest epochs of {composed}", f"the gain of {implicit}", f"the memorization of {composed}")
     summary = (
         f"From {one.epochs[0]} to {one.epochs[-1]} epochs {composed} gains {gain}, which is {more} more than "
         f"{implicit}; on changed training problems the old answer returns {memory} more often from {implicit} than "
         f"from {composed}; {one.seeds} seeds."
-    )
+    ) + unresolved(dict(zip(names, comparisons, strict=True)))
     rows = [row for fmt, data in measured.items() for row in _rows(fmt, data, gains[fmt], memories[fmt])]
     verdict = decide(comparisons, one.seeds)
     return Finding(id="F2b", claim=CLAIM, rule=rule, verdict=verdict, summary=summary, rows=rows)

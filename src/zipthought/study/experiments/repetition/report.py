@@ -12,7 +12,7 @@ from ....report.palette import Palette
 from ...cells import SFTCellResult
 from ...explorer import sft_problems
 from ...rows import sft_rows
-from ...store import Store
+from ...snapshot import Snapshot
 from . import Repetition
 from .findings import FormatMeasurements
 
@@ -47,11 +47,11 @@ class RepetitionPoint:
     problems."""
 
 
-def section_of(store: Store, repetition: Repetition, measured: Mapping[str, FormatMeasurements]) -> Section:
-    """The section of a store."""
-    cells = repetition.finished(store)
-    results = store.results(SFTCellResult)
-    first = repetition.seeds_of(store.spec)[0]
+def section_of(study: Snapshot, repetition: Repetition, measured: Mapping[str, FormatMeasurements]) -> Section:
+    """The section of a study."""
+    cells = repetition.finished(study)
+    results = study.results(SFTCellResult)
+    first = repetition.seeds_of(study.spec)[0]
     return section(
         [
             RepetitionPoint(
@@ -67,7 +67,7 @@ def section_of(store: Store, repetition: Repetition, measured: Mapping[str, Form
             for seed in range(data.seeds)
         ],
         [row for cell in cells for row in sft_rows(STAGE, cell, results[cell.digest])],
-        sft_problems(store, repetition.NAME, cells, first, label=lambda cell: f"{cell.steps} updates"),
+        sft_problems(study, repetition.NAME, cells, first, label=lambda cell: f"{cell.steps} updates"),
     )
 
 

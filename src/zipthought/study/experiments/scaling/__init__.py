@@ -12,8 +12,8 @@ from ...experiment import check_axis
 from ..sft import SFTExperiment, canonical
 
 if TYPE_CHECKING:
+    from ...snapshot import Snapshot
     from ...spec import StudySpec
-    from ...store import Store
     from .measurements import ScalingMeasurements
 
 
@@ -86,10 +86,10 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
             if model == self.model or not is_baseline(fmt)
         ]
 
-    def collect(self, store: Store) -> list[ScalingMeasurements] | None:
+    def collect(self, study: Snapshot) -> list[ScalingMeasurements] | None:
         from .measurements import collect
 
-        return collect(store, self)
+        return collect(study, self)
 
     def findings(self, measured: list[ScalingMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
         from .f1 import f1
@@ -97,10 +97,10 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
 
         return [f1(measured or [], count), f2a(measured or [], count)]
 
-    def section(self, store: Store, measured: list[ScalingMeasurements] | None) -> Section:
+    def section(self, study: Snapshot, measured: list[ScalingMeasurements] | None) -> Section:
         from .report import section_of
 
-        return section_of(store, self, measured)
+        return section_of(study, self, measured)
 
     @classmethod
     def summary(cls, measured: list[ScalingMeasurements] | None) -> dict[str, Any]:

@@ -22,6 +22,8 @@ AXIS_TITLES = {
     "tokens": "distinct training tokens (log)",
     "flops": "training FLOPs (log)",
 }
+MOST_LOSS_POINTS = 6000
+"""The most points of all loss curves. Of more, those of the first seeds are drawn."""
 MAX_LOSS_POINTS = 160
 """The most points of one loss curve. Longer ones are thinned evenly; the last point is kept."""
 
@@ -142,7 +144,9 @@ def _run_layers(seeds: list[dict[str, Any]], x: str, across: Callable[[str], alt
     ]
     color, shape = charts.color(palette), charts.shape(palette)
     y = charts.accuracy_axis("accuracy", "test accuracy")
-    chart = charts.switched([{k: v for k, v in row.items() if k not in ("group", "shift")} for row in seeds])
+    chart = charts.switched(
+        [{k: v for k, v in row.items() if k not in ("group", "shift")} for row in charts.some_seeds(seeds)]
+    )
     interval = chart.mark_rule(strokeWidth=1.5, opacity=0.38)
     point = chart.mark_point(filled=True, size=26, opacity=0.42)
     mean = charts.switched(means).mark_point(
@@ -213,7 +217,9 @@ def response_tokens(rows: ScalingRows, palette: Palette) -> alt.LayerChart | Non
 
 
 def _cloud(points: list[dict[str, Any]], x: alt.X, y: alt.Y, tips: list[alt.Tooltip], palette: Palette) -> alt.Chart:
-    mark = charts.switched(points).mark_point(filled=True, opacity=0.72, stroke=palette.ink("card"), strokeWidth=0.6)
+    mark = charts.switched(charts.some_seeds(points)).mark_point(
+        filled=True, opacity=0.72, stroke=palette.ink("card"), strokeWidth=0.6
+    )
     look = {"color": charts.color(palette), "shape": charts.shape(palette), "size": charts.size(points)}
     return mark.encode(x=x, y=y, tooltip=tips, **look)
 
@@ -269,7 +275,8 @@ def losses(rows: ScalingRows, palette: Palette) -> alt.LayerChart | None:
             runs[p.format, p.examples, p.seed].append(row | {"run": f"{p.format}/{p.examples}/{p.seed}"})
     if not runs:
         return None
-    points = [row for run in runs.values() for row in _thin(sorted(run, key=lambda r: r["step"]))]
+    thin = [row for run in runs.values() for row in _thin(sorted(run, key=lambda r: r["step"]))]
+    points = charts.some_seeds(thin, MOST_LOSS_POINTS)
     y = alt.Y(
         "loss:Q",
         title="training loss, nats (log)",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....report.data import Finding
 from ...statistics import Threshold
-from ...verdicts import FITTED, Comparison, common_rule, decide, undecided
+from ...verdicts import FITTED, Comparison, common_rule, decide, undecided, unresolved
 from .measurements import X_NAMES, ScalingMeasurements, comparable
 
 CLAIM = "Coarser chains of thought need more SFT data."
@@ -95,6 +95,7 @@ def _summary(
     shown = {row["format"]: row["ratio"] for row in reversed(rows[: len(decisive)])}
     parts = [f"{fmt} {shown[fmt]} times ({_range(c)})" for fmt, c in decisive.items()]
     summary = f"Examples to reach {threshold}, against explicit: {'; '.join(parts)}; {first.seeds} seeds."
+    summary += unresolved(decisive, 1.0)
     others = [
         f"equal {X_NAMES[x]}: {verdicts[first.model, x]}" for x in ("tokens", "flops") if (first.model, x) in verdicts
     ]

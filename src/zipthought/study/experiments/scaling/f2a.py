@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ....report.data import Finding
-from ...verdicts import Comparison, common_rule, decide, undecided
+from ...verdicts import Comparison, common_rule, decide, undecided, unresolved
 from .f1 import NOTHING
 from .measurements import X_NAMES, ScalingMeasurements, comparable
 
@@ -40,7 +40,7 @@ def f2a(measured: Sequence[ScalingMeasurements], findings: int = 1) -> Finding:
     summary = (
         f"Gain in accuracy per doubling of the examples, minus that of explicit "
         f"({first.fits['explicit'].gain():+.3f}): {'; '.join(parts)}; {first.seeds} seeds."
-    )
+    ) + unresolved(gains[first.model, "examples"])
     if (first.model, "flops") in verdicts:
         summary += f" Per doubling of compute: {verdicts[first.model, 'flops']}."
     for data in measured[1:]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from ....core.methods import parse_method
 from ...cells import SFTCell, SFTCellResult
+from ...snapshot import Snapshot
 from ...statistics import Fit, Outcomes, fit_formats
-from ...store import Store
 from . import Scaling
 
 X_NAMES = {"examples": "examples", "tokens": "training tokens", "flops": "training FLOPs"}
@@ -59,15 +59,15 @@ def comparable(measured: Sequence[ScalingMeasurements]) -> bool:
     return bool(measured) and "explicit" in measured[0].fits and bool(measured[0].coarse())
 
 
-def collect(store: Store, scaling: Scaling) -> list[ScalingMeasurements]:
+def collect(study: Snapshot, scaling: Scaling) -> list[ScalingMeasurements]:
     """The measurements of each base, the base of the verdicts first. Incomplete seeds are left out."""
-    finished = {cell.digest for cell in scaling.finished(store)}
+    finished = {cell.digest for cell in scaling.finished(study)}
     grids: dict[str, list[SFTCell]] = defaultdict(list)
-    for cell in scaling.cells(store.spec):
+    for cell in scaling.cells(study.spec):
         assert isinstance(cell, SFTCell)
         grids[cell.model].append(cell)
     return [
-        _measure(store, scaling, model, list(dict.fromkeys(cell.format for cell in grid)), _by_run(grid, finished))
+        _measure(study, scaling, model, list(dict.fromkeys(cell.format for cell in grid)), _by_run(grid, finished))
         for model, grid in grids.items()
     ]
 
@@ -80,14 +80,14 @@ def _by_run(cells: Sequence[SFTCell], finished: set[str]) -> Grid:
     return {(c.format, c.seed, c.examples): c for c in cells if c.digest in finished}
 
 
-def _measure(store: Store, scaling: Scaling, model: str, formats: Sequence[str], cells: Grid) -> ScalingMeasurements:
-    results = store.results(SFTCellResult)
+def _measure(study: Snapshot, scaling: Scaling, model: str, formats: Sequence[str], cells: Grid) -> ScalingMeasurements:
+    results = study.results(SFTCellResult)
     sizes, most = scaling.examples, max(scaling.examples)
-    seeds = [s for s in scaling.seeds_of(store.spec) if all((f, s, n) in cells for f in formats for n in sizes)]
+    seeds = [s for s in scaling.seeds_of(study.spec) if all((f, s, n) in cells for f in formats for n in sizes)]
     outcomes: dict[str, Outcomes] = {}
     compute: dict[str, Outcomes] = {}
     for fmt in formats if seeds else ():
-        solved = [[store.solved(cells[fmt, seed, n].digest) for n in sizes] for seed in seeds]
+        solved = [[study.solved(cells[fmt, seed, n].digest) for n in sizes] for seed in seeds]
         outcomes[fmt] = Outcomes(sizes, np.array(solved, dtype=bool))
         points = [results[cells[fmt, seed, sizes[-1]].digest].points for seed in seeds]
         flops = np.mean([[point.flops for point in run] for run in points], axis=0)
@@ -104,8 +104,8 @@ def _measure(store: Store, scaling: Scaling, model: str, formats: Sequence[str],
     return ScalingMeasurements(
         model=model,
         seeds=len(seeds),
-        fits=fit_formats(outcomes, store.spec.bootstrap),
-        compute=fit_formats(compute, store.spec.bootstrap),
+        fits=fit_formats(outcomes, study.spec.bootstrap),
+        compute=fit_formats(compute, study.spec.bootstrap),
         tokens_per_example={fmt: float(np.mean(values)) for fmt, values in per_example.items()},
         training_accuracy={fmt: float(np.mean(values)) for fmt, values in training.items()},
         thresholds=scaling.thresholds,

@@ -12,7 +12,7 @@ from ....report.palette import Palette
 from ...cells import SFTCell, SFTCellResult
 from ...explorer import sft_problems
 from ...rows import sft_rows
-from ...store import Store
+from ...snapshot import Snapshot
 from ...verdicts import LEVEL, Comparison, quantile
 from . import Scaling
 from .measurements import X_NAMES, ScalingMeasurements
@@ -22,15 +22,16 @@ STAGE = "sft"
 CURVE_POINTS = 40
 """Points of a fitted curve."""
 _SEEDS = (
-    "Faint: one seed with its 95% interval. Solid: mean of the seeds. Line and band: fitted curve and its 95% band."
+    "Faint: one seed with its 95% interval. Solid: mean of the seeds. Line and band: fitted curve and its 95% band. Of "
+    "very many seeds, only the first are drawn; means and curves are those of all."
 )
 
 
-def section_of(store: Store, scaling: Scaling, measured: Sequence[ScalingMeasurements] | None) -> Section:
-    """The section of a store. It shows the first base only."""
-    model = scaling.model or store.spec.model
-    cells = [cell for cell in scaling.finished(store) if cell.model == model]
-    results = store.results(SFTCellResult)
+def section_of(study: Snapshot, scaling: Scaling, measured: Sequence[ScalingMeasurements] | None) -> Section:
+    """The section of a study. It shows the first base only."""
+    model = scaling.model or study.spec.model
+    cells = [cell for cell in scaling.finished(study) if cell.model == model]
+    results = study.results(SFTCellResult)
     curves, thresholds = _curves(measured[0]) if measured else ([], [])
     rows = ScalingRows(
         cells=[row for cell in cells for row in sft_rows(STAGE, cell, results[cell.digest])],
@@ -39,7 +40,7 @@ def section_of(store: Store, scaling: Scaling, measured: Sequence[ScalingMeasure
         training=[point for cell in cells for point in _losses(cell, results[cell.digest])],
         paths=[point for cell in cells for point in _path(cell, results[cell.digest])],
     )
-    return section(rows, sft_problems(store, scaling.NAME, cells, scaling.seeds_of(store.spec)[0]))
+    return section(rows, sft_problems(study, scaling.NAME, cells, scaling.seeds_of(study.spec)[0]))
 
 
 def section(rows: ScalingRows, problems: Sequence[ExplorerProblem] = ()) -> Section:
