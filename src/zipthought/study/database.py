@@ -99,7 +99,10 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 def structural_faults(db: sqlite3.Connection) -> list[str]:
     """What SQLite finds wrong with the pages and the indexes of a database. Values that break a rule of their column
     are left to the checks of rows."""
-    messages = [str(message) for (message,) in db.execute("PRAGMA integrity_check")]
+    try:
+        messages = [" ".join(str(message).split()) for (message,) in db.execute("PRAGMA integrity_check")]
+    except sqlite3.DatabaseError as error:  # Damage that the check itself cannot pass.
+        return [str(error)]
     return [m for m in messages if m != "ok" and not re.search(r"value in \w+\.\w+|constraint failed in", m)]
 
 
