@@ -82,7 +82,7 @@ def study(whole, place, monkeypatch) -> Path:
     """A copy of it. `study run` makes results up, as the fixture does, and writes no report."""
     shutil.copytree(whole / "study", place / "study")
     monkeypatch.setattr("zipthought.study.runner.run", run_made_up)
-    monkeypatch.setattr("zipthought.commands.study._report", lambda study, path, json: None)
+    monkeypatch.setattr("zipthought.commands.study._report", lambda study, path, overwrite, json: None)
     return place / "study"
 
 

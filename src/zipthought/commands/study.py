@@ -119,20 +119,20 @@ def report(
         raise ValueError(f"--json goes with --format html; --format {format} writes files and prints their paths")
     if format == "html":
         _report(study, target, replaceable, json)
-        return 0
-    if format == "reference":
+    elif format == "reference":
         from ..advise.reference import from_study
 
         write_text(target, jsonlib.dumps(from_study(study).plain(), indent=1) + "\n", replaceable)
         echo(target)
-        return 0
-    from ..report.exports import write_export
-    from ..study.report import measure, report_data
+    else:
+        from ..report.exports import write_export
+        from ..study.report import measure, report_data
 
-    data = report_data(study, measure(study))
-    _warn(data.warnings)
-    for path in write_export(data, format, target, replaceable, reads):
-        echo(path)
+        data = report_data(study, measure(study))
+        paths = write_export(data, format, target, replaceable, reads)
+        _warn(data.warnings)
+        for path in paths:
+            echo(path)
     return 0
 
 
@@ -254,7 +254,7 @@ def _estimate(spec: StudySpec, json: bool) -> int:
 
 def _warn(sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _report(study: Snapshot, path: Path, overwrite: Overwrite, json: bool) -> None:
@@ -263,8 +263,8 @@ def _report(study: Snapshot, path: Path, overwrite: Overwrite, json: bool) -> No
 
     data = measure(study)
     shown = report_data(study, data)
-    _warn(shown.warnings)
     write_text(path, build_report(shown), overwrite)
+    _warn(shown.warnings)
     if json:
         print_json({**summary(study, data, shown), "report": str(path)})
         return
