@@ -73,6 +73,7 @@ PATHS = {
     ),
     "study report": Paths("study report study --output o.html", {"DIRECTORY": STORE}, {"--output": ["o.html"]}),
     "study status": Paths("", {"DIRECTORY": []}, {}),
+    "study check": Paths("", {"DIRECTORY": []}, {}),
 }
 NAMES_OF_PATHS = {"--model", "--init", "--tokenizer", "SPEC"}
 """Options of type str that name a file or a directory."""

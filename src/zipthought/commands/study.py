@@ -61,10 +61,7 @@ def run(
         return _estimate(settings, json)
     if output_dir is None:
         raise ValueError("a study needs a directory of its own; give --output-dir")
-    outputs = [output_dir / name for name in (REPORT_NAME, *STORE_FILES)]
-    refuse_overwrite(outputs, [Path(spec)] if Path(spec).is_file() else [])
-    if outputs[0].exists() and not (output_dir / STORE_FILES[0]).exists():
-        raise ValueError(f"{outputs[0]} exists and belongs to no study; choose another --output-dir")
+    _refuse_files_of_others(output_dir, Path(spec))
     environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
     store = Store.create(output_dir, settings, environment)
     _warn(store.mended)
@@ -89,6 +86,14 @@ def run(
         console.print(f"{waiting} cells wait for one that failed; run the command again to retry it")
     _report(study, output_dir / REPORT_NAME, overwrite=True, json=json)
     return 1 if counts.get("failed") else 0
+
+
+def _refuse_files_of_others(output_dir: Path, spec: Path) -> None:
+    """Raises `ValueError` if a study in the directory would write over its spec, or over a page of another origin."""
+    outputs = [output_dir / name for name in (REPORT_NAME, *STORE_FILES)]
+    refuse_overwrite(outputs, [spec] if spec.is_file() else [])
+    if outputs[0].exists() and not (output_dir / STORE_FILES[0]).exists():
+        raise ValueError(f"{outputs[0]} exists and belongs to no study; choose another --output-dir")
 
 
 def report(
