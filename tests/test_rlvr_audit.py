@@ -22,7 +22,7 @@ def disagreements(text: str, verdict: Verdict, problem, surface: str) -> list[st
         found.append(f"answer: {second.answer_faults}")
     if verdict.faithful and second.provable_faults:
         found.append(f"faithful: {second.provable_faults}")
-    most = second.single_steps_at_most if second.provable_faults else second.single_steps
+    most = second.single_steps if verdict.faithful else second.single_steps_at_most
     if verdict.granularity.count(1) > most:
         found.append(f"credit: {verdict.granularity}, at most {most} single operations")
     return found

@@ -34,7 +34,7 @@ class Audit:
     single_steps: int
     """How many steps at most work out one operation that no earlier step did, in a text without faults."""
     single_steps_at_most: int
-    """The same in a text with faults, where some of the steps may count for nothing."""
+    """The same in a text of which a reader may leave out some sentences."""
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class _Side:
 
 
 _TOKEN = re.compile(r"[0-9]+|[^\W\d_]+|\S")
+_RESULT = re.compile(r"=\s*[0-9]+\W*$")
 _FULL_STOP = re.compile(r"\.(?![0-9])")
 _DEFINE = re.compile(r"\s*(?:Define\s+(\S+)\s+as\s+([A-Z]{2})\s*;\s*so\s|So\s)")
 _ECHO = {
@@ -271,6 +272,8 @@ def audit(text: str, problem: Any, surface: str) -> Audit:
     if not reader.steps:  # The answer alone, as one implicit step.
         calculated, single = facts.needed, int(len(facts.needed) == 1)
     at_most = max(single, len(reader.single_at_most.used) + reader.single_at_most.doubtful)
+    # A reader may leave out sentences that it refuses. Each step that it counts shows a result.
+    at_most = max(at_most, min(len(facts.needed), sum(_RESULT.search(each) is not None for each in sentences)))
     if answer_faults and len(facts.needed) == 1:  # It may be read as the answer alone.
         at_most = max(1, at_most)
     faults = (*answer_faults, *reader.faults)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import IO, Any, NamedTuple
 
@@ -104,7 +105,8 @@ def _compress_batches(config: CompressConfig, batches: Iterator[list[SourceItem]
     pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_follow_parent)
     try:
         for batch in batches:
-            waiting.append(pool.submit(compress_batch, config, batch))
+            with _interrupts_held():
+                waiting.append(pool.submit(compress_batch, config, batch))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -115,6 +117,16 @@ def _compress_batches(config: CompressConfig, batches: Iterator[list[SourceItem]
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the block ends. A process that starts in the block never gets it: its parent stops it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _follow_parent() -> None:
