@@ -14,20 +14,23 @@ read whole or with nothing after its ``=``.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 
 from ..core.arithmetic import BinOp, same
 from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
-from .expressions import MAX_OPERANDS, Expression, read_expression
+from .expressions import Expression, read_expression
 from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
+from .powers import has_unread, is_plain, is_root, judge_prose, judge_unread, result_end, skip_sign
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
 MAX_UNIT_WORDS = 3
 """Words that a unit in an equation may have."""
-_UNREAD = frozenset("?!^")
+
+_SEPARATED = re.compile(r"[,'_:]\d")
 
 
 def find_equations(text: str) -> Iterator[AnyEquation]:
@@ -59,7 +62,7 @@ def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
     for index, token in enumerate(tokens):
         kind = token.kind
         if kind == "=":
-            side, is_cut = _find_suffix(tokens, low, index)
+            side, is_cut = _find_suffix(text, tokens, low, index)
             if is_cut:
                 side = None
             is_whole = side is not None and all(t.kind == "$" for t in tokens[low:side])
@@ -84,7 +87,7 @@ def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
         yield from _finish_chain(text, tokens, sides, equals, len(tokens))
 
 
-def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, bool]:
+def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[int | None, bool]:
     """The first token of the longest expression in ``tokens[low:stop]`` that ends before `stop`, or None; and whether
     it is cut: the operator before it has no number to its left, so the text means more than this expression."""
     best, depth, expect_operand, index = None, 0, True, stop
@@ -107,7 +110,7 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
                 expect_operand = False
                 if not depth:
                     best = index
-            else:
+            elif kind != "^" and (kind not in "+-*/" or tokens[index + 1].kind not in "+-*/^"):
                 break
         elif kind == "(":
             if not depth:
@@ -122,15 +125,20 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
     if best is None or not expect_operand:
         return best, False
     sign = tokens[best - 1]
-    if sign.kind == "-" and tokens[best].kind == "n" and sign.end == tokens[best].start:
+    if (sign.kind == "-" and tokens[best].kind == "n" and sign.end == tokens[best].start) or is_root(text, sign):
         return best - 1, False
-    return best, True
+    starts_line = index <= low and (not low or tokens[low - 1].kind == ".")
+    return best, not (starts_line and tokens[low].kind in "+-*" and tokens[low + 1].kind == "w")  # * So 4 + 3 = 7
 
 
 def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
     """The equation of a chain of sides. Its result is read after the last `=`, before the token `stop`."""
-    if sides and (unread := _find_unread(text, tokens, sides[0][0], equals, stop)):
-        yield unread
+    expressions = [read_expression(tokens[begin:end]) for begin, end in sides]
+    if sides and (None in expressions or has_unread(tokens[equals + 1 : result_end(text, tokens, equals + 1, stop)])):
+        yield judge_unread(text, tokens, sides, equals, stop)
+        return
+    if len(sides) > 1 and (fault := _find_false_start(text, tokens, sides, expressions)):
+        yield fault
         return
     stated, end = _read_leading_number(tokens, equals + 1, stop)
     if sides and not stated and (fault := _find_fault(text, tokens, sides, equals, stop)):
@@ -141,9 +149,6 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         equals, stated = sides[-2][1], tokens[sides[-1][0]]
         sides = sides[:-1]
     operations = _read_operations(tokens, sides)
-    if sides and not operations and _is_too_long(tokens[sides[0][0] : equals]):
-        yield FalseEquation("unreadable_number", (tokens[sides[0][0]].start, tokens[equals].end), None)
-        return
     if not stated or not operations:
         if operations or not sides:
             yield UnreadEquals(tokens[equals].start)
@@ -163,49 +168,42 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
             yield Equation(first.tree, first.operands, stated, *held, prose, None, first.operands)
         return
     may_be_false = held == "wrong_arithmetic" and len(sides) == 1
-    if (may_be_false and _has_one_unit(text, tokens, begin, min(end + 1, stop))) or _is_plain(tokens[begin:end]):
+    if (may_be_false and _has_one_unit(text, tokens, begin, min(end + 1, stop))) or is_plain(tokens[begin:end]):
         yield FalseEquation(held, (prose[0], stated.end), stated.value)
     else:
         yield UnreadEquals(tokens[equals].start)
 
 
-def _is_too_long(tokens: list[Token]) -> bool:
-    """Whether the tokens are plain arithmetic with more numbers than an expression may have."""
-    return len(tokens) > MAX_OPERANDS and sum(t.kind == "n" for t in tokens) > MAX_OPERANDS and _is_plain(tokens)
-
-
-def _find_unread(
-    text: str, tokens: list[Token], begin: int, equals: int, stop: int
-) -> FalseEquation | UnreadEquals | None:
-    """What a number or sign that cannot be read makes of the chain that starts at the token `begin`."""
-    first = _skip_sign(tokens, equals + 1, stop)
-    end = min(first + 2, stop) if first + 1 < stop and tokens[first + 1].kind == "^" else min(first + 1, stop)
-    if _UNREAD.isdisjoint([token[0] for token in tokens[begin:end]]):
+def _find_false_start(
+    text: str, tokens: list[Token], sides: list[Span], expressions: list[Expression | None]
+) -> FalseEquation | None:
+    """What is wrong with a chain up to its first side that is one number: ``52 + 6 = 42 = 58``."""
+    for index, side in enumerate(expressions):
+        if index and side and not isinstance(side.tree, BinOp):
+            break
+    else:
         return None
-    unread = [token for token in tokens[begin:end] if token.kind in _UNREAD]
-    faulty = [token for token in unread if token.kind == "!"]
-    if not faulty or not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]):
-        return UnreadEquals(tokens[equals].start)
-    is_long = all(text[token.start : token.end].isascii() for token in faulty)
-    fault = "wrong_arithmetic" if is_long else "unreadable_number"
-    return FalseEquation(fault, (tokens[begin].start, max(unread[-1].end, tokens[equals].end)), None)
-
-
-def _skip_sign(tokens: list[Token], index: int, stop: int) -> int:
-    """The index of the first token that is no currency and no minus sign."""
-    while index < stop and tokens[index].kind in "$-":
-        index += 1
-    return index
+    begin, end = sides[0][0], skip_sign(tokens, *sides[index]) + 1
+    unit = tokens[end]
+    earlier = [side for side in expressions[:index] if side]
+    is_sure = is_plain(tokens[begin:end]) and (unit.kind != "w" or unit.end - unit.start > 1)
+    if not is_sure or not isinstance(earlier[0].tree, BinOp):
+        return None
+    start, stated = tokens[begin].start, side.operands[0]
+    held = check(earlier, stated)
+    if not isinstance(held, str) or may_be_measured(text, start, unit.end):
+        return None
+    return FalseEquation(held, (start, stated.end), stated.value)
 
 
 def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> FalseEquation | None:
     """What is wrong with a chain of plain arithmetic that does not end in a number: it has no result after its last
     ``=``, or an expression with another value."""
-    begin, low, first = sides[0][0], equals + 1, _skip_sign(tokens, equals + 1, stop)
+    begin, low, first = sides[0][0], equals + 1, skip_sign(tokens, equals + 1, stop)
     start = tokens[begin].start
-    is_plain = _is_plain(tokens[begin:equals])
+    has_only_numbers = is_plain(tokens[begin:equals])
     is_open = first >= stop and (stop == len(tokens) or tokens[stop].kind == ".")
-    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not (is_plain or is_open):
+    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not (has_only_numbers or is_open):
         return None
     values = [side.value for side in (read_expression(tokens[a:b]) for a, b in sides) if side]
     has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
@@ -217,7 +215,7 @@ def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, 
         stop -= 1  # A unit.
     last = read_expression(tokens[low:stop])
     is_share = any(token.percent for token in tokens[begin:stop])
-    if not last or is_share or not (is_plain and _is_plain(tokens[low:stop])) or {last.value} == set(values):
+    if not last or is_share or not (has_only_numbers and is_plain(tokens[low:stop])) or {last.value} == set(values):
         return None
     return FalseEquation("wrong_arithmetic", (start, tokens[stop - 1].end), None)
 
@@ -254,15 +252,18 @@ def _read_annotation(
     if isinstance(held, str):
         yield FalseEquation(held, span, stated.value)
         return
-    if any(token.kind == "!" for a, b in sides for token in tokens[a:b]):
-        yield FalseEquation("unreadable_number", span, stated.value)
+    is_read = all(read_expression(tokens[a:b]) for a, b in sides)
+    if not is_read and (fault := judge_prose(text, tokens, sides, index, stated)):
+        yield FalseEquation(fault, span, stated.value)
         return
     operations = _read_operations(tokens, sides)
     in_prose = [check([side], stated) for _, side in operations]
     is_false = any(isinstance(one, str) for one in in_prose) and (
-        _is_plain(tokens[operations[0][0] : index]) or _contradicts(operations[0][1], first)
+        is_plain(tokens[operations[0][0] : index])
+        or _contradicts(operations[0][1], first)
+        or _has_one_unit(text, tokens, operations[0][0], min(index + 3, len(tokens)))
     )
-    if is_false or _shows_another(tokens, index, stated):
+    if is_false or _shows_another(text, tokens, index, stated):
         yield FalseEquation("wrong_arithmetic", span, stated.value)
         return
     prose = _prose_span(text, tokens, operations[0][0], sides[-1][1]) if operations else None
@@ -283,23 +284,22 @@ def _contradicts(written: Expression, noted: Expression) -> bool:
     return has_same_numbers and not same(written.tree, noted.tree)
 
 
-def _shows_another(tokens: list[Token], index: int, stated: Token) -> bool:
+def _shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> bool:
     """Whether the number directly after the annotation ``tokens[index]`` differs from the annotated result."""
-    after = tokens[index + 1] if index + 1 < len(tokens) else None
-    if not after or after.kind not in "n!" or after.start != tokens[index].end:
+    end = tokens[index].end
+    if _SEPARATED.match(text, end):
+        return True
+    index += 1
+    while index < len(tokens) and tokens[index].kind == "$" and tokens[index].start == end:
+        end = tokens[index].end
+        index += 1
+    after = tokens[index] if index < len(tokens) else None
+    if not after or after.kind not in "n!" or after.start != end:
         return False
-    beyond = tokens[index + 2].kind if index + 2 < len(tokens) else ""
+    beyond = tokens[index + 1].kind if index + 1 < len(tokens) else ""
     if after.kind == "n" and after.value == stated.value:
-        return beyond == "^" and tokens[index + 2].start == after.end
+        return beyond == "^" and tokens[index + 1].start == after.end
     return beyond != "/"
-
-
-def _is_plain(tokens: list[Token]) -> bool:
-    """Whether the tokens are arithmetic only: no words, and no blank where a product would be meant."""
-    return all(t.kind != "w" for t in tokens) and not any(
-        a.kind in "n)" and b.kind in "n(" and a.kind + b.kind != "nn" and a.end < b.start
-        for a, b in itertools.pairwise(tokens)
-    )
 
 
 def _has_one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
