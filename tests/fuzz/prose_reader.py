@@ -47,7 +47,7 @@ _PART_OF_IT = frozenset(
     )
 )
 _UNITS = re.compile(
-    r"(?<![\w.,:$+\-*/×÷=(%] )(?<![\w.,:$+\-*/×÷=(%])([0-9][0-9,]*) ([a-z]{3,})"
+    r"(?<![\w.,:$+\-*/×÷=(%!]\s)(?<![\w.,:$+\-*/×÷=(%!])([0-9][0-9,]*) ([a-z]{3,})"
     r"((?: [-+*] [0-9][0-9,]* [a-z]{3,})+) = ([0-9][0-9,]*) ([a-z]{3,})(?=[.!?]?(?:\s|$))"
 )
 WINDOW = 400
@@ -88,7 +88,8 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
     if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\_<>≤≥≈"):
         return None
     right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0].strip(" ,")
-    operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f]", left) or re.search(r"[0-9)]\s*$", earlier)
+    follows = not words.strip() and re.search(r"[0-9)]\s*$", earlier)  # A side of a chain.
+    operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f¼-¾]", left) or follows
     return (left, right) if right and operated else None
 
 

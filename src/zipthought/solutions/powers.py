@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
 
 from ..core.arithmetic import apply
 from .equations import FalseEquation, Span, UnreadEquals
-from .expressions import MAX_OPERANDS, as_share
+from .expressions import MAX_OPERANDS, as_share, read_expression
 from .measures import may_be_measured
 from .notation import SIGN, fold
 from .tokens import Number, Token
@@ -24,6 +25,7 @@ from .tokens import Number, Token
 MAX_EXPONENT = 64
 MAX_FACTORIAL = 60
 _MAX_BITS = 332  # Of a number of `tokens.MAX_DIGITS` digits.
+_SEPARATED = re.compile(r"[,'_:]\d")
 _LEVEL = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}  # ~ is the sign of a number.
 _UNREAD = frozenset("?!^")
 _SIGNS = frozenset("+-*/^")
@@ -40,6 +42,13 @@ def is_plain(tokens: Sequence[Token]) -> bool:
 def skip_sign(tokens: list[Token], index: int, stop: int) -> int:
     """The index of the first token that is no currency and no minus sign."""
     while index < stop and tokens[index].kind in "$-":
+        index += 1
+    return index
+
+
+def skip_currency(tokens: list[Token], index: int) -> int:
+    """The index of the first token from `index` on that is no currency."""
+    while tokens[index].kind == "$":
         index += 1
     return index
 
@@ -75,7 +84,12 @@ def judge_unread(
     A number that is too long or has characters of other scripts makes it false. A chain with words or letters, or with
     a number in another notation, is unread.
     """
-    begin, end = sides[0][0], result_end(text, tokens, equals + 1, stop)
+    end = result_end(text, tokens, equals + 1, stop)
+    first = len(sides) - 1
+    while first and is_plain(tokens[sides[first - 1][0] : sides[first][0]]):
+        first -= 1
+    sides = sides[first:]
+    begin = sides[0][0]
     part = tokens[begin:end]
     unread = UnreadEquals(tokens[equals].start)
     span = (tokens[begin].start, tokens[max(end - 1, equals)].end)
@@ -94,15 +108,38 @@ def judge_unread(
 def judge_prose(text: str, tokens: list[Token], sides: list[Span], index: int, stated: Token) -> str | None:
     """The fault of the prose before the annotation ``tokens[index]`` with the result `stated`; None if it has none that
     is sure. Only for sides that are no expression of the four operations."""
-    begin = sides[0][0]
-    if any(token.kind == "!" for token in tokens[begin:index]):
-        return "unreadable_number"
-    if not _is_sure(text, tokens, begin, index, index):
-        return None
-    values = [evaluate(text, tokens[a:b]) for a, b in sides]
-    if None in values:
-        return "unreadable_number"
-    return "wrong_arithmetic" if set(values) != {as_share(stated)} else None
+    for begin, end in sides:
+        if any(token.kind == "!" for token in tokens[begin:end]):
+            return "unreadable_number"
+        if read_expression(tokens[begin:end]) or not _is_sure(text, tokens, begin, end, index):
+            continue
+        value = evaluate(text, tokens[begin:end])
+        if value != as_share(stated):
+            return "unreadable_number" if value is None else "wrong_arithmetic"
+    return None
+
+
+def shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> bool:
+    """Whether the number directly after the annotation ``tokens[index]`` differs from the annotated result: another
+    number, or more arithmetic than a chain goes on with."""
+    end = tokens[index].end
+    if _SEPARATED.match(text, end):
+        return True
+    first = index + 1
+    while first < len(tokens) and tokens[first].kind == "$" and tokens[first].start == end:
+        end = tokens[first].end
+        first += 1
+    if first == len(tokens) or tokens[first].kind not in "n!" or tokens[first].start != end:
+        return False
+    run = result_end(text, tokens, first, len(tokens))
+    goes_on = run < len(tokens) and tokens[run].kind in "=a?^"
+    shown = tokens[first]
+    if run == first + 1 or goes_on:
+        return (shown.kind != "n" or shown.value != stated.value) and not (run > first + 1 and tokens[first + 1].kind == "/")
+    part = tokens[first:run]
+    if not is_plain(part) or any(token.kind == "?" for token in part):
+        return shown.value != stated.value
+    return evaluate(text, part) not in (stated.value, as_share(stated))
 
 
 def _is_sure(text: str, tokens: list[Token], begin: int, end: int, stop: int) -> bool:
@@ -110,6 +147,8 @@ def _is_sure(text: str, tokens: list[Token], begin: int, end: int, stop: int) ->
     part = tokens[begin:end]
     if not is_plain(part) or any(t.kind == "?" or (t.kind == "^" and _is_letter(text, t)) for t in part):
         return False
+    if sum((t.kind == "(") - (t.kind == ")") for t in part):
+        return False  # 27 - 9 = (6 * x)
     last = part[-1].end
     following = end
     while following < stop and tokens[following].kind in "w$":

@@ -14,7 +14,6 @@ read whole or with nothing after its ``=``.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -23,14 +22,12 @@ from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals,
 from .expressions import Expression, read_expression
 from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
-from .powers import has_unread, is_plain, is_root, judge_prose, judge_unread, result_end, skip_sign
+from .powers import has_unread, is_plain, is_root, judge_prose, judge_unread, result_end, shows_another, skip_currency, skip_sign
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
 MAX_UNIT_WORDS = 3
 """Words that a unit in an equation may have."""
-
-_SEPARATED = re.compile(r"[,'_:]\d")
 
 
 def find_equations(text: str) -> Iterator[AnyEquation]:
@@ -90,7 +87,7 @@ def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
 def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[int | None, bool]:
     """The first token of the longest expression in ``tokens[low:stop]`` that ends before `stop`, or None; and whether
     it is cut: the operator before it has no number to its left, so the text means more than this expression."""
-    best, depth, expect_operand, index = None, 0, True, stop
+    best, depth, expect_operand, index, operator = None, 0, True, stop, stop
     while index > low:
         index -= 1
         kind = tokens[index].kind
@@ -110,7 +107,9 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
                 expect_operand = False
                 if not depth:
                     best = index
-            elif kind != "^" and (kind not in "+-*/" or tokens[index + 1].kind not in "+-*/^"):
+            elif kind == "^" or (kind in "+-*/" and skip_currency(tokens, index + 1) == operator < stop):
+                operator = index
+            else:
                 break
         elif kind == "(":
             if not depth:
@@ -119,7 +118,7 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
             if not depth:
                 best = index
         elif kind in "+-*/^":
-            expect_operand = True
+            expect_operand, operator = True, index
         else:
             break
     if best is None or not expect_operand:
@@ -127,8 +126,9 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
     sign = tokens[best - 1]
     if (sign.kind == "-" and tokens[best].kind == "n" and sign.end == tokens[best].start) or is_root(text, sign):
         return best - 1, False
-    starts_line = index <= low and (not low or tokens[low - 1].kind == ".")
-    return best, not (starts_line and tokens[low].kind in "+-*" and tokens[low + 1].kind == "w")  # * So 4 + 3 = 7
+    words = tokens[operator + 1]
+    is_bullet = words.kind == "w" and len(text[words.start : words.end].strip()) > 1  # * So 4 + 3 = 7
+    return best, not is_bullet
 
 
 def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
@@ -148,6 +148,9 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         end = sides[-1][1]
         equals, stated = sides[-2][1], tokens[sides[-1][0]]
         sides = sides[:-1]
+    if len(sides) > 1 and stated and (fault := _find_false_end(text, tokens, sides, end, stated)):
+        yield fault
+        return
     operations = _read_operations(tokens, sides)
     if not stated or not operations:
         if operations or not sides:
@@ -186,12 +189,26 @@ def _find_false_start(
     begin, end = sides[0][0], skip_sign(tokens, *sides[index]) + 1
     unit = tokens[end]
     earlier = [side for side in expressions[:index] if side]
-    is_sure = is_plain(tokens[begin:end]) and (unit.kind != "w" or unit.end - unit.start > 1)
+    is_sure = is_plain(tokens[begin:end]) and not (unit.end - unit.start == 1 and text[unit.start].isalpha())
     if not is_sure or not isinstance(earlier[0].tree, BinOp):
         return None
     start, stated = tokens[begin].start, side.operands[0]
     held = check(earlier, stated)
     if not isinstance(held, str) or may_be_measured(text, start, unit.end):
+        return None
+    return FalseEquation(held, (start, stated.end), stated.value)
+
+
+def _find_false_end(
+    text: str, tokens: list[Token], sides: list[Span], end: int, stated: Token
+) -> FalseEquation | None:
+    """What is wrong with the end of a chain, its last side and the result before ``tokens[end]``: ``7 = 8 = 9``."""
+    begin, side = sides[-1][0], read_expression(tokens[slice(*sides[-1])])
+    if not side or not is_plain(tokens[begin:end]):
+        return None
+    is_share = not isinstance(side.tree, BinOp) and (side.operands[0].percent or stated.percent)  # 300 = 100%
+    start, held = tokens[begin].start, check([side], stated)
+    if not isinstance(held, str) or is_share or may_be_measured(text, start, tokens[end - 1].end + 2):
         return None
     return FalseEquation(held, (start, stated.end), stated.value)
 
@@ -211,13 +228,11 @@ def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, 
         if any(token.kind == "n" and token.value in values for token in tokens[first:stop]):
             return None  # 30 / 2 = size 15
         return FalseEquation("no_result", (start, tokens[equals].end), None)
-    if stop > low and tokens[stop - 1].kind == "w" and tokens[stop - 1].start > tokens[stop - 2].end:
-        stop -= 1  # A unit.
-    last = read_expression(tokens[low:stop])
-    is_share = any(token.percent for token in tokens[begin:stop])
-    if not last or is_share or not (has_only_numbers and is_plain(tokens[low:stop])) or {last.value} == set(values):
+    end = result_end(text, tokens, low, stop)
+    if end == low or any(token.percent for token in tokens[begin:end]):
         return None
-    return FalseEquation("wrong_arithmetic", (start, tokens[stop - 1].end), None)
+    judged = judge_unread(text, tokens, sides, equals, stop)
+    return judged if isinstance(judged, FalseEquation) else None
 
 
 def _has_no_result(text: str, tokens: list[Token], first: int, stop: int) -> bool:
@@ -259,11 +274,12 @@ def _read_annotation(
     operations = _read_operations(tokens, sides)
     in_prose = [check([side], stated) for _, side in operations]
     is_false = any(isinstance(one, str) for one in in_prose) and (
-        is_plain(tokens[operations[0][0] : index])
+        any(isinstance(one, str) and is_plain(tokens[a:index]) for one, (a, _) in zip(in_prose, operations, strict=True))
         or _contradicts(operations[0][1], first)
         or _has_one_unit(text, tokens, operations[0][0], min(index + 3, len(tokens)))
     )
-    if is_false or _shows_another(text, tokens, index, stated):
+    is_false = is_false or (len(sides) > 1 and _find_false_end(text, tokens, sides, index, stated) is not None)
+    if is_false or shows_another(text, tokens, index, stated):
         yield FalseEquation("wrong_arithmetic", span, stated.value)
         return
     prose = _prose_span(text, tokens, operations[0][0], sides[-1][1]) if operations else None
@@ -282,24 +298,6 @@ def _contradicts(written: Expression, noted: Expression) -> bool:
     """Whether prose and annotation have the same numbers and other operators: ``4 cats + 5 dogs = <<4*5=20>>``."""
     has_same_numbers = [o.value for o in written.operands] == [o.value for o in noted.operands]
     return has_same_numbers and not same(written.tree, noted.tree)
-
-
-def _shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> bool:
-    """Whether the number directly after the annotation ``tokens[index]`` differs from the annotated result."""
-    end = tokens[index].end
-    if _SEPARATED.match(text, end):
-        return True
-    index += 1
-    while index < len(tokens) and tokens[index].kind == "$" and tokens[index].start == end:
-        end = tokens[index].end
-        index += 1
-    after = tokens[index] if index < len(tokens) else None
-    if not after or after.kind not in "n!" or after.start != end:
-        return False
-    beyond = tokens[index + 1].kind if index + 1 < len(tokens) else ""
-    if after.kind == "n" and after.value == stated.value:
-        return beyond == "^" and tokens[index + 1].start == after.end
-    return beyond != "/"
 
 
 def _has_one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
@@ -323,7 +321,10 @@ def _has_one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
         and all(other == unit for other in units)
         and after[: len(unit)] == unit
         and all(a.kind == "n" for a, b in itertools.pairwise(equation) if b.kind == "w")
-        and all(token.kind in "wa." for token in tokens[max(begin - 2, 0) : begin])
+        and (
+            all(token.kind in "wa." for token in tokens[max(begin - 2, 0) : begin])
+            or "".join(token.kind for token in tokens[max(begin - 3, 0) : begin]) in (")", "n)")  # 1) 3 eggs + 4 eggs
+        )
         and not text.endswith(("of ", "of"), 0, equation[0].start)
     )
 

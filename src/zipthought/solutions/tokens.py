@@ -67,7 +67,7 @@ _TOKEN = re.compile(
     r"|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
     r"|(?P<word>[^\W\d_]+)"
-    rf"|(?P<power>\^|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*[-+*/=)×÷^])|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
+    rf"|(?P<power>\^|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*(?:[-+*/=)×÷^]|[xX]\s*\d))|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
     r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
