@@ -234,7 +234,7 @@ def _find_claims(text: str) -> Iterator[_Claim]:
         written = text[low:end].strip(_MARKUP) if end - low <= _MAX_CLAIM else f"{text[low : low + 80]}..."
         if not written:
             continue
-        number = plain_number(written)
+        number = plain_number(written) if end - low <= _MAX_CLAIM else None
         if number is not None:
             may_go_on = mark.lastgroup == "boxed" or text[end:close] == ","
             before = text[max(0, mark.start() - 40) : mark.start()]
@@ -268,7 +268,7 @@ def _is_changed(rest: str) -> bool:
 
 def _names_number(text: str) -> bool:
     """Whether a text has a number in digits or words."""
-    if any(character.isnumeric() for character in text):
+    if any(map(str.isnumeric, text)):
         return True
     return any(_is_number_word(word, _NUMBER_WORDS) for word in _WORD.findall(text.lower()))
 

@@ -12,7 +12,7 @@ field.
 
 from __future__ import annotations
 
-from ..core.arithmetic import count_operations
+from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from .equations import Equation, FalseEquation, UnreadEquals
 from .family import SolvedExample
@@ -87,7 +87,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         if isinstance(equation, FalseEquation):
             verdict = "unparseable" if equation.fault in _UNPARSEABLE else "wrong_arithmetic"
             steps.append(StepVerdict(_explain(text, equation), verdict, 0, "unknown"))
-        elif (same := (equation.tree, equation.values, equation.result)) in seen:
+        elif (same := _identity(equation)) in seen:
             steps.append(StepVerdict(write_number(equation.result), "valid", 0, "restated"))
         else:
             seen.add(same)
@@ -97,6 +97,13 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     complete = answer != "missing" and (last is None or correct in _results(last))
     granularity = tuple(step.granularity for step in steps if step.granularity)
     return Verdict(answer, tuple(steps), complete, granularity, text)
+
+
+def _identity(equation: Equation) -> tuple[object, ...]:
+    """What two equations share of which one repeats the other: the operators, the values and the result."""
+    tree, values = equation.tree, equation.values
+    shape = tree.op if len(values) == 2 and isinstance(tree, BinOp) else tree  # Fast for the commonest shape.
+    return shape, values, equation.result
 
 
 def _grade(stated: Final, correct: Number, gold: str) -> str:

@@ -68,7 +68,12 @@ def result_end(text: str, tokens: list[Token], low: int, stop: int) -> int:
     index = skip_sign(tokens, low, stop)
     while index < stop and tokens[index].kind in "n?!^+-*/()$":
         before, kind = tokens[index - 1], tokens[index].kind
-        if before.kind in "n?!)^" and kind in "n?!($" and before.end < tokens[index].start and text[before.start] != "^":
+        if (
+            before.kind in "n?!)^"
+            and kind in "n?!($"
+            and before.end < tokens[index].start
+            and text[before.start] != "^"
+        ):
             break  # Two numbers side by side, or a remark in brackets.
         index += 1
     while index > low and tokens[index - 1].kind in "+-*/($":
@@ -86,8 +91,12 @@ def judge_unread(
     """
     end = result_end(text, tokens, equals + 1, stop)
     first = len(sides) - 1
-    while first and is_plain(tokens[sides[first - 1][0] : sides[first][0]]):
+    while first:
+        earlier = tokens[sides[first - 1][0] : sides[first][0]]
+        if not is_plain(earlier) or any(token.kind == "?" for token in earlier):
+            break
         first -= 1
+    is_equation = first > 0  # 1e9 = 9 = 10
     sides = sides[first:]
     begin = sides[0][0]
     part = tokens[begin:end]
@@ -97,7 +106,8 @@ def judge_unread(
     if faulty and any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]):
         is_long = all(text[token.start : token.end].isascii() for token in faulty)
         return FalseEquation("wrong_arithmetic" if is_long else "unreadable_number", span, None)
-    if not _is_sure(text, tokens, begin, end, stop) or all(token.kind not in _SIGNS for token in part[1:]):
+    is_equation = is_equation or any(token.kind in _SIGNS for token in part[1:])
+    if not is_equation or not _is_sure(text, tokens, begin, end, stop):
         return unread
     values = [evaluate(text, tokens[a:b]) for a, b in (*sides, (equals + 1, end))]
     if None in values:
@@ -135,7 +145,9 @@ def shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> 
     goes_on = run < len(tokens) and tokens[run].kind in "=a?^"
     shown = tokens[first]
     if run == first + 1 or goes_on:
-        return (shown.kind != "n" or shown.value != stated.value) and not (run > first + 1 and tokens[first + 1].kind == "/")
+        return (shown.kind != "n" or shown.value != stated.value) and not (
+            run > first + 1 and tokens[first + 1].kind == "/"
+        )
     part = tokens[first:run]
     if not is_plain(part) or any(token.kind == "?" for token in part):
         return shown.value != stated.value
@@ -206,7 +218,11 @@ def evaluate(text: str, tokens: Sequence[Token]) -> Number | None:
             if power is None or operators[-1:] == ["^"]:
                 return None
             values.append(power)
-        elif kind in _SIGNS and not (kind == "^" and operators[-1:] == ["^"]) and _reduce(_LEVEL[kind], operators, values):
+        elif (
+            kind in _SIGNS
+            and not (kind == "^" and operators[-1:] == ["^"])
+            and _reduce(_LEVEL[kind], operators, values)
+        ):
             operators.append(kind)
             expect_operand, is_braced = True, kind == "^" and text.startswith(("{", " {"), token.end)
         else:
@@ -249,14 +265,17 @@ def _raise(sign: str, value: Number) -> Number | None:
     if sign == "!":
         is_small = value.denominator == 1 and 0 <= value <= MAX_FACTORIAL
         return math.factorial(int(value)) if is_small else None
+    if len(sign) > 3:
+        return None
     digits = unicodedata.normalize("NFKC", sign)
     is_exponent = all(unicodedata.decomposition(character).startswith("<super>") for character in sign)
-    return _power(value, int(digits)) if is_exponent and digits.isdecimal() and len(digits) < 4 else None
+    return _power(value, int(digits)) if is_exponent and digits.isdecimal() else None
 
 
 def _power(base: Number, exponent: Number) -> Number | None:
     """A whole power of at most `tokens.MAX_DIGITS` digits."""
-    if exponent.denominator != 1 or abs(exponent) > MAX_EXPONENT or (not base and exponent <= 0):
+    if exponent.denominator != 1 or abs(int(exponent)) > MAX_EXPONENT or (not base and exponent <= 0):
         return None
-    size = max(abs(base.numerator), base.denominator).bit_length()
-    return Fraction(base) ** int(exponent) if size * abs(exponent) <= _MAX_BITS else None
+    value, times = Fraction(base), int(exponent)
+    size = max(abs(value.numerator), value.denominator).bit_length()
+    return value**times if size * abs(times) <= _MAX_BITS else None

@@ -22,7 +22,17 @@ from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals,
 from .expressions import Expression, read_expression
 from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
-from .powers import has_unread, is_plain, is_root, judge_prose, judge_unread, result_end, shows_another, skip_currency, skip_sign
+from .powers import (
+    has_unread,
+    is_plain,
+    is_root,
+    judge_prose,
+    judge_unread,
+    result_end,
+    shows_another,
+    skip_currency,
+    skip_sign,
+)
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
@@ -41,9 +51,9 @@ def find_equations(text: str) -> Iterator[AnyEquation]:
     while line_start < len(text):
         line_end = text.find("\n", line_start)
         line_end = len(text) if line_end < 0 else line_end
-        equals = text.find("=", line_start, line_end) >= 0
-        if equals or text.find("<<", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
-            simple = read_simple_line(folded, line_start, line_end) if equals else None
+        noted = text.find("<<", line_start, line_end) >= 0
+        if noted or text.find("=", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
+            simple = read_simple_line(folded, line_start, line_end) if noted else None
             if simple:
                 yield simple
             else:
@@ -127,7 +137,8 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
     if (sign.kind == "-" and tokens[best].kind == "n" and sign.end == tokens[best].start) or is_root(text, sign):
         return best - 1, False
     words = tokens[operator + 1]
-    is_bullet = words.kind == "w" and len(text[words.start : words.end].strip()) > 1  # * So 4 + 3 = 7
+    written = text[words.start : words.end].strip()
+    is_bullet = words.kind == "w" and (len(written) > 1 or not written.isalpha())  # * So 4 + 3 = 7
     return best, not is_bullet
 
 
@@ -148,10 +159,11 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         end = sides[-1][1]
         equals, stated = sides[-2][1], tokens[sides[-1][0]]
         sides = sides[:-1]
+        expressions.pop()
     if len(sides) > 1 and stated and (fault := _find_false_end(text, tokens, sides, end, stated)):
         yield fault
         return
-    operations = _read_operations(tokens, sides)
+    operations = _find_operations(sides, expressions)
     if not stated or not operations:
         if operations or not sides:
             yield UnreadEquals(tokens[equals].start)
@@ -199,9 +211,7 @@ def _find_false_start(
     return FalseEquation(held, (start, stated.end), stated.value)
 
 
-def _find_false_end(
-    text: str, tokens: list[Token], sides: list[Span], end: int, stated: Token
-) -> FalseEquation | None:
+def _find_false_end(text: str, tokens: list[Token], sides: list[Span], end: int, stated: Token) -> FalseEquation | None:
     """What is wrong with the end of a chain, its last side and the result before ``tokens[end]``: ``7 = 8 = 9``."""
     begin, side = sides[-1][0], read_expression(tokens[slice(*sides[-1])])
     if not side or not is_plain(tokens[begin:end]):
@@ -229,9 +239,11 @@ def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, 
             return None  # 30 / 2 = size 15
         return FalseEquation("no_result", (start, tokens[equals].end), None)
     end = result_end(text, tokens, low, stop)
-    if end == low or any(token.percent for token in tokens[begin:end]):
+    percent = max((index for index in range(begin, end) if tokens[index].percent), default=-1)
+    judged_sides = [side for side in sides if side[0] > percent]
+    if end == low or percent >= low or not judged_sides:
         return None
-    judged = judge_unread(text, tokens, sides, equals, stop)
+    judged = judge_unread(text, tokens, judged_sides, equals, stop)
     return judged if isinstance(judged, FalseEquation) else None
 
 
@@ -267,14 +279,16 @@ def _read_annotation(
     if isinstance(held, str):
         yield FalseEquation(held, span, stated.value)
         return
-    is_read = all(read_expression(tokens[a:b]) for a, b in sides)
-    if not is_read and (fault := judge_prose(text, tokens, sides, index, stated)):
+    expressions = [read_expression(tokens[a:b]) for a, b in sides]
+    if None in expressions and (fault := judge_prose(text, tokens, sides, index, stated)):
         yield FalseEquation(fault, span, stated.value)
         return
-    operations = _read_operations(tokens, sides)
+    operations = _find_operations(sides, expressions)
     in_prose = [check([side], stated) for _, side in operations]
     is_false = any(isinstance(one, str) for one in in_prose) and (
-        any(isinstance(one, str) and is_plain(tokens[a:index]) for one, (a, _) in zip(in_prose, operations, strict=True))
+        any(
+            isinstance(one, str) and is_plain(tokens[a:index]) for one, (a, _) in zip(in_prose, operations, strict=True)
+        )
         or _contradicts(operations[0][1], first)
         or _has_one_unit(text, tokens, operations[0][0], min(index + 3, len(tokens)))
     )
@@ -329,10 +343,13 @@ def _has_one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
     )
 
 
-def _read_operations(tokens: list[Token], sides: list[Span]) -> list[tuple[int, Expression]]:
+def _find_operations(sides: list[Span], expressions: list[Expression | None]) -> list[tuple[int, Expression]]:
     """Index of the first token, and expression, of each side that has an operator."""
-    expressions = [(begin, read_expression(tokens[begin:end])) for begin, end in sides]
-    return [(begin, side) for begin, side in expressions if side and isinstance(side.tree, BinOp)]
+    return [
+        (begin, side)
+        for (begin, _), side in zip(sides, expressions, strict=True)
+        if side and isinstance(side.tree, BinOp)
+    ]
 
 
 def _prose_span(text: str, tokens: list[Token], begin: int, equals: int) -> Span:
