@@ -139,7 +139,7 @@ def shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> 
     while first < len(tokens) and tokens[first].kind == "$" and tokens[first].start == end:
         end = tokens[first].end
         first += 1
-    if first == len(tokens) or tokens[first].kind not in "n!?" or tokens[first].start != end:
+    if first == len(tokens) or tokens[first].kind not in "n!" or tokens[first].start != end:
         return False
     run = result_end(text, tokens, first, len(tokens))
     goes_on = run < len(tokens) and tokens[run].kind in "=a?^"
