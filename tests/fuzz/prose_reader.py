@@ -47,7 +47,7 @@ _PART_OF_IT = frozenset(
     )
 )
 _UNITS = re.compile(
-    r"(?<![\w.,:$+\-*/×÷=(%] )(?<![\w.,:$+\-*/×÷=(%])([0-9][0-9,]*) ([a-z]{3,})"
+    r"(?<![\w.,:$+\-*/×÷=(%!)]\s)(?<![\w.,:$+\-*/×÷=(%!])([0-9][0-9,]*) ([a-z]{3,})"
     r"((?: [-+*] [0-9][0-9,]* [a-z]{3,})+) = ([0-9][0-9,]*) ([a-z]{3,})(?=[.!?]?(?:\s|$))"
 )
 WINDOW = 400
@@ -65,6 +65,8 @@ def _prose(text: str) -> str:
 def _goes_on(words: str) -> bool:
     """Whether what stands before an expression can be a part of it: a word such as `twice`, or a mark."""
     word, mark = _WORD_BEFORE.search(words), words.rstrip()[-1:]
+    if re.search(r"[-+*/×÷^][^\w\n]*\w*[^\w\n]*$", words[-40:]):  # 120 + needs 1/10
+        return True
     return bool(word and word[1].lower() in _PART_OF_IT) or not (mark.isalnum() or mark in ".,;:?!)'\"’”%")
 
 
@@ -85,10 +87,11 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
         return None
     if not sentences and ((words[-1:].isalnum() and not run[:1].isspace()) or words[-1:] == ":" or _goes_on(words)):
         return None
-    if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\_<>≤≥≈"):
+    if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\_<>≤≥≈'"):
         return None
     right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0].strip(" ,")
-    operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f]", left) or re.search(r"[0-9)]\s*$", earlier)
+    follows = not words.strip() and re.search(r"[0-9)]\s*$", earlier)  # A side of a chain.
+    operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f¼-¾]", left) or follows
     return (left, right) if right and operated else None
 
 
@@ -98,6 +101,8 @@ _AFTER = re.compile(r"\s*([A-Za-z]+)")
 def _differ(sides: tuple[str, str]) -> bool | None:
     """Whether two expressions differ under all readings; None where one is not read, or shows the noise of floats."""
     one, other = readings(sides[0]), readings(sides[1])
+    if sides[1].endswith("!"):  # A factorial, or the end of a sentence.
+        other = other and other | readings(sides[1].rstrip("!"))
     if not one or not other:
         return None
     noise = re.search(r"\.[0-9]{12,18}(?![0-9])", "".join(sides)) and any(abs(a - b) < 1e-9 for a in one for b in other)

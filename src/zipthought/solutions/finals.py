@@ -19,6 +19,7 @@ from ..core.arithmetic import BinOp
 from .expressions import as_share, read_expression
 from .measures import SCALES, UNIT_LETTERS
 from .notation import fold
+from .powers import is_plain
 from .solution import UnreadableError, split_sentences
 from .tokens import Number, parse_number, tokenize
 
@@ -38,6 +39,7 @@ _MARKS = re.compile(
 _NOTATIONS = ("hash", "boxed", "tag", "words")
 """The notations of a final answer. The first that a text has states its answer."""
 _END = re.compile(r"\n|</answer>|(?<!\.)\.(?=[\s*_\"')$]|$)|,(?=\s+[A-Za-z])", re.IGNORECASE)
+_END_OF_WORDS = re.compile(rf"{_END.pattern}|!++(?=[*_\"')]*(?:\s*(?:\n|$)|\s+[A-Z]))", re.IGNORECASE)
 _BRACES = re.compile(r"[{}\n]")
 _SENTENCE_START = re.compile(r"\.(?!\d)")
 _DENIED = re.compile(
@@ -50,6 +52,7 @@ _POWER_OF_TEN = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCI
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _UNIT_END = re.compile(r"(?<=[A-Za-z])(?:²|³|\^[23]|\^\{[23]\}|!)+$")
 _UNIT = re.compile(r"[A-Za-z°/ .-]+")
+_UNIT_IN_BRACKETS = re.compile(r"(?<=\d) ?\(([A-Za-z]{2}[A-Za-z ]*)\)$")
 _WORD = re.compile(r"[A-Za-z]+")
 _CHANGES_BOX = re.compile(
     r"[\s$)\]*_]*+(?:[\^\ue001\ue002\ue005\d]|[-+*/×÷]\s*[\d\\(\ue002\ue005]|\\(?:pi|sqrt|times|cdot)|([A-Za-z]+))"
@@ -120,6 +123,7 @@ def plain_number(text: str) -> Number | None:
     if len(text) > _MAX_CLAIM or text.count("%") > 1:
         return None
     text = _UNIT_END.sub("", _WRAPPED.sub(r"\1", _EQUALS.sub("", text)).strip(_MARKUP).removesuffix(".").rstrip(" "))
+    text = _UNIT_IN_BRACKETS.sub(r" \1", text)
     if _POWER_OF_TEN.fullmatch(text):
         return Fraction(text)
     tokens = [token for token in tokenize(text) if token.kind != "$"]
@@ -167,7 +171,7 @@ def final_answer(text: str) -> Final | None:
     """The final answer of a solution; None if the text states none.
 
     Raises `UnreadableError` for a text with two different answers, in one notation or in two, and for one that takes
-    its answer back. In every notation but the first of the text, something that is not one number is not an answer.
+    its answer back. In every notation but the first of the text, words are not an answer.
     """
     claims = list(_find_claims(text))
     if not claims:
@@ -183,7 +187,24 @@ def final_answer(text: str) -> Final | None:
         if len(distinct) > 1:
             named = " and ".join(sorted(distinct.values())[:2])
             raise UnreadableError("conflicting_finals", f"two final answers: {named}")
+    for claim in claims:
+        if claim.notation != first and claim.number is None and _disputes(claim, own[-1].number):
+            raise UnreadableError("conflicting_finals", f"two final answers: {own[-1].written} and {claim.written}")
     return _make_final(text, own, numbered)
+
+
+def _disputes(claim: _Claim, number: Number | None) -> bool:
+    """Whether a statement that is not one number states another answer than `number`: arithmetic with another value,
+    several numbers, or a number in a notation that is not read. Words may explain an answer, but not in a box."""
+    if not _names_number(claim.written) or (claim.notation != "boxed" and _WORD.search(fold(claim.written))):
+        return False
+    written = claim.written.rpartition("=")[2]
+    value = plain_number(written)
+    if value is None:
+        tokens = tokenize(written)
+        read = read_expression(tokens) if is_plain(tokens) else None
+        value = read.value if read else None
+    return value != number
 
 
 def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:
@@ -206,13 +227,14 @@ def _find_claims(text: str) -> Iterator[_Claim]:
         if mark.lastgroup == "boxed":
             end, close = _find_brace(text, low)
         else:
-            match = _END.search(text, low, min(limit, low + _MAX_CLAIM))
+            pattern = _END_OF_WORDS if mark.lastgroup == "words" else _END
+            match = pattern.search(text, low, min(limit, low + _MAX_CLAIM))
             end = match.start() if match else limit
             close = match.end() if match else limit
         written = text[low:end].strip(_MARKUP) if end - low <= _MAX_CLAIM else f"{text[low : low + 80]}..."
         if not written:
             continue
-        number = plain_number(written)
+        number = plain_number(written) if end - low <= _MAX_CLAIM else None
         if number is not None:
             may_go_on = mark.lastgroup == "boxed" or text[end:close] == ","
             before = text[max(0, mark.start() - 40) : mark.start()]
@@ -246,7 +268,7 @@ def _is_changed(rest: str) -> bool:
 
 def _names_number(text: str) -> bool:
     """Whether a text has a number in digits or words."""
-    if any(character.isnumeric() for character in text):
+    if any(map(str.isnumeric, text)):
         return True
     return any(_is_number_word(word, _NUMBER_WORDS) for word in _WORD.findall(text.lower()))
 

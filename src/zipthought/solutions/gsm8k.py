@@ -12,7 +12,7 @@ field.
 
 from __future__ import annotations
 
-from ..core.arithmetic import count_operations
+from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from .equations import Equation, FalseEquation, UnreadEquals
 from .family import SolvedExample
@@ -63,7 +63,8 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
 def verify(question: str, text: str, gold: str) -> Verdict:
     """The verdict on a text whose correct answer is `gold`. Raises `ValueError` if `gold` is not one number.
 
-    Every equation that can be read must hold. A text without any is an answer alone.
+    Every equation that can be read must hold. One that repeats an earlier one works nothing out, so its granularity is
+    0. A text without any is an answer alone.
     """
     correct = plain_number(gold)
     if correct is None:
@@ -75,6 +76,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     except UnreadableError:
         answer = "conflicting"
     steps = []
+    seen: set[tuple[object, ...]] = set()
     last: Equation | FalseEquation | None = None  # Of those before the end of the final answer.
     for equation in find_equations(text):
         if isinstance(equation, UnreadEquals):
@@ -85,13 +87,23 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         if isinstance(equation, FalseEquation):
             verdict = "unparseable" if equation.fault in _UNPARSEABLE else "wrong_arithmetic"
             steps.append(StepVerdict(_explain(text, equation), verdict, 0, "unknown"))
+        elif (same := _identity(equation)) in seen:
+            steps.append(StepVerdict(write_number(equation.result), "valid", 0, "restated"))
         else:
+            seen.add(same)
             operations = count_operations(equation.tree)
             form = "explicit" if operations == 1 else "composed"
             steps.append(StepVerdict(write_number(equation.result), "valid", operations, form))
     complete = answer != "missing" and (last is None or correct in _results(last))
     granularity = tuple(step.granularity for step in steps if step.granularity)
     return Verdict(answer, tuple(steps), complete, granularity, text)
+
+
+def _identity(equation: Equation) -> tuple[object, ...]:
+    """What two equations share of which one repeats the other: the operators, the values and the result."""
+    tree, values = equation.tree, equation.values
+    shape = tree.op if len(values) == 2 and isinstance(tree, BinOp) else tree  # Fast for the commonest shape.
+    return shape, values, equation.result
 
 
 def _grade(stated: Final, correct: Number, gold: str) -> str:

@@ -19,15 +19,25 @@ from fractions import Fraction
 
 from ..core.arithmetic import BinOp, same
 from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
-from .expressions import MAX_OPERANDS, Expression, read_expression
+from .expressions import Expression, read_expression
 from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
+from .powers import (
+    has_unread,
+    is_plain,
+    is_root,
+    judge_prose,
+    judge_unread,
+    result_end,
+    shows_another,
+    skip_currency,
+    skip_sign,
+)
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
 MAX_UNIT_WORDS = 3
 """Words that a unit in an equation may have."""
-_UNREAD = frozenset("?!^")
 
 
 def find_equations(text: str) -> Iterator[AnyEquation]:
@@ -41,9 +51,9 @@ def find_equations(text: str) -> Iterator[AnyEquation]:
     while line_start < len(text):
         line_end = text.find("\n", line_start)
         line_end = len(text) if line_end < 0 else line_end
-        equals = text.find("=", line_start, line_end) >= 0
-        if equals or text.find("<<", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
-            simple = read_simple_line(folded, line_start, line_end) if equals else None
+        noted = text.find("<<", line_start, line_end) >= 0
+        if noted or text.find("=", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
+            simple = read_simple_line(folded, line_start, line_end) if noted else None
             if simple:
                 yield simple
             else:
@@ -59,7 +69,7 @@ def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
     for index, token in enumerate(tokens):
         kind = token.kind
         if kind == "=":
-            side, is_cut = _find_suffix(tokens, low, index)
+            side, is_cut = _find_suffix(text, tokens, low, index)
             if is_cut:
                 side = None
             is_whole = side is not None and all(t.kind == "$" for t in tokens[low:side])
@@ -84,10 +94,10 @@ def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
         yield from _finish_chain(text, tokens, sides, equals, len(tokens))
 
 
-def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, bool]:
+def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[int | None, bool]:
     """The first token of the longest expression in ``tokens[low:stop]`` that ends before `stop`, or None; and whether
     it is cut: the operator before it has no number to its left, so the text means more than this expression."""
-    best, depth, expect_operand, index = None, 0, True, stop
+    best, depth, expect_operand, index, operator = None, 0, True, stop, stop
     while index > low:
         index -= 1
         kind = tokens[index].kind
@@ -107,6 +117,8 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
                 expect_operand = False
                 if not depth:
                     best = index
+            elif kind == "^" or (kind in "+-*/" and skip_currency(tokens, index + 1) == operator < stop):
+                operator = index
             else:
                 break
         elif kind == "(":
@@ -116,21 +128,28 @@ def _find_suffix(tokens: list[Token], low: int, stop: int) -> tuple[int | None, 
             if not depth:
                 best = index
         elif kind in "+-*/^":
-            expect_operand = True
+            expect_operand, operator = True, index
         else:
             break
     if best is None or not expect_operand:
         return best, False
     sign = tokens[best - 1]
-    if sign.kind == "-" and tokens[best].kind == "n" and sign.end == tokens[best].start:
+    if (sign.kind == "-" and tokens[best].kind == "n" and sign.end == tokens[best].start) or is_root(text, sign):
         return best - 1, False
-    return best, True
+    words = tokens[operator + 1]
+    written = text[words.start : words.end].strip()
+    is_bullet = words.kind == "w" and (len(written) > 1 or not written.isalpha())  # * So 4 + 3 = 7
+    return best, not is_bullet
 
 
 def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
     """The equation of a chain of sides. Its result is read after the last `=`, before the token `stop`."""
-    if sides and (unread := _find_unread(text, tokens, sides[0][0], equals, stop)):
-        yield unread
+    expressions = [read_expression(tokens[begin:end]) for begin, end in sides]
+    if sides and (None in expressions or has_unread(tokens[equals + 1 : result_end(text, tokens, equals + 1, stop)])):
+        yield judge_unread(text, tokens, sides, equals, stop)
+        return
+    if len(sides) > 1 and (fault := _find_false_start(text, tokens, sides, expressions)):
+        yield fault
         return
     stated, end = _read_leading_number(tokens, equals + 1, stop)
     if sides and not stated and (fault := _find_fault(text, tokens, sides, equals, stop)):
@@ -140,10 +159,11 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         end = sides[-1][1]
         equals, stated = sides[-2][1], tokens[sides[-1][0]]
         sides = sides[:-1]
-    operations = _read_operations(tokens, sides)
-    if sides and not operations and _is_too_long(tokens[sides[0][0] : equals]):
-        yield FalseEquation("unreadable_number", (tokens[sides[0][0]].start, tokens[equals].end), None)
+        expressions.pop()
+    if len(sides) > 1 and stated and (fault := _find_false_end(text, tokens, sides, end, stated)):
+        yield fault
         return
+    operations = _find_operations(sides, expressions)
     if not stated or not operations:
         if operations or not sides:
             yield UnreadEquals(tokens[equals].start)
@@ -163,49 +183,54 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
             yield Equation(first.tree, first.operands, stated, *held, prose, None, first.operands)
         return
     may_be_false = held == "wrong_arithmetic" and len(sides) == 1
-    if (may_be_false and _has_one_unit(text, tokens, begin, min(end + 1, stop))) or _is_plain(tokens[begin:end]):
+    if (may_be_false and _has_one_unit(text, tokens, begin, min(end + 1, stop))) or is_plain(tokens[begin:end]):
         yield FalseEquation(held, (prose[0], stated.end), stated.value)
     else:
         yield UnreadEquals(tokens[equals].start)
 
 
-def _is_too_long(tokens: list[Token]) -> bool:
-    """Whether the tokens are plain arithmetic with more numbers than an expression may have."""
-    return len(tokens) > MAX_OPERANDS and sum(t.kind == "n" for t in tokens) > MAX_OPERANDS and _is_plain(tokens)
-
-
-def _find_unread(
-    text: str, tokens: list[Token], begin: int, equals: int, stop: int
-) -> FalseEquation | UnreadEquals | None:
-    """What a number or sign that cannot be read makes of the chain that starts at the token `begin`."""
-    first = _skip_sign(tokens, equals + 1, stop)
-    end = min(first + 2, stop) if first + 1 < stop and tokens[first + 1].kind == "^" else min(first + 1, stop)
-    if _UNREAD.isdisjoint([token[0] for token in tokens[begin:end]]):
+def _find_false_start(
+    text: str, tokens: list[Token], sides: list[Span], expressions: list[Expression | None]
+) -> FalseEquation | None:
+    """What is wrong with a chain up to its first side that is one number: ``52 + 6 = 42 = 58``."""
+    for index, side in enumerate(expressions):
+        if index and side and not isinstance(side.tree, BinOp):
+            break
+    else:
         return None
-    unread = [token for token in tokens[begin:end] if token.kind in _UNREAD]
-    faulty = [token for token in unread if token.kind == "!"]
-    if not faulty or not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]):
-        return UnreadEquals(tokens[equals].start)
-    is_long = all(text[token.start : token.end].isascii() for token in faulty)
-    fault = "wrong_arithmetic" if is_long else "unreadable_number"
-    return FalseEquation(fault, (tokens[begin].start, max(unread[-1].end, tokens[equals].end)), None)
+    begin, end = sides[0][0], skip_sign(tokens, *sides[index]) + 1
+    unit = tokens[end]
+    earlier = [side for side in expressions[:index] if side]
+    is_sure = is_plain(tokens[begin:end]) and not (unit.end - unit.start == 1 and text[unit.start].isalpha())
+    if not is_sure or not isinstance(earlier[0].tree, BinOp):
+        return None
+    start, stated = tokens[begin].start, side.operands[0]
+    held = check(earlier, stated)
+    if not isinstance(held, str) or may_be_measured(text, start, unit.end):
+        return None
+    return FalseEquation(held, (start, stated.end), stated.value)
 
 
-def _skip_sign(tokens: list[Token], index: int, stop: int) -> int:
-    """The index of the first token that is no currency and no minus sign."""
-    while index < stop and tokens[index].kind in "$-":
-        index += 1
-    return index
+def _find_false_end(text: str, tokens: list[Token], sides: list[Span], end: int, stated: Token) -> FalseEquation | None:
+    """What is wrong with the end of a chain, its last side and the result before ``tokens[end]``: ``7 = 8 = 9``."""
+    begin, side = sides[-1][0], read_expression(tokens[slice(*sides[-1])])
+    if not side or not is_plain(tokens[begin:end]):
+        return None
+    is_share = not isinstance(side.tree, BinOp) and (side.operands[0].percent or stated.percent)  # 300 = 100%
+    start, held = tokens[begin].start, check([side], stated)
+    if not isinstance(held, str) or is_share or may_be_measured(text, start, tokens[end - 1].end + 2):
+        return None
+    return FalseEquation(held, (start, stated.end), stated.value)
 
 
 def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> FalseEquation | None:
     """What is wrong with a chain of plain arithmetic that does not end in a number: it has no result after its last
     ``=``, or an expression with another value."""
-    begin, low, first = sides[0][0], equals + 1, _skip_sign(tokens, equals + 1, stop)
+    begin, low, first = sides[0][0], equals + 1, skip_sign(tokens, equals + 1, stop)
     start = tokens[begin].start
-    is_plain = _is_plain(tokens[begin:equals])
+    has_only_numbers = is_plain(tokens[begin:equals])
     is_open = first >= stop and (stop == len(tokens) or tokens[stop].kind == ".")
-    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not (is_plain or is_open):
+    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not (has_only_numbers or is_open):
         return None
     values = [side.value for side in (read_expression(tokens[a:b]) for a, b in sides) if side]
     has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
@@ -213,13 +238,13 @@ def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, 
         if any(token.kind == "n" and token.value in values for token in tokens[first:stop]):
             return None  # 30 / 2 = size 15
         return FalseEquation("no_result", (start, tokens[equals].end), None)
-    if stop > low and tokens[stop - 1].kind == "w" and tokens[stop - 1].start > tokens[stop - 2].end:
-        stop -= 1  # A unit.
-    last = read_expression(tokens[low:stop])
-    is_share = any(token.percent for token in tokens[begin:stop])
-    if not last or is_share or not (is_plain and _is_plain(tokens[low:stop])) or {last.value} == set(values):
+    end = result_end(text, tokens, low, stop)
+    percent = max((index for index in range(begin, end) if tokens[index].percent), default=-1)
+    judged_sides = [side for side in sides if side[0] > percent]
+    if end == low or percent >= low or not judged_sides:
         return None
-    return FalseEquation("wrong_arithmetic", (start, tokens[stop - 1].end), None)
+    judged = judge_unread(text, tokens, judged_sides, equals, stop)
+    return judged if isinstance(judged, FalseEquation) else None
 
 
 def _has_no_result(text: str, tokens: list[Token], first: int, stop: int) -> bool:
@@ -254,15 +279,21 @@ def _read_annotation(
     if isinstance(held, str):
         yield FalseEquation(held, span, stated.value)
         return
-    if any(token.kind == "!" for a, b in sides for token in tokens[a:b]):
-        yield FalseEquation("unreadable_number", span, stated.value)
+    expressions = [read_expression(tokens[a:b]) for a, b in sides]
+    if None in expressions and (fault := judge_prose(text, tokens, sides, index, stated)):
+        yield FalseEquation(fault, span, stated.value)
         return
-    operations = _read_operations(tokens, sides)
+    operations = _find_operations(sides, expressions)
     in_prose = [check([side], stated) for _, side in operations]
     is_false = any(isinstance(one, str) for one in in_prose) and (
-        _is_plain(tokens[operations[0][0] : index]) or _contradicts(operations[0][1], first)
+        any(
+            isinstance(one, str) and is_plain(tokens[a:index]) for one, (a, _) in zip(in_prose, operations, strict=True)
+        )
+        or _contradicts(operations[0][1], first)
+        or _has_one_unit(text, tokens, operations[0][0], min(index + 3, len(tokens)))
     )
-    if is_false or _shows_another(tokens, index, stated):
+    is_false = is_false or (len(sides) > 1 and _find_false_end(text, tokens, sides, index, stated) is not None)
+    if is_false or shows_another(text, tokens, index, stated):
         yield FalseEquation("wrong_arithmetic", span, stated.value)
         return
     prose = _prose_span(text, tokens, operations[0][0], sides[-1][1]) if operations else None
@@ -281,25 +312,6 @@ def _contradicts(written: Expression, noted: Expression) -> bool:
     """Whether prose and annotation have the same numbers and other operators: ``4 cats + 5 dogs = <<4*5=20>>``."""
     has_same_numbers = [o.value for o in written.operands] == [o.value for o in noted.operands]
     return has_same_numbers and not same(written.tree, noted.tree)
-
-
-def _shows_another(tokens: list[Token], index: int, stated: Token) -> bool:
-    """Whether the number directly after the annotation ``tokens[index]`` differs from the annotated result."""
-    after = tokens[index + 1] if index + 1 < len(tokens) else None
-    if not after or after.kind not in "n!" or after.start != tokens[index].end:
-        return False
-    beyond = tokens[index + 2].kind if index + 2 < len(tokens) else ""
-    if after.kind == "n" and after.value == stated.value:
-        return beyond == "^" and tokens[index + 2].start == after.end
-    return beyond != "/"
-
-
-def _is_plain(tokens: list[Token]) -> bool:
-    """Whether the tokens are arithmetic only: no words, and no blank where a product would be meant."""
-    return all(t.kind != "w" for t in tokens) and not any(
-        a.kind in "n)" and b.kind in "n(" and a.kind + b.kind != "nn" and a.end < b.start
-        for a, b in itertools.pairwise(tokens)
-    )
 
 
 def _has_one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
@@ -323,15 +335,21 @@ def _has_one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
         and all(other == unit for other in units)
         and after[: len(unit)] == unit
         and all(a.kind == "n" for a, b in itertools.pairwise(equation) if b.kind == "w")
-        and all(token.kind in "wa." for token in tokens[max(begin - 2, 0) : begin])
+        and (
+            all(token.kind in "wa." for token in tokens[max(begin - 2, 0) : begin])
+            or "".join(token.kind for token in tokens[max(begin - 3, 0) : begin]) in (")", "n)")  # 1) 3 eggs + 4 eggs
+        )
         and not text.endswith(("of ", "of"), 0, equation[0].start)
     )
 
 
-def _read_operations(tokens: list[Token], sides: list[Span]) -> list[tuple[int, Expression]]:
+def _find_operations(sides: list[Span], expressions: list[Expression | None]) -> list[tuple[int, Expression]]:
     """Index of the first token, and expression, of each side that has an operator."""
-    expressions = [(begin, read_expression(tokens[begin:end])) for begin, end in sides]
-    return [(begin, side) for begin, side in expressions if side and isinstance(side.tree, BinOp)]
+    return [
+        (begin, side)
+        for (begin, _), side in zip(sides, expressions, strict=True)
+        if side and isinstance(side.tree, BinOp)
+    ]
 
 
 def _prose_span(text: str, tokens: list[Token], begin: int, equals: int) -> Span:

@@ -18,7 +18,10 @@ from .tokens import Number, Token, parse_number
 _N = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _UNIT = r"(?:[ /](?!(?:x|X|of|plus|minus|times|divided|multiplied|by|equals)\b)[A-Za-z]++)*+"
 _LEAD = r"(?P<before>[^=<>+*/×÷·\-−–()\[\]{}\\%]*?(?<![\d.,$]) ?(?<![A-Za-z^_'!:\x00-\x08\x0e-\x1f\x7f\ue001-\ue005]))"
-_TRAIL = rf"(?P<after>{_N})?(?![\d/,%^_':!{{\\\x00-\x08\x0e-\x1f\x7f\ue001-\ue005]|\.[.\d]|…)[^=<>]*"
+_TRAIL = (
+    rf"\$?+(?P<after>{_N})?+(?![$\d/,%^_':!{{\\\x00-\x08\x0e-\x1f\x7f\ue001-\ue005]|\.[.\d]|…"
+    r"| ?[-+*/×÷−–] ?[\d$(.])[^=<>]*"
+)
 _PLAIN = r"\d+(?:\.\d+)?"
 _PAIR = re.compile(
     rf"{_LEAD}(?P<prose>\$?(?P<left>{_N}){_UNIT} ?(?P<op>[-+*/x×]) ?\$?(?P<right>{_N}){_UNIT}) ?(?P<equals>= ?)\$?"

@@ -1,0 +1,147 @@
+"""Powers, factorials, signs after operators, and the sides of a chain: computed and checked, or refused."""
+
+import pytest
+
+from zipthought.solutions import gsm8k
+from zipthought.solutions.equations import Equation, FalseEquation, UnreadEquals
+from zipthought.solutions.powers import evaluate
+from zipthought.solutions.prose import find_equations
+from zipthought.solutions.solution import UnreadableError
+from zipthought.solutions.tokens import tokenize
+
+
+def read(text):
+    """The result or the fault of each equation; `=` for an equation that is no step."""
+    kinds = {UnreadEquals: lambda e: "=", FalseEquation: lambda e: e.fault, Equation: lambda e: e.result}
+    return [kinds[type(equation)](equation) for equation in find_equations(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5²", 25),
+        ("2¹⁰", 1024),
+        ("2^10", 1024),
+        ("2 ^ 10 + 1", 1025),
+        ("2**3", 8),
+        ("2^{10}", 1024),
+        ("2^{-1}", 0.5),
+        ("2^(1 + 2)", 8),
+        ("(1 + 2)² * 2", 18),
+        ("-3^2", -9),
+        ("(-3)^2", 9),
+        ("4! / 2", 12),
+        ("4 !* 2", 48),
+        ("3 - -4", 7),
+        ("3 - - 4", 7),
+        ("3 x -4", -12),
+        ("$3² + $1", 10),
+        ("½²", 0.25),
+        ("2^3^2", None),
+        ("2^{1 + 2}", None),
+        ("99999^64", None),
+        ("2^1000", None),
+        ("2^0.5", None),
+        ("0^0", None),
+        ("61!", None),
+        ("5₂", None),
+        ("2⁻¹", None),
+        ("√16", None),
+        ("3 + / 4", None),
+        ("3 - - - 4", None),
+        ("3 / 0²", None),
+    ],
+)
+def test_values(text, value):
+    assert evaluate(text, tokenize(text)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5² = 25",
+        "3² + 4² = 25 eggs",
+        "2^10 = 1024.",
+        "4! + 1 = 25",
+        "3 - -4 = 7",
+        "9 + 16 = 5^2",
+        "10^6 = 1 million",
+        "5² = 16 eggs + 9 eggs",
+        "3² = 9 (3 times 3)",
+        "x^2 + 5^2 = 100",
+        "The area is 3 m² + 4 = 8",
+        "27 - 9 = (6 * x) - (3 * x)",
+        "5x - 3 = 2",
+    ],
+)
+def test_what_holds_or_has_letters_is_unread(text):
+    assert read(text) == ["="]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("40² = 280", "wrong_arithmetic"),
+        ("19⁰ * 3 = 57 ÷ 6 = 9.5", "wrong_arithmetic"),
+        ("195 / 2⁰ = 97", "wrong_arithmetic"),
+        ("167 + 249₂ = 416", "unreadable_number"),
+        ("392 * 1 = 392²", "wrong_arithmetic"),
+        ("8^ 1 = 33", "wrong_arithmetic"),
+        ("266 ^ 11 = 2926", "wrong_arithmetic"),
+        ("14 !* 2 = 28", "wrong_arithmetic"),
+        ("2658 -  - 1853 = 805", "wrong_arithmetic"),
+        ("200 / -  5 = 40", "wrong_arithmetic"),
+        ("5 -+ 3 = 8", "unreadable_number"),
+        ("3 + / 4 = 7", "unreadable_number"),
+        ("√16 + 3 = 8", "unreadable_number"),
+        ("4 which equals 3 + 5! + 4 = 12", "wrong_arithmetic"),
+        ("52 + 6 = 42 = 58", "wrong_arithmetic"),
+        ("99+3485 = 444 books= 3552", "wrong_arithmetic"),
+        ("490*70 = 490 loaves =", "wrong_arithmetic"),
+        ("7 = 8 = 9", "wrong_arithmetic"),
+        ("1e9 = 9 = 1062", "wrong_arithmetic"),
+        ("2 eggs * 9 = 3 * 5 = 18", "wrong_arithmetic"),
+        ("20% of 40 = 8 = \\frac{1}{2}", "wrong_arithmetic"),
+        ("* So 43 + 475 = 90", "wrong_arithmetic"),
+        ("1) 57 books + 355 books = 402 books", "wrong_arithmetic"),
+        ("47 * 9² = <<47*9=423>>423", "wrong_arithmetic"),
+        ("47 * 9₂ = <<47*9=423>>423", "unreadable_number"),
+        ("2-1 = <<2-1=1>>$10", "wrong_arithmetic"),
+        ("286*5 = <<286*5=1430>>,430", "wrong_arithmetic"),
+        ("2 * 8 = <<2*8=16>>16 + 1", "wrong_arithmetic"),
+        ("350 - 80 = <<350-80=270>>270/2 parts", "wrong_arithmetic"),
+        ("8 pounds + 5 pounds = <<8+15=23>>23 pounds", "wrong_arithmetic"),
+        ("3 yards * 4 = 4 / 2 = <<3*4=12>>12", "wrong_arithmetic"),
+    ],
+)
+def test_no_sign_is_passed_over(text, fault):
+    assert read(text)[0] == fault
+    with pytest.raises(UnreadableError) as caught:
+        gsm8k.read("", f"3 + 4 = 7\n{text}\n3 + 4 = 7\n#### 7")
+    assert caught.value.reason == fault
+    assert not gsm8k.verify("", f"3 + 4 = 7\n{text}\n3 + 4 = 7\n#### 7", "7").faithful
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("3 / 2 = <<3/2=1.5>>3/2 eggs", 1.5),
+        ("3 * 5 = <<3*5=15>>$15", 15),
+        ("So it is length * width or 1*1 = 1", 1),
+        ("* Then 3 + 4 = 7", 7),
+        ("5 + 3 = 4 * 2 = 8", 8),
+        ("5 + 3 = 8 = 8", 8),
+    ],
+)
+def test_what_is_right_is_read(text, result):
+    assert read(text) == [result]
+
+
+def test_an_equation_that_repeats_an_earlier_one_works_nothing_out():
+    text = "3 + 4 = 7\n3+4 = <<3+4=7>>7\n4 + 3 = 7\n7 * 2 = 14\n3 + 4 = 7\n7 * 2 = 14\n#### 14"
+    verdict = gsm8k.verify("", text, "14")
+    assert [step.granularity for step in verdict.steps] == [1, 0, 1, 1, 0, 0]
+    assert {step.verdict for step in verdict.steps} == {"valid"}
+    assert (verdict.granularity, verdict.faithful) == ((1, 1, 1), True)
+    longer = gsm8k.verify("", "1 + 2 * 3 = 7\n(1 + 2) * 3 = 9\n1 + 2 * 3 = 7\n#### 7", "7")
+    assert longer.granularity == (2, 2)
