@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .surfaces import render, render_problem, verify
     from .tasks.sampling import SamplerConfig, sample
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Each name is imported on first access, so that `import zipthought` stays instant.
 _HOMES = {
