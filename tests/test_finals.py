@@ -163,6 +163,8 @@ def test_thousands_of_latex():
         ("Answer: 5 = 72\n#### 72", "an equation that does not hold"),
         ("The answer is 14 70 + 2 = 72\n#### 72", "a number before an equation"),
         ("The answer is 30 equals\n\\boxed{72}", "a number and an operator in words"),
+        ("Answer: 14>\n#### 72", "a number and a mark"),
+        ("The answer is 30 So126\n\\boxed{72}", "another number, and one that cannot be read"),
         ("The answer is 8 times 2\n\\boxed{72}", "arithmetic in words"),
         ("The answer is 8 times 2 and 70 + 2 = 72\n\\boxed{72}", "arithmetic before words"),
     ],

@@ -119,6 +119,7 @@ def test_what_holds_or_has_letters_is_unread(text):
         ("90 - 4 = <<90-4=86>>8:61", "wrong_arithmetic"),
         ("153 ^2x 5 =<<153*5=765>>", "wrong_arithmetic"),
         ("294 ^ 5 = 1470 eggs/}", "wrong_arithmetic"),
+        ("294 ^ 5 = 1470 eggs/s", "wrong_arithmetic"),
         ("23 * 8 = \\frac{1}{2} so/", "wrong_arithmetic"),
         ("23 * 8 = \\frac{1}{2} and \\frac{", "wrong_arithmetic"),
         ("23 * 8 = 1/2 = so 184 + 1 = 185", "wrong_arithmetic"),

@@ -65,7 +65,7 @@ def _prose(text: str) -> str:
 def _goes_on(words: str) -> bool:
     """Whether what stands before an expression can be a part of it: a word such as `twice`, or a mark."""
     word, mark = _WORD_BEFORE.search(words), words.rstrip()[-1:]
-    if re.search(r"[-+*/×÷^][^\w\n]*\w*[^\w\n]*$|[0-9)] ?[-+*/×÷^][^\d\n.]*$", words[-40:]):  # 120 + needs 1/10
+    if re.search(r"[-+*/×÷^][^\w\n]*\w*[^\w\n]*$|[0-9)](?:[^=]* )?[-+*/×÷^][^\d.]*$", words[-40:]):  # 120 + needs 1/10
         return True
     return bool(word and word[1].lower() in _PART_OF_IT) or not (mark.isalnum() or mark in ".,;:?!)'\"’”%")
 
@@ -87,7 +87,7 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
         return None
     if not sentences and ((words[-1:].isalnum() and not run[:1].isspace()) or words[-1:] == ":" or _goes_on(words)):
         return None
-    if re.search(r"[0-9]['_:]$", words) or re.match(r"['_:][0-9]", tail):  # 12'5, 7:30
+    if re.search(r"[0-9][.,]?['_:]$", words) or re.match(r"['_:][0-9]", tail):  # 12'5, 7:30
         return None
     if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\_<>≤≥≈'"):
         return None
@@ -157,7 +157,7 @@ _NOTATIONS = re.compile(
     r"|\b(?:the )?(?:final )?answer(?: is\b|\s*:| is:)[ \t]*:?[ \t]*(?P<words>[^\n]*)",
     re.I,
 )
-_STATED = re.compile(r"[\s$€£*\\(]*(-?\s?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:/[0-9]+)?)")
+_STATED = re.compile(r"[\s$€£*\\(]*(-?\s?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:\s?/\s?[0-9]+)?)")
 
 
 def _claim_fault(stated: str, gold: Fraction) -> str | None:

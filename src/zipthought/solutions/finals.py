@@ -200,12 +200,13 @@ def _disputes(claim: _Claim, number: Number | None) -> bool:
     if not _names_number(claim.written):
         return False
     tokens = tokenize(claim.written)
-    words = next((i for i, token in enumerate(tokens) if token.kind == "w"), len(tokens))
-    if claim.notation != "boxed" and words < len(tokens):
+    if claim.notation != "boxed" and _WORD.search(fold(claim.written)) and any(t.kind == "w" for t in tokens):
+        words = next(i for i, token in enumerate(tokens) if token.kind == "w")
         # 8 times 2 has 3 + 4 = 7; but the words may be a unit within arithmetic, as in 2 + 3 eggs + 4 eggs = 9 eggs.
         goes_on = words + 1 < len(tokens) and tokens[words + 1].kind in "+-*/=^"
         side = None if goes_on else read_expression(tokens[:words])
-        return side is not None and isinstance(side.tree, BinOp) and side.value != number
+        is_unread = any(token.kind in "?!" for token in tokens)  # 30 So126
+        return side is not None and side.value != number and (is_unread or isinstance(side.tree, BinOp))
     cuts = [-1, *(i for i, token in enumerate(tokens) if token.kind == "="), len(tokens)]
     sides = [tokens[a + 1 : b] for a, b in itertools.pairwise(cuts)]
     return any(_value(side) != number for side in sides)

@@ -27,6 +27,7 @@ MAX_FACTORIAL = 60
 _MAX_BITS = 332  # Of a number of `tokens.MAX_DIGITS` digits.
 _SEPARATED = re.compile(r"[,'_:]\d")
 _CLOCK_TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d)?", re.ASCII)
+_LAST_DIGIT_AND_WORD = re.compile(r".[ /-]*[^\W\d_]*", re.DOTALL)
 _LEVEL = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}  # ~ is the sign of a number.
 _UNREAD = frozenset("?!^")
 _SIGNS = frozenset("+-*/^")
@@ -180,7 +181,7 @@ def _is_sure(text: str, tokens: list[Token], begin: int, end: int, stop: int) ->
     after = tokens[end] if end < min(stop, len(tokens)) else None
     if after and after.kind == "w" and after.start == last and text[last].isalpha():
         return False
-    quoted = fold(text[part[-1].start : after.end if after else last])
+    quoted = fold(_LAST_DIGIT_AND_WORD.match(text, last - 1)[0])  # type: ignore[index]
     return not may_be_measured(quoted, 0, len(quoted))
 
 
