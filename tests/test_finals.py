@@ -20,6 +20,8 @@ SOLUTION = "70 + 2 = 72.\n"
         "The answer is **72**! I hope this helps.",
         "The answer is simple: 70 + 2.\n#### 72",
         "Answer: 70 + 2 = 72\n#### 72",
+        "Answer: 70 + 1 eggs + 1 egg = 72 eggs\n#### 72",
+        "\\boxed{72}#### 72",
         "\\boxed{70 + 2}\n#### 72",
         "#### 72 dollars per hour",
         "#### 72 eggs left over",
@@ -157,6 +159,14 @@ def test_thousands_of_latex():
         ("The answer is 7¼2\n#### 72", "a number that cannot be read"),
         ("So $n=\\boxed{72}$. Let me see. In fact $n=\\boxed{64}$.", "two boxes in a line"),
         ("\\boxed{72}. Thus the count is 73.", "another number"),
+        ("\\boxed{72}####5 = 72", "another number before an equals sign"),
+        ("Answer: 5 = 72\n#### 72", "an equation that does not hold"),
+        ("The answer is 14 70 + 2 = 72\n#### 72", "a number before an equation"),
+        ("The answer is 30 equals\n\\boxed{72}", "a number and an operator in words"),
+        ("Answer: 14>\n#### 72", "a number and a mark"),
+        ("The answer is 30 So126\n\\boxed{72}", "another number, and one that cannot be read"),
+        ("The answer is 8 times 2\n\\boxed{72}", "arithmetic in words"),
+        ("The answer is 8 times 2 and 70 + 2 = 72\n\\boxed{72}", "arithmetic before words"),
     ],
 )
 def test_what_changes_or_denies_a_final_answer(final, why):

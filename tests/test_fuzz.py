@@ -159,6 +159,9 @@ def test_the_second_reader_of_prose_proves(text, kind):
         "4 - 9 = 5x + 9 - 9, phi(12)/12 = 4/12, 2 weeks + 3 days = 17 days\n#### 14 clips",
         "1,200 + 1,300 = 2,500. $7 \\times 2 = \\boxed{14}$.",
         "The final answer is \\boxed{14}.",
+        "٨٠ = 0, 48① = 12 and 12'5 + 4 = 6\n5 * 3 = 13:20\n2 + the rest is 4 * 5 = 22\n#### 14",
+        "(2 + 3) * 7% = 35, 12.'5 + 4 = 6\n12 the + rest is 4 * 5 = 32\n#### 28 / 2",
+        "25  10 cents + 70 cents = 105 cents\n#### 14",
     ],
 )
 def test_the_second_reader_of_prose_proves_no_more(text):

@@ -162,7 +162,7 @@ def readings(text: str) -> Readings:
     variants = {plain}
     if "%" in plain:
         variants = {_PERCENT.sub(r"(\1/100)", plain)}
-        if not re.search(r"[0-9]\s*[-+]", plain) or plain.count("%") > 1:
+        if not re.search(r"%\)*\s*[-+]|[-+][\s(]*[0-9.,]+\s*%", plain) or plain.count("%") > 1:
             variants.add(plain.replace("%", ""))
         if added := _ADDED_PERCENT.fullmatch(plain):
             variants.add(f"{added[1]}*(1{added[2]}{added[3]}/100)")

@@ -65,7 +65,7 @@ def _prose(text: str) -> str:
 def _goes_on(words: str) -> bool:
     """Whether what stands before an expression can be a part of it: a word such as `twice`, or a mark."""
     word, mark = _WORD_BEFORE.search(words), words.rstrip()[-1:]
-    if re.search(r"[-+*/×÷^][^\w\n]*\w*[^\w\n]*$", words[-40:]):  # 120 + needs 1/10
+    if re.search(r"[-+*/×÷^][^\w\n]*\w*[^\w\n]*$|[0-9)](?:[^=]* )?[-+*/×÷^][^\d.]*$", words[-40:]):  # 120 + needs 1/10
         return True
     return bool(word and word[1].lower() in _PART_OF_IT) or not (mark.isalnum() or mark in ".,;:?!)'\"’”%")
 
@@ -87,11 +87,13 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
         return None
     if not sentences and ((words[-1:].isalnum() and not run[:1].isspace()) or words[-1:] == ":" or _goes_on(words)):
         return None
+    if re.search(r"[0-9][.,]?['_:]$", words) or re.match(r"['_:][0-9]", tail):  # 12'5, 7:30
+        return None
     if (tail[:1].isalpha() and right.strip() and not right[-1].isspace()) or tail[:1] in tuple("\\_<>≤≥≈'"):
         return None
     right = re.split(r"[.,](?=\s|$)|\s[-–]\s*$|\s\(\s*$", right)[0].strip(" ,")
     follows = not words.strip() and re.search(r"[0-9)]\s*$", earlier)  # A side of a chain.
-    operated = re.search(r"[-+*/×÷−^x!]|[^\x00-\x7f¼-¾]", left) or follows
+    operated = re.search(r"[-+*/×÷−–·⋅∗∕^x!⁰¹²³⁴⁵⁶⁷⁸⁹]", left) or follows
     return (left, right) if right and operated else None
 
 
@@ -130,7 +132,7 @@ def false_equations(text: str) -> tuple[list[str], int]:
             foreign = any(not c.isascii() and c.isnumeric() for c in "".join(sides))
             kind = "foreign digits" if foreign else "power" if re.search(r"[\^!]", "".join(sides)) else "equation"
             faults.append(f"{kind}: {sides[0][-60:]} = {sides[1][:60]}")
-    for match in _UNITS.finditer(prose):
+    for match in _UNITS.finditer(re.sub(r"[ \t]+", " ", prose)):
         units = {match[2], match[5], *re.findall(r"[a-z]{3,}", match[3])}
         if len(units) == 1 and not units & (_PART_OF_IT | _SCALE) and "*" not in match[3]:
             read += 1
@@ -155,7 +157,7 @@ _NOTATIONS = re.compile(
     r"|\b(?:the )?(?:final )?answer(?: is\b|\s*:| is:)[ \t]*:?[ \t]*(?P<words>[^\n]*)",
     re.I,
 )
-_STATED = re.compile(r"[\s$€£*\\(]*(-?\s?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:/[0-9]+)?)")
+_STATED = re.compile(r"[\s$€£*\\(]*(-?\s?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:\s?/\s?[0-9]+)?)")
 
 
 def _claim_fault(stated: str, gold: Fraction) -> str | None:

@@ -10,6 +10,7 @@ equation that has the final answer in it. Only words of the English language are
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -21,7 +22,7 @@ from .measures import SCALES, UNIT_LETTERS
 from .notation import fold
 from .powers import is_plain
 from .solution import UnreadableError, split_sentences
-from .tokens import Number, parse_number, tokenize
+from .tokens import Number, Token, parse_number, tokenize
 
 MAX_UNIT_WORDS = 4
 _MARKUP = " \t\n*_`\"'“”"
@@ -29,7 +30,7 @@ _MAX_LETTERS = 20  # Of a word of a unit.
 _MAX_DEPTH = 4  # Of braces in a final answer.
 _MAX_CLAIM = 300  # Characters of a final answer. No number of `tokens.MAX_DIGITS` with a unit is longer.
 
-_HASH = re.compile(r"(?P<hash>####(?<![^\s>*]####)(?!#))")
+_HASH = re.compile(r"(?P<hash>####(?<![\w#]####)(?!#))")
 _MARKS = re.compile(
     rf"{_HASH.pattern}"
     r"|(?P<boxed>\\boxed\s*\{)|(?P<tag><answer>)"
@@ -196,15 +197,25 @@ def final_answer(text: str) -> Final | None:
 def _disputes(claim: _Claim, number: Number | None) -> bool:
     """Whether a statement that is not one number states another answer than `number`: arithmetic with another value,
     several numbers, or a number in a notation that is not read. Words may explain an answer, but not in a box."""
-    if not _names_number(claim.written) or (claim.notation != "boxed" and _WORD.search(fold(claim.written))):
+    if not _names_number(claim.written):
         return False
-    written = claim.written.rpartition("=")[2]
-    value = plain_number(written)
-    if value is None:
-        tokens = tokenize(written)
-        read = read_expression(tokens) if is_plain(tokens) else None
-        value = read.value if read else None
-    return value != number
+    tokens = tokenize(claim.written)
+    if claim.notation != "boxed" and _WORD.search(fold(claim.written)) and any(t.kind == "w" for t in tokens):
+        words = next(i for i, token in enumerate(tokens) if token.kind == "w")
+        # 8 times 2 has 3 + 4 = 7; but the words may be a unit within arithmetic, as in 2 + 3 eggs + 4 eggs = 9 eggs.
+        goes_on = words + 1 < len(tokens) and tokens[words + 1].kind in "+-*/=^"
+        side = None if goes_on else read_expression(tokens[:words])
+        is_unread = any(token.kind in "?!" for token in tokens)  # 30 So126
+        return side is not None and side.value != number and (is_unread or isinstance(side.tree, BinOp))
+    cuts = [-1, *(i for i, token in enumerate(tokens) if token.kind == "="), len(tokens)]
+    sides = [tokens[a + 1 : b] for a, b in itertools.pairwise(cuts)]
+    return any(_value(side) != number for side in sides)
+
+
+def _value(tokens: list[Token]) -> Number | None:
+    """The value of arithmetic without words; None if it has none."""
+    read = read_expression(tokens) if is_plain(tokens) else None
+    return read.value if read else None
 
 
 def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:

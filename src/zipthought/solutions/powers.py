@@ -26,6 +26,8 @@ MAX_EXPONENT = 64
 MAX_FACTORIAL = 60
 _MAX_BITS = 332  # Of a number of `tokens.MAX_DIGITS` digits.
 _SEPARATED = re.compile(r"[,'_:]\d")
+_CLOCK_TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d)?", re.ASCII)
+_LAST_DIGIT_AND_WORD = re.compile(r".[ /-]*[^\W\d_]*", re.DOTALL)
 _LEVEL = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}  # ~ is the sign of a number.
 _UNREAD = frozenset("?!^")
 _SIGNS = frozenset("+-*/^")
@@ -131,16 +133,24 @@ def judge_prose(text: str, tokens: list[Token], sides: list[Span], index: int, s
 
 def shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> bool:
     """Whether the number directly after the annotation ``tokens[index]`` differs from the annotated result: another
-    number, or more arithmetic than a chain goes on with."""
+    number, or more arithmetic than a chain goes on with. Blanks may come first where an ``=`` leads to the annotation.
+    """
     end = tokens[index].end
     if _SEPARATED.match(text, end):
         return True
     first = index + 1
-    while first < len(tokens) and tokens[first].kind == "$" and tokens[first].start == end:
+    is_result = index > 0 and tokens[index - 1].kind in "=$"
+    while first < len(tokens) and tokens[first].kind == "$" and (is_result or tokens[first].start == end):
         end = tokens[first].end
         first += 1
-    if first == len(tokens) or tokens[first].kind not in "n!" or tokens[first].start != end:
+    if first == len(tokens) or not (is_result or tokens[first].start == end):
         return False
+    is_latex = tokens[first].kind == "(" and text[tokens[first].start] == "\\"  # \frac{1}{2}
+    if not (is_latex or tokens[first].kind in "n!?"):
+        return False
+    if tokens[first].kind == "?":  # 86:4, but a time of day or an ellipsis is no other result.
+        written = text[tokens[first].start : tokens[first].end]
+        return bool(_SEPARATED.search(written)) and not _CLOCK_TIME.fullmatch(written)
     run = result_end(text, tokens, first, len(tokens))
     goes_on = run < len(tokens) and tokens[run].kind in "=a?^"
     shown = tokens[first]
@@ -165,12 +175,13 @@ def _is_sure(text: str, tokens: list[Token], begin: int, end: int, stop: int) ->
     following = end
     while following < stop and tokens[following].kind in "w$":
         following += 1
-    if following > end and following < stop and tokens[following].kind in "+-*/(":
+    operand = skip_sign(tokens, following + 1, stop)
+    if following > end and operand < stop and tokens[following].kind in "+-*/" and tokens[operand].kind in "n?!(^":
         return False  # 5² = 16 eggs + 9 eggs
     after = tokens[end] if end < min(stop, len(tokens)) else None
     if after and after.kind == "w" and after.start == last and text[last].isalpha():
         return False
-    quoted = fold(text[part[0].start : after.end if after else last])
+    quoted = fold(_LAST_DIGIT_AND_WORD.match(text, last - 1)[0])  # type: ignore[index]
     return not may_be_measured(quoted, 0, len(quoted))
 
 

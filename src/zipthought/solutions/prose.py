@@ -136,6 +136,8 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
     sign = tokens[best - 1]
     if (sign.kind == "-" and tokens[best].kind == "n" and sign.end == tokens[best].start) or is_root(text, sign):
         return best - 1, False
+    if operator == stop:
+        return best, True  # A factor that cannot be read: ()3
     words = tokens[operator + 1]
     written = text[words.start : words.end].strip()
     is_bullet = words.kind == "w" and (len(written) > 1 or not written.isalpha())  # * So 4 + 3 = 7
@@ -236,7 +238,9 @@ def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, 
     has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
     if not has_value and _has_no_result(text, tokens, first, stop):
         if any(token.kind == "n" and token.value in values for token in tokens[first:stop]):
-            return None  # 30 / 2 = size 15
+            is_false = has_only_numbers and len(set(values)) > 1 and not any(t.percent for t in tokens[begin:equals])
+            # 30 / 2 = size 15 may hold, 30 / 2 = 1/2 = size 15 does not.
+            return FalseEquation("wrong_arithmetic", (start, tokens[equals].end), None) if is_false else None
         return FalseEquation("no_result", (start, tokens[equals].end), None)
     end = result_end(text, tokens, low, stop)
     percent = max((index for index in range(begin, end) if tokens[index].percent), default=-1)

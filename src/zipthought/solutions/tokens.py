@@ -50,6 +50,7 @@ _MIXED = rf"(?:\d++[ \u00a0\ue003]|(?<=[/÷] ))\d++/\d++(?!/){_WHOLE}|(?:\d++[ \
 _ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
 _BEFORE_NUMBER = rf"(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
 _BEFORE_SIGN = rf"(?:{_BEFORE_NUMBER}|(?=\s*+[-+−–*×·/÷]{_BEFORE_NUMBER}))"
+_IN_WORDS = r"(?:equals|plus|minus|times|divided by|multiplied by)\b"
 _FUNCTIONS = (
     "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
     "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
@@ -68,7 +69,7 @@ _TOKEN = re.compile(
     r"|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
     r"|(?P<word>[^\W\d_]+)"
-    rf"|(?P<power>\^|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*(?:[-+*/=)×÷^]|[xX]\s*\d))|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
+    rf"|(?P<power>\^|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*(?:[-+*/=)×÷^]|[xX]\s*\d|{_IN_WORDS}))|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
     r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
