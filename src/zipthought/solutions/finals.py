@@ -51,7 +51,7 @@ _DENIED = re.compile(
 _EQUALS = re.compile(r"^\s*[A-Za-z]\s*=\s*")
 _POWER_OF_TEN = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCII)
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_UNIT_END = re.compile(r"(?<=[A-Za-z])(?:²|³|\^[23]|\^\{[23]\}|!)+$")
+_UNIT_END = re.compile(r"(?<=[A-Za-z])(?<!percent)(?:²|³|\^[23]|\^\{[23]\}|!)+$")
 _UNIT = re.compile(r"[A-Za-z°/ .-]+")
 _UNIT_IN_BRACKETS = re.compile(r"(?<=\d) ?\(([A-Za-z]{2}[A-Za-z ]*)\)$")
 _WORD = re.compile(r"[A-Za-z]+")
@@ -205,8 +205,7 @@ def _disputes(claim: _Claim, number: Number | None) -> bool:
         # 8 times 2 has 3 + 4 = 7; but the words may be a unit within arithmetic, as in 2 + 3 eggs + 4 eggs = 9 eggs.
         goes_on = words + 1 < len(tokens) and tokens[words + 1].kind in "+-*/=^"
         side = None if goes_on else read_expression(tokens[:words])
-        is_unread = any(token.kind in "?!" for token in tokens)  # 30 So126
-        return side is not None and side.value != number and (is_unread or isinstance(side.tree, BinOp))
+        return tokens[0].kind in "?!" or (side is not None and side.value != number)
     cuts = [-1, *(i for i, token in enumerate(tokens) if token.kind == "="), len(tokens)]
     sides = [tokens[a + 1 : b] for a, b in itertools.pairwise(cuts)]
     return any(_value(side) != number for side in sides)

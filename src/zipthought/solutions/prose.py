@@ -127,7 +127,7 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
             depth -= 1
             if not depth:
                 best = index
-        elif kind in "+-*/^":
+        elif kind in "+-*/" or (kind == "^" and tokens[index + 1].kind != "w"):  # 5³ miles, since 29/6 = 4
             expect_operand, operator = True, index
         else:
             break
