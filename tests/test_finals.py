@@ -166,6 +166,9 @@ def test_thousands_of_latex():
         ("Answer: 14>\n#### 72", "a number and a mark"),
         ("The answer is 30 So126\n\\boxed{72}", "another number, and one that cannot be read"),
         ("The answer is 8 times 2\n\\boxed{72}", "arithmetic in words"),
+        ("The answer is 30 So $\n\\boxed{72}", "another number"),
+        ("The answer is 14.. tickets\n\\boxed{72}", "a number that cannot be read"),
+        ("\\boxed{72 percent²}", "a power of a percentage"),
         ("The answer is 8 times 2 and 70 + 2 = 72\n\\boxed{72}", "arithmetic before words"),
     ],
 )

@@ -56,6 +56,11 @@ def test_values(text, value):
     assert evaluate(text, tokenize(text)) == value
 
 
+def test_a_power_before_words_belongs_to_no_equation():
+    assert read("She counts 174³ miles, since 29/6 = 174.") == ["wrong_arithmetic"]
+    assert read("She counts 174³ miles, since 29 * 6 = 174.") == [174]
+
+
 @pytest.mark.parametrize(
     "text",
     [
