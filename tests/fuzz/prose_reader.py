@@ -97,12 +97,12 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
     return (left, right) if right and operated else None
 
 
-_AFTER = re.compile(r"\s*([A-Za-z]+)")
+_AFTER = re.compile(r"\s*([A-Za-z]+)(\s*[-+*/×÷]\s*[0-9(])?")
 
 
 def _differ(sides: tuple[str, str]) -> bool | None:
     """Whether two expressions differ under all readings; None where one is not read, or shows the noise of floats."""
-    one, other = readings(sides[0]), readings(sides[1])
+    one, other = (readings(re.sub(r"\s+(?=%)", "", side)) for side in sides)
     if sides[1].endswith("!"):  # A factorial, or the end of a sentence.
         other = other and other | readings(sides[1].rstrip("!"))
     if not one or not other:
@@ -128,11 +128,14 @@ def false_equations(text: str) -> tuple[list[str], int]:
             continue
         read += 1
         following = _AFTER.match(prose, prose.find(sides[1], match.end()) + len(sides[1]))
-        if differ and not (following and following[1].lower() in _PART_OF_IT | _SCALE):
+        if differ and not (following and (following[2] or following[1].lower() in _PART_OF_IT | _SCALE)):
             foreign = any(not c.isascii() and c.isnumeric() for c in "".join(sides))
             kind = "foreign digits" if foreign else "power" if re.search(r"[\^!]", "".join(sides)) else "equation"
             faults.append(f"{kind}: {sides[0][-60:]} = {sides[1][:60]}")
-    for match in _UNITS.finditer(re.sub(r"[ \t]+", " ", prose)):
+    collapsed = re.sub(r"[ \t]+", " ", prose)
+    for match in _UNITS.finditer(collapsed):
+        if collapsed[: match.start()].rstrip(" ")[-1:] in tuple("^*/×÷"):
+            continue
         units = {match[2], match[5], *re.findall(r"[a-z]{3,}", match[3])}
         if len(units) == 1 and not units & (_PART_OF_IT | _SCALE) and "*" not in match[3]:
             read += 1
@@ -222,7 +225,7 @@ def _premise_faults(question: str, text: str) -> list[str]:
         return []
     table = Counter(number(each) for each in re.findall("[0-9]+", match[1]))
     faults = []
-    for line in text.split("\n"):
+    for line in dict.fromkeys(text.split("\n")):  # A line that is repeated uses nothing again.
         equation = re.fullmatch(r"\s*([0-9]+) ([-+*/]) ([0-9]+) = ([0-9]+)\s*", line)
         if not equation:
             if "=" in line or not line.strip().startswith("####"):

@@ -205,7 +205,8 @@ def _disputes(claim: _Claim, number: Number | None) -> bool:
         # 8 times 2 has 3 + 4 = 7; but the words may be a unit within arithmetic, as in 2 + 3 eggs + 4 eggs = 9 eggs.
         goes_on = words + 1 < len(tokens) and tokens[words + 1].kind in "+-*/=^"
         side = None if goes_on else read_expression(tokens[:words])
-        return tokens[0].kind in "?!" or (side is not None and side.value != number)
+        is_other = side is not None and (side.value != number or _is_changed(claim.written[tokens[words].start :]))
+        return tokens[0].kind in "?!" or is_other
     cuts = [-1, *(i for i, token in enumerate(tokens) if token.kind == "="), len(tokens)]
     sides = [tokens[a + 1 : b] for a, b in itertools.pairwise(cuts)]
     return any(_value(side) != number for side in sides)

@@ -147,11 +147,11 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
 def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
     """The equation of a chain of sides. Its result is read after the last `=`, before the token `stop`."""
     expressions = [read_expression(tokens[begin:end]) for begin, end in sides]
+    if len(sides) > 1 and None not in expressions and (fault := _find_false_start(text, tokens, sides, expressions)):
+        yield fault
+        return
     if sides and (None in expressions or has_unread(tokens[equals + 1 : result_end(text, tokens, equals + 1, stop)])):
         yield judge_unread(text, tokens, sides, equals, stop)
-        return
-    if len(sides) > 1 and (fault := _find_false_start(text, tokens, sides, expressions)):
-        yield fault
         return
     stated, end = _read_leading_number(tokens, equals + 1, stop)
     if sides and not stated and (fault := _find_fault(text, tokens, sides, equals, stop)):

@@ -58,7 +58,7 @@ _FUNCTIONS = (
 _TOKEN = re.compile(
     r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_]))[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
-    r"|(?P<skip>[ \t\u00a0\ue003]+|\\[,;! ]|\\[()\[\]])"
+    r"|(?P<skip>[ \t\u00a0\ue003]+|,(?=\s*+(?:=|equals\b))|\\[,;! ]|\\[()\[\]])"
     rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
     r"|(?P<mark>\^\s*(?:\\circ\b|\{\\circ\})|(?<![\d)])\*\*|\*\*(?![\d(]))"
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX](?:{_BEFORE_NUMBER}|(?<=\s[xX])(?=\s+[−-][\d(]))"
