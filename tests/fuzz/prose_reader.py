@@ -97,12 +97,15 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
     return (left, right) if right and operated else None
 
 
-_AFTER = re.compile(r"\s*([A-Za-z]+)(\s*[-+*/×÷]\s*[0-9(])?")
+_AFTER = re.compile(r"\s*([A-Za-z]+)((?:\s+[A-Za-z]+){0,3}\s*[-+*/×÷]\s*[0-9(])?")
 
 
 def _differ(sides: tuple[str, str]) -> bool | None:
     """Whether two expressions differ under all readings; None where one is not read, or shows the noise of floats."""
     one, other = (readings(re.sub(r"\s+(?=%)", "", side)) for side in sides)
+    if all("%" in side for side in sides):  # A percentage as the result: the unit of all.
+        plain = [readings(side.replace("%", "")) for side in sides]
+        one, other = one and one | plain[0], other and other | plain[1]
     if sides[1].endswith("!"):  # A factorial, or the end of a sentence.
         other = other and other | readings(sides[1].rstrip("!"))
     if not one or not other:

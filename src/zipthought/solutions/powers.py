@@ -92,6 +92,9 @@ def judge_unread(
     a number in another notation, is unread.
     """
     end = result_end(text, tokens, equals + 1, stop)
+    if end == equals + 1 and len(sides) > 1:  # 3^2 = 6 miles = so: the last side is the result.
+        *sides, (low, stop) = sides
+        equals, end = sides[-1][1], result_end(text, tokens, low, stop)
     first = len(sides) - 1
     while first:
         earlier = tokens[sides[first - 1][0] : sides[first][0]]
