@@ -228,7 +228,9 @@ def _premise_faults(question: str, text: str) -> list[str]:
         return []
     table = Counter(number(each) for each in re.findall("[0-9]+", match[1]))
     faults = []
-    for line in dict.fromkeys(text.split("\n")):  # A line that is repeated uses nothing again.
+    lines, final, rest = text.partition("\n####")
+    again = set(lines.split("\n"))  # What is repeated after the final answer uses nothing again.
+    for line in [*lines.split("\n"), *(line for line in (final + rest).split("\n") if line not in again)]:
         equation = re.fullmatch(r"\s*([0-9]+) ([-+*/]) ([0-9]+) = ([0-9]+)\s*", line)
         if not equation:
             if "=" in line or not line.strip().startswith("####"):
