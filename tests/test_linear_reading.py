@@ -4,6 +4,7 @@ A quadratic reader takes four times as long for twice the text. The quick versio
 slow one has every unit with every end, and longer texts.
 """
 
+import gc
 import itertools
 import time
 
@@ -34,7 +35,16 @@ LINES = ["\n", "a = b\n", "1+1= \n", "1 + 4 = 5\n", "5 + 5 = 10. "]
 UNITS = [*NUMBERS, *FRACTIONS, *BRACKETS, *OPERATORS, *WORDS, *MARKS, *ANSWERS, *LINES]
 STARTS = ["", "3 + 2 = ", "#### 5 ", "\\boxed{5} "]
 ENDS = ["", "x", "1", "..", "}", " = 5\n#### 5", "=<<1+1=2>>2\n#### 2", "\n1 + 4 = 5\n#### 5"]
-MAX_RATIO = 3.0
+MAX_RATIO = 3.5
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_collection():
+    """Collections look through all that other tests have left, at moments that depend on the length of a text."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def seconds(text):
