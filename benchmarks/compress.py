@@ -71,7 +71,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.memory_run:
         source, target = args.memory_run
-        compress_file(CompressConfig(input=source, output=target, workers=1))
+        compress_file(CompressConfig(overwrite=True, input=source, output=target, workers=1))
         print(peak_resident())
         return
     with tempfile.TemporaryDirectory() as name:
@@ -91,7 +91,7 @@ def main() -> None:
             for job, formats in jobs.items():
                 start = time.process_time()
                 if formats:
-                    config = CompressConfig(input=source, output=directory / "o.jsonl", format=formats, workers=1)
+                    config = CompressConfig(overwrite=True, input=source, output=directory / "o.jsonl", format=formats, workers=1)
                     summary = compress_file(config)
                 else:
                     baseline(source, directory / "o.jsonl")
