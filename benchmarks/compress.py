@@ -91,7 +91,9 @@ def main() -> None:
             for job, formats in jobs.items():
                 start = time.process_time()
                 if formats:
-                    config = CompressConfig(overwrite=True, input=source, output=directory / "o.jsonl", format=formats, workers=1)
+                    config = CompressConfig(
+                        overwrite=True, input=source, output=directory / "o.jsonl", format=formats, workers=1
+                    )
                     summary = compress_file(config)
                 else:
                     baseline(source, directory / "o.jsonl")
