@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import shutil
 
 # Two test processes on two cores: a thread each, for the tests and for the commands that they start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,3 +21,11 @@ def tiny_base(tmp_path_factory):
     special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
     save(build_tiny(tiny_config("llama", "0.2M", len(tokenizer), *special), 0), tokenizer, directory)
     return directory
+
+
+@pytest.fixture
+def here(inputs, tmp_path, monkeypatch):
+    """A copy of what the fixture `inputs` of a test file has made, as the working directory."""
+    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

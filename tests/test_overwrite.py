@@ -97,14 +97,6 @@ def inputs(tmp_path_factory, tiny_base):
     return directory
 
 
-@pytest.fixture
-def here(inputs, tmp_path, monkeypatch):
-    """A copy of the inputs, as the working directory."""
-    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def content(directory):
     return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 

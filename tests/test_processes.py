@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -41,14 +40,6 @@ def inputs(tmp_path_factory, tiny_base):
     (directory / "in.jsonl").write_text(json.dumps(SOLUTION, ensure_ascii=False) + "\n", "utf-8")
     Store.create(directory / "study", spec_of(tiny_base), {"command": "x"})
     return directory
-
-
-@pytest.fixture
-def here(inputs, tmp_path, monkeypatch):
-    """A copy of the inputs, as the working directory."""
-    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def files(directory):

@@ -96,7 +96,7 @@ class Workspace:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for path in paths:
-                archive.add(path, arcname=str(path.relative_to(self.root)))
+                archive.add(path, arcname=self.name(path))
         return buffer.getvalue()
 
     def unpack(self, archive: bytes) -> None:
