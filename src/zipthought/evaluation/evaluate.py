@@ -12,26 +12,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..core.problem import Problem
 from ..models.generation import generate
 from ..records.chat import prompt_ids, prompt_messages, surface_of, token_budget
 from ..records.reading import problem_of, surface_name
 from ..surfaces import english
-from ..tasks.sampling import SamplerConfig, sample_batch
+from ..tasks.distinct import distinct_problems
 from .completions import read_completions, write_completions
 from .config import DecodingConfig, EvaluateConfig
 from .metrics import Item, JudgedCompletion, Summary, judge_completion, summarize
 
 Progress = Callable[[int, int], None]
 """Receives the number of finished completions and the total."""
-_SCAN = 20
-"""At most this many indices are read for each requested structure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,31 +138,6 @@ def evaluate_items(
             for sample, completion in enumerate(completions)
         ]
     return Evaluation(judged)
-
-
-@lru_cache(maxsize=32)
-def distinct_problems(
-    sampler: SamplerConfig, split: str, count: int, offset: int = 0
-) -> tuple[tuple[int, Problem], ...]:
-    """(index, problem) of the first `count` items from index `offset` on with distinct structures.
-
-    A small n_ops has few structures (44 over all splits for n_ops 1 at the defaults), and a known structure under other
-    names is not a new problem. The search reads at most 20 indices for each requested problem. It also ends after a
-    block of max(64, `count`) indices without a new structure. The result is then shorter than `count`, and `Summary.n`
-    shows its length. Recent results are cached, because a study requests the same test set many times.
-    """
-    found: dict[str, tuple[int, Problem]] = {}
-    low, end = offset, offset + _SCAN * count
-    while len(found) < count and low < end:
-        block, before = range(low, min(end, low + max(64, count))), len(found)
-        batch = sample_batch(sampler, split, block)
-        for row, structure in enumerate(batch.structure):
-            if structure not in found and len(found) < count:
-                found[structure] = (block[row], batch.problem(row))
-        if len(found) == before:
-            break
-        low = block.stop
-    return tuple(found.values())
 
 
 def _sampling_seed(seed: int, n_ops: int) -> int:

@@ -1,6 +1,6 @@
 """Tiny models: architectures of `transformers`, small enough to post-train on a laptop's CPU.
 
-The sizes are about 0.2M, 0.6M and 2M parameters with the `terse` vocabulary and tied embeddings.
+The sizes are about 0.2M, 0.6M, 1M and 2M parameters with the `terse` vocabulary and tied embeddings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from .families import MODEL_FAMILIES, Shape, Vocabulary
 
-SIZES = {"0.2M": Shape(80, 2, 2), "0.6M": Shape(128, 3, 2), "2M": Shape(224, 4, 4)}
+SIZES = {"0.2M": Shape(80, 2, 2), "0.6M": Shape(128, 3, 2), "1M": Shape(128, 5, 2), "2M": Shape(224, 4, 4)}
 
 
 def tiny_config(family: str, size: str, vocab_size: int, pad: int, bos: int, eos: int) -> PretrainedConfig:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .palette import Palette
 
 VERDICTS = ("supported", "contradicted", "inconclusive")
-X_AXES = ("examples", "tokens", "flops")
+X_AXES = ("examples", "tokens", "updates", "flops")
 SPLITS = ("test", "train")
 CENSORED = ("", "above", "below")
 

@@ -10,7 +10,12 @@ from .data import CellRow, Finding, ReportData, ThresholdRow
 from .palette import Look, Palette
 
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "inconclusive": "~"}
-X_WORDS = {"examples": "distinct examples", "tokens": "distinct training tokens", "flops": "training FLOPs"}
+X_WORDS = {
+    "examples": "distinct examples",
+    "tokens": "distinct training tokens",
+    "updates": "updates",
+    "flops": "training FLOPs",
+}
 
 
 def number(value: Any, digits: int = 3) -> str | None:

@@ -1,14 +1,16 @@
 """Curves of accuracy over data, their thresholds, and the hierarchical bootstrap.
 
-The curve is a saturating power law in N (data or compute), ``a N^s / (N^s + N0^s)`` with 0 < a <= 1 and s > 0. It is a
-logistic in ln N, ``a / (1 + exp(-s (ln N - t)))`` with t = ln N0, fitted by maximum binomial likelihood. N* is the
-crossing of a threshold. A crossing outside the measured N is censored, never extrapolated.
+A curve rises from the floor of a guess, ``floor + (a - floor) F(s (ln N - t))`` in N (data or compute), with s > 0. It
+has one of several forms F (`FORMS`), fitted by maximum binomial likelihood. `logistic` is the saturating power law
+``N^s / (N^s + N0^s)``, `weibull` is ``1 - exp(-(N / N0)^s)``. N* is the crossing of a threshold. A crossing outside the
+measured N is censored, never extrapolated. Measured means alone give bounds of N* without
+any form (`experiments.scaling.bounds`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,30 +29,64 @@ def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[floa
     return float(low), float(high)
 
 
+class Form(NamedTuple):
+    """A rise from 0 to 1 over the real line."""
+
+    value: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray]
+    """The derivative."""
+    inverse: Callable[[float], float]
+
+
+def _logistic(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-z))
+
+
+def _weibull(z: np.ndarray) -> np.ndarray:
+    return -np.expm1(-np.exp(z))
+
+
+FORMS: dict[str, Form] = {
+    "logistic": Form(_logistic, lambda z: _logistic(z) * _logistic(-z), lambda y: -math.log(1 / y - 1)),
+    "weibull": Form(_weibull, lambda z: np.exp(z - np.exp(z)), lambda y: math.log(-math.log1p(-y))),
+}
+MAIN_FORM = "logistic"
+"""The form that figures show."""
+
+
 class Curve(NamedTuple):
-    """``a / (1 + exp(-s (ln N - t)))``."""
+    """``floor + (a - floor) F(s (ln N - t))``."""
 
     a: float
     s: float
     t: float
+    floor: float = 0.0
+    """The accuracy of a guess."""
+    form: str = MAIN_FORM
+    """F, one of `FORMS`."""
 
     def __call__(self, n: np.ndarray | float) -> np.ndarray:
-        return self.a / (1 + np.exp(-self.s * (np.log(n) - self.t)))
-
-    def gain_per_doubling(self, low: float, high: float) -> float:
-        """Mean gain in accuracy per doubling of N, from `low` to `high`."""
-        return float((self(high) - self(low)) / math.log2(high / low))
+        z = np.clip(self.s * (np.log(n) - self.t), -60, 60)
+        return self.floor + (self.a - self.floor) * FORMS[self.form].value(z)
 
     def crossing(self, threshold: float) -> float:
-        """N at which the curve reaches `threshold`; infinity if it never does."""
+        """N at which the curve reaches `threshold`: infinity if it never does, 0 if it lies above everywhere."""
         if self.a <= threshold:
             return math.inf
-        exponent = self.t - math.log(self.a / threshold - 1) / self.s
+        if threshold <= self.floor:
+            return 0.0
+        share = (threshold - self.floor) / (self.a - self.floor)
+        exponent = self.t + FORMS[self.form].inverse(share) / self.s
         return math.exp(exponent) if exponent < 700 else math.inf
 
 
 def fit_curve(
-    n: Sequence[float], accuracy: Sequence[float] | np.ndarray, weight: Sequence[float], start: Curve | None = None
+    n: Sequence[float],
+    accuracy: Sequence[float] | np.ndarray,
+    weight: Sequence[float],
+    start: Curve | None = None,
+    floor: float = 0.0,
+    form: str = MAIN_FORM,
 ) -> Curve:
     """The maximum-likelihood curve; `weight` is the number of problems behind each accuracy.
 
@@ -61,13 +97,15 @@ def fit_curve(
     if len(set(x.tolist())) < 2:
         raise ValueError("a curve needs at least two data sizes")
     w = w / w.sum()
+    shape = FORMS[form]
 
     def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
         a, s, t = p
-        g = 1 / (1 + np.exp(-np.clip(s * (x - t), -60, 60)))
-        q = np.clip(a * g, 1e-6, 1 - 1e-6)
+        z = np.clip(s * (x - t), -60, 60)
+        g, slope = shape.value(z), shape.slope(z)
+        q = np.clip(floor + (a - floor) * g, 1e-6, 1 - 1e-6)
         d = w * (q - y) / (q * (1 - q))
-        inner = d * a * g * (1 - g)
+        inner = d * (a - floor) * slope
         gradient = np.array([(d * g).sum(), (inner * (x - t)).sum(), (-inner * s).sum()])
         return float(-(w * (y * np.log(q) + (1 - y) * np.log(1 - q))).sum()), gradient
 
@@ -77,15 +115,35 @@ def fit_curve(
     fits = [
         minimize(
             loss,
-            np.array(begin),
+            np.array(begin[:3]),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(0.01, 1.0), (0.05, 6.0), (float(x.min()) - 8, float(x.max()) + 8)],
+            bounds=[(floor + 0.01, 1.0), (0.05, 6.0), (float(x.min()) - 8, float(x.max()) + 8)],
         )
         for begin in ([start] if start else several)
     ]
     best = min(fits, key=lambda fit: fit.fun)
-    return Curve(*map(float, best.x))
+    a, s, t = map(float, best.x)
+    return Curve(a, s, t, floor, form)
+
+
+class Interpolation(NamedTuple):
+    """The measured accuracies, joined by straight lines over ln N. They never fall: a lower one counts as the highest
+    before it."""
+
+    examples: tuple[float, ...]
+    accuracy: tuple[float, ...]
+
+    def crossing(self, threshold: float) -> float:
+        """As `Curve.crossing`."""
+        risen = np.maximum.accumulate(self.accuracy)
+        if risen[-1] < threshold:
+            return math.inf
+        if risen[0] >= threshold:
+            return 0.0
+        last = int(np.argmax(risen >= threshold))
+        (low, high), (below, above) = np.log(self.examples[last - 1 : last + 1]), risen[last - 1 : last + 1]
+        return math.exp(low + (high - low) * (threshold - below) / (above - below))
 
 
 def goodness(curve: Curve, n: Sequence[float], accuracy: Sequence[float] | np.ndarray) -> float | None:
@@ -103,7 +161,7 @@ class Threshold(NamedTuple):
     censored: str
 
 
-def threshold_of(curve: Curve, threshold: float, n: Sequence[float]) -> Threshold:
+def threshold_of(curve: Curve | Interpolation, threshold: float, n: Sequence[float]) -> Threshold:
     """The N at which `curve` reaches `threshold`, censored to the measured range."""
     crossing = curve.crossing(threshold)
     if crossing > max(n):
@@ -170,37 +228,66 @@ def bootstrap_ratio(counts: np.ndarray, draws: int, seed: int = 1) -> np.ndarray
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The curve of one format and those of its bootstrap draws."""
+    """The curves of one format, in every form, and those of its bootstrap draws. K data sizes."""
 
     examples: tuple[float, ...]
-    """The measured N."""
-    curve: Curve
-    resampled: list[Curve]
-    r2: float | None
-    """`goodness` of the curve."""
+    """(K,) the measured N."""
+    accuracy: np.ndarray
+    """(K,) over seeds and problems."""
+    accuracy_draws: np.ndarray
+    """(draws, K)"""
+    problems: int
+    """Problems behind each accuracy."""
+    curves: dict[str, Curve]
+    """Form -> the curve."""
+    resampled: dict[str, list[Curve]]
+    """Form -> those of the draws."""
 
-    def gain(self, last: bool = False) -> float:
-        """Mean gain in accuracy per doubling of N, over the measured range or over its last step."""
-        return self.curve.gain_per_doubling(*self._ends(last))
+    @property
+    def curve(self) -> Curve:
+        """The curve of the main form."""
+        return self.curves[MAIN_FORM]
 
-    def gain_draws(self, last: bool = False) -> np.ndarray:
+    @property
+    def r2(self) -> float | None:
+        """`goodness` of that curve."""
+        return goodness(self.curve, self.examples, self.accuracy)
+
+    def errors(self) -> np.ndarray:
+        """(K,) standard errors of the accuracies. They are at least those of so many problems with one more right and
+        one more wrong, so that an accuracy of 0 or 1 has an error, too."""
+        rounded = (self.accuracy * self.problems + 1) / (self.problems + 2)
+        return np.maximum(self.accuracy_draws.std(axis=0), np.sqrt(rounded * (1 - rounded) / (self.problems + 2)))
+
+    def gain(self, low: int = 0, high: int = -1) -> float:
+        """Gain in accuracy per doubling of N from the measured N of index `low` to that of index `high`."""
+        return float((self.accuracy[high] - self.accuracy[low]) / self._doublings(low, high))
+
+    def gain_draws(self, low: int = 0, high: int = -1) -> np.ndarray:
         """(draws,) `gain` of every draw."""
-        return np.array([curve.gain_per_doubling(*self._ends(last)) for curve in self.resampled])
+        return (self.accuracy_draws[:, high] - self.accuracy_draws[:, low]) / self._doublings(low, high)
 
-    def _ends(self, last: bool) -> tuple[float, float]:
-        measured = sorted(self.examples)
-        return measured[-2 if last else 0], measured[-1]
+    def _doublings(self, low: int, high: int) -> float:
+        return math.log2(self.examples[high] / self.examples[low])
 
-    def threshold(self, accuracy: float) -> Threshold:
-        """N* for an accuracy."""
-        return threshold_of(self.curve, accuracy, self.examples)
+    def thresholds(self, accuracy: float) -> dict[str, tuple[Threshold, np.ndarray]]:
+        """Form (also `interpolation`) -> N* for an accuracy, and (draws,) that of every draw, where a censored one is
+        the end of the measured range."""
+        joined = [Interpolation(self.examples, tuple(row)) for row in self.accuracy_draws.tolist()]
+        forms: dict[str, tuple[Curve | Interpolation, Sequence[Curve | Interpolation]]] = {
+            form: (curve, self.resampled[form]) for form, curve in self.curves.items()
+        }
+        forms["interpolation"] = Interpolation(self.examples, tuple(self.accuracy.tolist())), joined
+        return {
+            form: (
+                threshold_of(curve, accuracy, self.examples),
+                np.array([threshold_of(drawn, accuracy, self.examples).value for drawn in draws]),
+            )
+            for form, (curve, draws) in forms.items()
+        }
 
-    def threshold_draws(self, accuracy: float) -> np.ndarray:
-        """(draws,) N* of every draw; a censored one is the end of the measured range."""
-        return np.array([threshold_of(curve, accuracy, self.examples).value for curve in self.resampled])
 
-
-def fit_formats(outcomes: dict[str, Outcomes], draws: int, seed: int = 1) -> dict[str, Fit]:
+def fit_formats(outcomes: dict[str, Outcomes], draws: int, seed: int = 1, floor: float = 0.0) -> dict[str, Fit]:
     """Format -> its fit. The draws of all formats are paired. Empty for fewer than two data sizes."""
     if not outcomes or len(next(iter(outcomes.values())).examples) < 2:
         return {}
@@ -208,8 +295,11 @@ def fit_formats(outcomes: dict[str, Outcomes], draws: int, seed: int = 1) -> dic
     for fmt, o in outcomes.items():
         weight = [1.0] * len(o.examples)
         accuracy = o.accuracy()
-        curve = fit_curve(o.examples, accuracy, weight)
-        resampled = bootstrap_means(o.correct, draws, seed)
-        curves = [fit_curve(o.examples, row, weight, start=curve) for row in resampled]
-        fits[fmt] = Fit(o.examples, curve, curves, goodness(curve, o.examples, accuracy))
+        rows = bootstrap_means(o.correct, draws, seed)
+        curves = {form: fit_curve(o.examples, accuracy, weight, floor=floor, form=form) for form in FORMS}
+        resampled = {
+            form: [fit_curve(o.examples, row, weight, curve, floor, form) for row in rows]
+            for form, curve in curves.items()
+        }
+        fits[fmt] = Fit(o.examples, accuracy, rows, o.correct.shape[2], curves, resampled)
     return fits

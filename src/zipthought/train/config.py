@@ -256,6 +256,12 @@ class PretrainConfig:
     chain starts from is the hardest decision of a trace, but one token in forty of its loss."""
     granularity: tuple[tuple[int, float], ...] = ((1, 1.0),)
     """(operations of a step, its probability); `1 1.0` is explicit only."""
+    primitives: tuple[tuple[str, float], ...] = ()
+    """(primitive, share), as in `--primitives facts 0.2 names 0.8`: a neutral base, which sees primitives
+    (`train.primitives`) and no trace of more than two operations. `n_ops` is then the length of walks, and the shares
+    above are not used. Empty: a base that sees whole traces."""
+    positions: int = 0
+    """Spread every second text of primitives over up to this many positions, as `SFTConfig.positions` does. 0: none."""
     modulus: int = 23
     """Residues are 0..modulus-1."""
     number_range: int = 5

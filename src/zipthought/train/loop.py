@@ -65,6 +65,10 @@ Work = Callable[[int, Update], dict[str, Any]]
 Returns the metrics of the step, with `tokens`, its number of tokens without padding."""
 
 
+OnStep = Callable[[dict[str, Any]], "bool | None"]
+"""Receives the metrics of each finished step. True ends the run."""
+
+
 def next_token(model: PreTrainedModel, batch_at: Callable[[int], TokenBatch], micro_batch: int = 0) -> Work:
     """The work of pretraining and SFT: one update a step on the next-token loss of ``batch_at(step)``.
 
@@ -169,9 +173,9 @@ def train_loop(
     resume: bool = False,
     checkpoint_every: int = 0,
     identity: dict[str, Any] | None = None,
-    on_step: Callable[[dict[str, Any]], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> LoopResult:
-    """Run `steps` steps of `work`, which change `model` in place.
+    """Run `steps` steps of `work`, which change `model` in place, or fewer where `on_step` ends the run.
 
     `directory` receives ``metrics.jsonl`` and ``checkpoint.pt``: every `checkpoint_every` steps (0: never), after the
     last step, and once a minute. `resume` continues from that checkpoint if it exists; the caller deletes it when the
@@ -200,12 +204,13 @@ def train_loop(
         row |= {"tokens": state.tokens, "seconds": round(state.seconds, 3)}
         state.history.append(row)
         log.write(row)
-        if on_step:
-            on_step(row)
+        ended = on_step(row) if on_step else False
         checkpoints.after(state)
+        if ended:
+            break
     log.close()
     model.eval()
-    return LoopResult(steps, state.tokens, state.seconds, state.history)
+    return LoopResult(state.step, state.tokens, state.seconds, state.history)
 
 
 def _updater(model: PreTrainedModel, optimizers: list[torch.optim.Optimizer], clip: float) -> Update:

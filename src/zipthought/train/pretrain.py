@@ -33,9 +33,10 @@ from ..surfaces.expressions import write
 from ..tasks.names import nouns
 from ..tasks.sampling import SamplerConfig, sample_batch
 from ..tasks.splits import split_of
-from .batches import Example, TokenBatch, collate
+from .batches import Example, TokenBatch, collate, spread_positions
 from .config import PretrainConfig
 from .loop import LoopResult, fingerprint, next_token, train_loop
+from .primitives import Primitives
 
 
 def mixed_trace(problem: Problem, granularity: Sequence[tuple[int, float]], rng: np.random.Generator) -> Trace:
@@ -159,6 +160,46 @@ class PretrainStream:
         return collate(self._window(window)[index], self._tokenizer.pad_token_id)
 
 
+class PrimitiveStream:
+    """``stream(step)`` of a neutral base: primitives in their shares, a pure function of (config, step)."""
+
+    WINDOW = 32
+
+    def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._config, self._tokenizer = config, tokenizer
+        self._names, self._shares = zip(*config.primitives, strict=True)
+        self._primitives = Primitives(config.modulus, config.number_range, config.n_ops)
+        vocabulary = tokenizer.get_vocab()
+        self._encode = lambda text: [vocabulary[word] for word in text.split()]
+        self._head = prompt_ids(tokenizer, prompt_messages("", config.modulus, "terse"))
+        self._tail = completion_ids(tokenizer, "")
+        self._ends = frozenset({vocabulary["."]})
+        self._window = lru_cache(maxsize=2)(self._build_window)
+
+    def _build_window(self, window: int) -> list[list[Example]]:
+        c = self._config
+        rng = np.random.default_rng([c.seed, window])
+        counts = rng.multinomial(self.WINDOW * c.batch_size, self._shares)
+        examples = []
+        for name, count in zip(self._names, counts.tolist(), strict=True):
+            for _ in range(count):
+                prompt, completion = self._primitives.draw(name, rng)
+                before = self._head + self._encode(prompt)
+                examples.append(Example(before + self._encode(completion) + self._tail, len(before)))
+        examples.sort(key=lambda e: len(e.ids))
+        batches = [examples[i : i + c.batch_size] for i in range(0, len(examples), c.batch_size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def __call__(self, step: int) -> TokenBatch:
+        window, index = divmod(step, self.WINDOW)
+        examples, limit = self._window(window)[index], self._config.positions
+        if not limit:
+            return collate(examples, self._tokenizer.pad_token_id)
+        rng = np.random.default_rng([self._config.seed, step, limit])
+        spread = [spread_positions(e.ids, self._ends, limit if i % 2 else 0, rng) for i, e in enumerate(examples)]
+        return collate(examples, self._tokenizer.pad_token_id, spread)
+
+
 def pretrain(
     config: PretrainConfig,
     *,
@@ -169,6 +210,7 @@ def pretrain(
     """Train a tiny model by the recipe, from fresh weights or from `init`. The other arguments are those of
     `train_loop`."""
     tokenizer = build_tokenizer()
+    stream = PrimitiveStream if config.primitives else PretrainStream
     if config.init:
         model, _ = load(config.init, "cpu")
         if config.grow:
@@ -178,7 +220,7 @@ def pretrain(
         model = build_tiny(tiny_config(config.family, config.size, len(tokenizer), *special), config.seed)
     result = train_loop(
         model,
-        next_token(model, PretrainStream(config, tokenizer)),
+        next_token(model, stream(config, tokenizer)),
         config.steps,
         config.optimizer,
         directory=directory,

@@ -21,7 +21,7 @@ from ..records.chat import completion_ids, prompt_ids, require_known
 from .batches import EpochBatches, Example
 from .config import SFTConfig
 from .held_out import naming_record, numbered_training_records, turns_of
-from .loop import LoopResult, fingerprint, next_token, train_loop
+from .loop import LoopResult, OnStep, fingerprint, next_token, train_loop
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Example:
@@ -112,7 +112,7 @@ def fine_tune(
     *,
     directory: Path | None = None,
     resume: bool = False,
-    on_step: Callable[[dict[str, Any]], None] | None = None,
+    on_step: OnStep | None = None,
     on_start: Callable[[int], None] | None = None,
 ) -> SFTResult:
     """Fine-tune `model` in place on records with `messages`. Records of the validation and test splits are left out.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from .base import CELLS, TUNING_SEED, Cell, OnStep, Result, Work, make_cell
 from .decomposition import BRANCHES, SFT_STATE, DecompositionCell, DecompositionResult, DecompositionSettings
 from .sft import SFTCell, SFTCellResult
+from .step0 import Step0Cell, Step0Result
 
-for _kind in (SFTCell, DecompositionCell):
+for _kind in (SFTCell, DecompositionCell, Step0Cell):
     CELLS.register(_kind)
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Result",
     "SFTCell",
     "SFTCellResult",
+    "Step0Cell",
+    "Step0Result",
     "Work",
     "make_cell",
 ]

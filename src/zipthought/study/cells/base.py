@@ -21,8 +21,8 @@ from ...tasks.sampling import SamplerConfig
 if TYPE_CHECKING:
     from ..workspace import Workspace
 
-OnStep = Callable[[dict[str, Any]], None]
-"""Receives the metrics of each training step."""
+OnStep = Callable[[dict[str, Any]], "bool | None"]
+"""Receives the metrics of each training step. True ends the training."""
 TUNING_SEED = 1000
 """The seed of runs that choose a learning rate. No other cell may have it."""
 

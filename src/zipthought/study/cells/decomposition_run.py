@@ -23,7 +23,7 @@ from ...train.grpo import grpo
 from ...train.loop import LoopResult
 from ...train.prompts import SampledPrompts
 from ..excess import excess_counts, excess_share, short_steps
-from ..problems import held_out_problem
+from ..problems import held_out_problem, training_problems
 from ..workspace import Workspace
 from .base import OnStep
 from .decomposition import (
@@ -35,7 +35,7 @@ from .decomposition import (
     PassAt,
     Rollouts,
 )
-from .sft_run import sft_trainer, training_problems
+from .sft_run import sft_trainer
 
 ROLLOUT_POINTS = 100
 """At most about this many updates of RLVR are kept."""
@@ -48,7 +48,7 @@ def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | No
     first = cell.part == SFT_STATE
     start = cell.model if first else str(workspace.weights(cell.sibling(SFT_STATE).digest))
     model, tokenizer = load(start, training=True)
-    problems = training_problems(cell, s.examples, s.n_ops)
+    problems = training_problems([cell.sampler(n, cell.seed) for n in s.n_ops], s.examples)
     steps = _updates(cell, workspace)
     every = max(1, round(s.measure_every * steps / s.rl_steps))
     points: list[BranchPoint] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...evaluation.metrics import EditedAnswer, Summary
 from .base import TUNING_SEED, Cell, OnStep, Result, Work
@@ -12,6 +12,12 @@ from .tokens import mean_tokens
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
+
+
+FIT = 0.95
+"""The accuracy on training problems at which a run may end by the rule of convergence."""
+RISE = 0.01
+"""A smaller gain in validation accuracy between two points, the second with twice the updates, is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class RunPoint:
     """Whether each problem is solved, in order of n_ops and index."""
     validation: float | None
     """Accuracy on the validation split; None for a run that is measured at its end only."""
+    train: float | None = None
+    """Accuracy on training problems; None where the run has no rule of convergence."""
 
     @property
     def accuracy(self) -> float:
@@ -37,14 +45,14 @@ class RunPoint:
     def plain(self) -> dict[str, Any]:
         """The point as JSON values; `correct` is a string of 0 and 1."""
         bits = "".join(str(int(solved)) for solved in self.correct)
-        values = {name: getattr(self, name) for name in ("step", "tokens", "flops", "accuracy", "validation")}
+        values = {name: getattr(self, name) for name in ("step", "tokens", "flops", "accuracy", "validation", "train")}
         return values | {"correct": bits}
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> RunPoint:
         """The inverse of `plain`."""
         kept = {name: values[name] for name in ("step", "tokens", "flops", "validation")}
-        return cls(**kept, correct=tuple(bit == "1" for bit in values["correct"]))
+        return cls(**kept, train=values.get("train"), correct=tuple(bit == "1" for bit in values["correct"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +72,7 @@ class Memorization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SFTCellResult(Result):
-    """What an SFT cell measured. `chosen` is the point with the best validation accuracy, or the only one."""
+    """What an SFT cell measured. The chosen point is that with the best validation accuracy, or the only one."""
 
     learning_rate: float
     """The peak."""
@@ -123,6 +131,7 @@ class SFTCell(Cell):
 
     NAME = "sft"
     RESULT = SFTCellResult
+    ADDED: ClassVar[Mapping[str, Any]] = {**Cell.ADDED, "structures": 0, "parts": 1, "part": 0, "converge": False}
 
     format: str
     """The format of the training traces, for example `composed:2`."""
@@ -133,9 +142,21 @@ class SFTCell(Cell):
     longer_n_ops: tuple[int, ...] = ()
     """Operations of further measured problems."""
     examples: int
-    """Distinct training problems, spread evenly over `n_ops`."""
+    """Distinct training prompts, spread evenly over `n_ops`."""
+    structures: int = 0
+    """Distinct structures of these, over all of `n_ops`. Beyond them, prompts are structures dressed anew. 0: each
+    prompt has a structure of its own."""
+    parts: int = 1
+    """The structures of the train split fall into this many parts."""
+    part: int = 0
+    """The part, 0..parts-1, that training problems are drawn from."""
     steps: int
-    """Updates."""
+    """Updates; with `converge`, the most."""
+    converge: bool = False
+    """The run ends by the common rule of convergence: the learning rate is constant after its warm-up, the averaged
+    weights are measured (`train.averaging`), at `points` doubling numbers of updates up to `steps`. It ends at the
+    first point where the model fits its training problems (accuracy of at least `FIT`) and the validation accuracy has
+    not risen by more than `RISE` since the point before."""
     batch_size: int
     """Sequences in an update."""
     optimizer: str = "adamw"
@@ -145,7 +166,8 @@ class SFTCell(Cell):
     tuning_examples: int = 0
     """Distinct problems of the runs that choose a learning rate; unused with one learning rate."""
     points: int = 1
-    """Measurements during the run, evenly spaced. The result is the one with the best validation accuracy."""
+    """Measurements during the run, evenly spaced or, with `converge`, doubling. The result is the one with the best
+    validation accuracy."""
     positions: int = 0
     """Random gaps between sentences spread training texts over this many positions. 0: no gaps."""
     sentences: int = 0
@@ -191,6 +213,13 @@ class SFTCell(Cell):
             )
             for rate in self.learning_rates
         }
+
+    def measured_at(self) -> tuple[int, ...]:
+        """The updates after which the run is measured, ascending."""
+        numbers = range(1, self.points + 1)
+        if self.converge:
+            return tuple(sorted({max(1, round(self.steps / 2 ** (self.points - number))) for number in numbers}))
+        return tuple(sorted({round(self.steps * number / self.points) for number in numbers}))
 
     def completion_names(self) -> tuple[str, ...]:
         return ("test", "train")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core.problem import Problem
@@ -19,7 +18,6 @@ from ...evaluation.evaluate import (
     DecodingConfig,
     EvaluateConfig,
     Evaluation,
-    distinct_problems,
     evaluate,
     evaluate_items,
 )
@@ -27,12 +25,14 @@ from ...evaluation.memorization import edited_answers
 from ...evaluation.metrics import EditedAnswer, Item
 from ...models.loading import load
 from ...records.schema import make_record
-from ...tasks.names import nouns
+from ...tasks.distinct import distinct_problems
+from ...train.averaging import WeightAverage
 from ...train.config import OptimizerConfig, SFTConfig
 from ...train.sft import SFTResult, fine_tune
+from ..problems import training_problems
 from ..workspace import Workspace
 from .base import Cell, OnStep
-from .sft import Memorization, RunPoint, SFTCell, SFTCellResult
+from .sft import FIT, RISE, Memorization, RunPoint, SFTCell, SFTCellResult
 
 LOSS_POINTS = 60
 """At most about this many points of the training curve are kept."""
@@ -42,9 +42,10 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
     """Train and measure. The completions of held-out and of training problems go to the workspace."""
     rate = _learning_rate(cell, workspace)
     model, tokenizer = load(cell.model, training=True)
-    problems = training_problems(cell, cell.examples, cell.n_ops, cell.sentences)
+    problems = sft_problems(cell)
+    first = [Item.of(p, cell.surface, i) for i, p in enumerate(_first(problems, cell.n_ops, cell.train_count))]
     records = [make_record(problem, cell.format, cell.order, cell.surface, "train", i) for i, problem in problems]
-    watch = _Watch(cell, model, tokenizer, on_step)
+    watch = _Watch(cell, model, tokenizer, first, on_step)
     config = SFTConfig(
         steps=cell.steps,
         batch_size=cell.batch_size,
@@ -52,14 +53,15 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         checkpoint_every=0,
         positions=cell.positions,
         engine=cell.engine,
-        optimizer=OptimizerConfig(learning_rate=rate, optimizer=cell.optimizer),
+        optimizer=OptimizerConfig(
+            learning_rate=rate, optimizer=cell.optimizer, min_learning_rate_ratio=1.0 if cell.converge else 0.1
+        ),
     )
     trained = sft_trainer(cell, workspace)(model, tokenizer, records, config, on_step=watch)
     point, held_out = watch.restore_best()
     held_out.write_completions(workspace.completions(cell.digest, "test"))
     decoding = DecodingConfig(orders=(cell.order,))
-    first = _first(problems, cell.n_ops, cell.train_count)
-    on_training = evaluate_items(model, tokenizer, [Item.of(p, cell.surface, i) for i, p in enumerate(first)], decoding)
+    on_training = evaluate_items(model, tokenizer, first, decoding)
     on_training.write_completions(workspace.completions(cell.digest, "train"))
     return SFTCellResult(
         learning_rate=rate,
@@ -78,43 +80,68 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
 
 
 class _Watch:
-    """Called after each update: measures the model at the cell's points and keeps the best of them."""
+    """Called after each update: measures the model at the cell's points and keeps the best of them. It ends a run by
+    the rule of convergence (`SFTCell.converge`)."""
 
     def __init__(
-        self, cell: SFTCell, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_step: OnStep | None
+        self,
+        cell: SFTCell,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        training: Sequence[Item],
+        on_step: OnStep | None,
     ) -> None:
         self._cell, self._model, self._tokenizer, self._on_step = cell, model, tokenizer, on_step
-        every = cell.steps / cell.points
-        self._measured_at = {round(every * number) for number in range(1, cell.points + 1)}
+        self._training = training
+        self._average = WeightAverage(model) if cell.converge else None
+        self._measured_at = set(cell.measured_at())
         self.parameters = sum(p.numel() for p in model.parameters())  # Embeddings included; the output layer is tied.
         self.losses: list[tuple[int, float]] = []
         self.points: list[RunPoint] = []
         self._best: tuple[RunPoint, Evaluation, dict[str, Any]] | None = None
 
-    def __call__(self, row: dict[str, Any]) -> None:
+    def __call__(self, row: dict[str, Any]) -> bool:
         self.losses.append((int(row["step"]), row["loss"]))
-        if row["step"] in self._measured_at:
-            self._measure(row)
+        if self._average:
+            self._average.update()
+        ended = row["step"] in self._measured_at and self._measure(row)
         if self._on_step:
             self._on_step(row)
+        return ended
 
-    def _measure(self, row: dict[str, Any]) -> None:
-        cell = self._cell
+    def _measure(self, row: dict[str, Any]) -> bool:
+        """Measure the model; whether it has converged."""
+        cell, model = self._cell, self._average.model if self._average else self._model
         lengths = cell.n_ops + cell.longer_n_ops
-        evaluation = evaluate(self._model, self._tokenizer, _problems(cell, cell.split, cell.test_count, lengths))
+        evaluation = evaluate(model, self._tokenizer, _problems(cell, cell.split, cell.test_count, lengths))
         trained = sorted((r.n_ops, r.index, r.correct) for r in evaluation.completions if r.n_ops in cell.n_ops)
         point = RunPoint(
             step=int(row["step"]),
             tokens=row["tokens"],
             flops=6 * self.parameters * row["tokens"],
             correct=tuple(correct for _, _, correct in trained),
-            validation=_validation(self._model, self._tokenizer, cell) if cell.points > 1 else None,
+            validation=_validation(model, self._tokenizer, cell) if cell.points > 1 else None,
+            train=self._fit(model) if cell.converge else None,
         )
+        before = self.points[-1] if self.points else None
         self.points.append(point)
         if self._best is None or (point.validation or 0.0) > (self._best[0].validation or 0.0):
             # With one point, the best weights are the last ones: no copy.
-            weights = copy.deepcopy(self._model.state_dict()) if cell.points > 1 else {}
+            weights = copy.deepcopy(model.state_dict()) if cell.points > 1 or self._average else {}
             self._best = point, evaluation, weights
+        return bool(
+            cell.converge
+            and before
+            and (point.train or 0.0) >= FIT
+            and (point.validation or 0.0) <= (before.validation or 0.0) + RISE
+        )
+
+    def _fit(self, model: PreTrainedModel) -> float:
+        """Accuracy on training problems."""
+        decoding = DecodingConfig(orders=(self._cell.order,))
+        accuracy = evaluate_items(model, self._tokenizer, self._training, decoding).summary().accuracy
+        assert accuracy is not None, "a cell has training problems"
+        return accuracy
 
     def restore_best(self) -> tuple[RunPoint, Evaluation]:
         """Load the weights of the best point into the model; the point and its held-out evaluation."""
@@ -125,43 +152,11 @@ class _Watch:
         return point, evaluation
 
 
-def training_problems(cell: Cell, examples: int, n_ops: Sequence[int], sentences: int = 0) -> list[tuple[int, Problem]]:
-    """(index, problem) of `examples` training problems, spread evenly over `n_ops`, with distinct structures;
-    `sentences` as in `with_more_sentences`.
-
-    Raises `ValueError` if a length has too few structures.
-    """
-    chosen = []
-    base, extra = divmod(examples, len(n_ops))
-    for number, n in enumerate(n_ops):
-        count = base + (number < extra)
-        problems = distinct_problems(cell.sampler(n, cell.seed), "train", count)
-        if len(problems) < count:
-            raise ValueError(
-                f"only {len(problems)} training structures of n_ops={n} for {count} examples; lower examples"
-            )
-        for index, problem in problems:
-            if sentences:
-                rng = np.random.default_rng([abs(cell.seed), n, index])
-                problem = with_more_sentences(problem, sentences, cell.number_range, rng)
-            chosen.append((index, problem))
-    return chosen
-
-
-def with_more_sentences(problem: Problem, most: int, number_range: int, rng: np.random.Generator) -> Problem:
-    """The problem with unused quantities at random positions, for a random number of sentences up to `most`.
-
-    Its structure, and so its split, stays the same.
-    """
-    definitions = list(problem.definitions.items())
-    count = int(rng.integers(len(definitions), max(most, len(definitions)) + 1))
-    names = iter(rng.permutation(len(nouns())).tolist())
-    while len(definitions) < count:
-        name = nouns()[next(names)]
-        if name not in problem.definitions:
-            definition = (name, int(rng.integers(1, number_range)))
-            definitions.insert(int(rng.integers(len(definitions) + 1)), definition)
-    return Problem(problem.modulus, dict(definitions), problem.target)
+def sft_problems(cell: SFTCell) -> list[tuple[int, Problem]]:
+    """(index, problem) of the training prompts of a cell."""
+    samplers = [cell.sampler(n, cell.seed) for n in cell.n_ops]
+    part = (cell.part, cell.parts)
+    return training_problems(samplers, cell.examples, cell.structures, part, cell.sentences)
 
 
 def sft_trainer(cell: Cell, workspace: Workspace) -> Callable[..., SFTResult]:

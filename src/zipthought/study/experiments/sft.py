@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.methods import parse_method
 from ...evaluation.config import EvaluateConfig
+from ...tasks.distinct import distinct_problems
 from ...train.config import OptimizerConfig, SFTConfig
-from ..cells import SFTCell, SFTCellResult
+from ..cells import SFTCell, SFTCellResult, Step0Cell
 from ..experiment import Experiment, Measured, check_axis
+from ..problems import even
 
 if TYPE_CHECKING:
     from ..snapshot import Snapshot
     from ..spec import StudySpec
+
+
+TRAINING_SHARE = 0.8
+"""The share of structures in the train split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +34,19 @@ class SFTExperiment(Experiment[Measured]):
     optimizer: str = "adamw"
     """`adamw` or `muon`."""
     learning_rates: tuple[float, ...] = (1e-3,)
-    """The peak. Of several, each format (and order) takes the one with the best accuracy on the validation split, from
-    one run each with a seed of its own."""
+    """The peak. Of several, each format, order and number of examples takes the one with the best accuracy on the
+    validation split, from one run each with a seed of its own."""
+    rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Peaks that were chosen before, in place of `learning_rates`: a format (or an order, where orders are compared)
+    -> one for each data size, or one for all."""
+    structures: int = 0
+    """The most distinct structures of the training problems of a run. More examples are structures dressed anew, with
+    other names, unused quantities and order of the sentences. 0: each example has a structure of its own."""
+    parts: int = 1
+    """The structures of the train split fall into this many parts, and seed s trains on part s mod `parts`. With as
+    many parts as seeds, seeds share no structure."""
+    converge: bool = False
+    """Runs end by the common rule of convergence (`cells.sft.SFTCell.converge`), after at most the given updates."""
     test_count: int = 100
     """Measured held-out problems of each length."""
     validation_count: int = 100
@@ -38,8 +56,10 @@ class SFTExperiment(Experiment[Measured]):
 
     def __post_init__(self) -> None:
         check_axis(self, ("n_ops", "learning_rates"))
-        for rate in self.learning_rates:
+        for rate in (*self.learning_rates, *(rate for rates in self.rates.values() for rate in rates)):
             OptimizerConfig(learning_rate=rate, optimizer=self.optimizer)
+        if self.parts < 1 or self.structures < 0:
+            raise ValueError(f"parts must be at least 1 and structures at least 0, got {self.parts}, {self.structures}")
         SFTConfig(batch_size=self.batch_size)
         EvaluateConfig(n_ops=self.n_ops, count=self.test_count)
         if min(self.train_count, self.validation_count) < 1:
@@ -57,22 +77,49 @@ class SFTExperiment(Experiment[Measured]):
             raise ValueError(f"examples must be at least one for each of {len(self.n_ops)} n_ops, got {fewest}")
 
     def check_structures(self, spec: StudySpec, most: int) -> None:
-        """Raise `ValueError` if a length has fewer structures than `most` examples need. Tasks that cannot count their
-        structures are not checked."""
-        for n in self.n_ops:
+        """Raise `ValueError` if `most` examples of some seed have too few training structures. A space that is more
+        than four times as large as needed is not searched."""
+        for n, needed in zip(self.n_ops, even(self.distinct(most), len(self.n_ops)), strict=True):
             structures = count_structures(spec, n)
-            if structures is not None and most // len(self.n_ops) > structures:
-                raise ValueError(
-                    f"{most} examples of n_ops {self.n_ops}: n_ops={n} has {structures} structures in all; lower "
-                    "examples"
-                )
+            if structures is not None and structures * TRAINING_SHARE / self.parts > 4 * needed:
+                continue
+            for seed in self.seeds_of(spec):
+                sampler = replace(spec.sampler(n), seed=seed)
+                found = len(distinct_problems(sampler, "train", needed, part=(seed % self.parts, self.parts)))
+                if found < needed:
+                    share = f" in part {seed % self.parts} of {self.parts}" if self.parts > 1 else ""
+                    raise ValueError(
+                        f"{most} examples of n_ops {self.n_ops}: n_ops={n} has {found} training structures{share}; "
+                        "lower examples, or set structures"
+                    )
 
-    def cell_settings(self, spec: StudySpec, most: int, model: str = "") -> dict[str, Any]:
-        """The fields that all its cells share. Learning rates are chosen with `most` examples. `model` is the base;
-        empty: that of the experiment."""
+    def distinct(self, examples: int) -> int:
+        """The distinct structures of so many examples."""
+        return min(self.structures or examples, examples)
+
+    def cell_settings(self, spec: StudySpec, examples: int, seed: int, model: str = "") -> dict[str, Any]:
+        """The fields that its cells with so many examples share. `model` is the base; empty: that of the experiment."""
         own = {f.name: getattr(self, f.name) for f in fields(SFTCell) if hasattr(self, f.name)}
-        tuning = {"tuning_examples": most if len(self.learning_rates) > 1 else 0}
-        return own | tuning | spec.shared(model or self.model)
+        shared = {
+            "examples": examples,
+            "seed": seed,
+            "part": seed % self.parts,
+            "structures": self.structures if self.structures < examples else 0,
+            "tuning_examples": examples if len(self.learning_rates) > 1 else 0,
+        }
+        return own | shared | spec.shared(model or self.model)
+
+    def rate(self, name: str, index: int = 0) -> dict[str, Any]:
+        """The learning rate of a format or an order at the data size of this index, as a field of its cells; empty if
+        `rates` does not have it."""
+        rates = self.rates.get(name, ())
+        if not rates:
+            return {}
+        return {"learning_rates": (rates[min(index, len(rates) - 1)],), "tuning_examples": 0}
+
+    def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
+        """The cells of the bases before any training."""
+        return [Step0Cell(**spec.shared(self.model), seed=0, n_ops=self.lengths(), test_count=self.test_count)]
 
     def finished(self, study: Snapshot) -> list[SFTCell]:
         """Its finished cells, in the order of `cells`."""

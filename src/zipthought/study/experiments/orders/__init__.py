@@ -80,13 +80,13 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed."""
         self.check_structures(spec, self.examples)
-        settings = self.cell_settings(spec, self.examples)
         spread = {"familiar": (self.familiar, self.sentences), "plain": (0, 0)}
         return [
             SFTCell(
-                **settings | {"format": str(parse_method(self.format)), "sentences": spread[view][1]},
+                **self.cell_settings(spec, self.examples, seed)
+                | self.rate(order)
+                | {"format": str(parse_method(self.format)), "sentences": spread[view][1]},
                 order=order,
-                seed=seed,
                 positions=spread[view][0],
             )
             for seed in self.seeds_of(spec)

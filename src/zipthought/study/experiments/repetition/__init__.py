@@ -49,9 +49,12 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, cells of few epochs first."""
         self.check_structures(spec, self.examples)
-        settings = self.cell_settings(spec, self.examples)
         return [
-            SFTCell(**settings, format=fmt, seed=seed, steps=self.updates(epochs))
+            SFTCell(
+                **self.cell_settings(spec, self.examples, seed)
+                | self.rate(fmt)
+                | {"format": fmt, "steps": self.updates(epochs)}
+            )
             for seed in self.seeds_of(spec)
             for epochs in self.epochs
             for fmt in canonical(self.formats)

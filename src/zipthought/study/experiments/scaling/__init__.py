@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ....core.methods import is_baseline
 from ....report.data import Finding, Section
-from ...cells import Cell, SFTCell
+from ...cells import Cell, SFTCell, Step0Cell
 from ...experiment import check_axis
 from ..sft import SFTExperiment, canonical
 
@@ -31,13 +31,15 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
     """The formats, for example `composed:2` or `random-steps:0.8`."""
     examples: tuple[int, ...] = (64, 256, 1024)
-    """Distinct training problems."""
+    """Distinct training prompts."""
     steps: int = 60
-    """Updates of every cell. 0: `epochs` decides, so that fewer examples have fewer updates."""
+    """Updates of every cell; with `converge`, the most. 0: `epochs` decides, so that fewer examples have fewer
+    updates."""
     epochs: int = 1
     """Passes over the examples with `steps` 0, as in the paper."""
     points: int = 1
-    """Measurements during a run, evenly spaced. The result is the one with the best validation accuracy."""
+    """Measurements during a run, evenly spaced or, with `converge`, at doubling numbers of updates. The result is the
+    one with the best validation accuracy."""
     thresholds: tuple[float, ...] = (0.5, 0.9)
     """Accuracies for which N* is estimated. The first decides the verdict."""
 
@@ -73,18 +75,24 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
         """Seed by seed, cells of few examples first."""
         self.check_structures(spec, max(self.examples))
         return [
-            SFTCell(
-                **self.cell_settings(spec, max(self.examples), model)
-                | {"examples": examples, "steps": self.updates(examples)},
-                format=fmt,
-                seed=seed,
-            )
-            for model in (self.model, *self.models)
-            for seed in self.seeds_of(spec)
-            for examples in self.examples
-            for fmt in canonical(self.formats)
-            if model == self.model or not is_baseline(fmt)
+            *self.step0_cells(spec),
+            *(
+                SFTCell(
+                    **self.cell_settings(spec, examples, seed, model)
+                    | self.rate(fmt, index)
+                    | {"steps": self.updates(examples), "format": fmt}
+                )
+                for model in (self.model, *self.models)
+                for seed in self.seeds_of(spec)
+                for index, examples in enumerate(self.examples)
+                for fmt in canonical(self.formats)
+                if model == self.model or not is_baseline(fmt)
+            ),
         ]
+
+    def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
+        first = super().step0_cells(spec)[0]
+        return [replace(first, **spec.shared(model)) for model in (self.model, *self.models)]
 
     def collect(self, study: Snapshot) -> list[ScalingMeasurements] | None:
         from .measurements import collect

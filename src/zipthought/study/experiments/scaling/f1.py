@@ -4,112 +4,197 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ....report.data import Finding
-from ...statistics import Threshold
-from ...verdicts import FITTED, Comparison, common_rule, decide, undecided, unresolved
-from .measurements import X_NAMES, ScalingMeasurements, comparable
+from ...statistics import MAIN_FORM, Threshold
+from ...verdicts import FITTED, LEAST_SEEDS, LEVEL, Comparison, undecided
+from .bounds import Bounds, Ratio, bounds_of, ratio_of
+from .measurements import COSTS, X_NAMES, ScalingMeasurements, comparable
 
 CLAIM = "Coarser chains of thought need more SFT data."
 RULE = (
-    "N* is the number of distinct training examples at which the fitted curve of held-out accuracy reaches "
-    "{threshold}. If the crossing lies outside the measured range, N* is the end of the range and the ratio is a "
-    "bound, whose interval is open on the unknown side. For each format with granularity above 1, the ratio of its N* "
-    "to that of explicit is compared with 1. {common} The verdict is that at equal examples, from the first base. The "
-    "same rule also gives verdicts at equal tokens of the distinct training examples, and at equal training compute, "
-    "the FLOPs along the runs with the most examples. The summary names formats that do not fit their own training "
-    "problems at the largest N (accuracy below 0.9): they may lack updates."
+    "N* is the number of distinct training prompts at which held-out accuracy reaches {threshold}. For each format "
+    "with granularity above 1, the ratio of its N* to that of explicit is compared with 1, first by the grid alone: "
+    "N* is at most a measured N where the interval of the mean accuracy lies above the threshold, and more than an N "
+    "where it lies below and the format fits its own training problems (accuracy of at least {fitted}). Where the grid "
+    "leaves it open, curves of several forms with the floor of a guess decide (logistic and Weibull in ln N, linear "
+    "interpolation): the interval runs from the lowest to the highest end over all forms, and is open where N* lies "
+    "outside the measured range. Standard errors come from a bootstrap over seeds, then problems; they are at least "
+    "those of the measured problems. Intervals are Student's t with seeds - 1 degrees of freedom, at 95% after a "
+    "Bonferroni correction for the {findings} findings of the study, for the two ways, and in the grid for its sizes. "
+    "Supported: every format needs more. Contradicted: one needs less, after a further correction for the number of "
+    "formats. Otherwise, with fewer than 3 seeds, and where the base reaches the threshold before any training: "
+    "inconclusive. The verdict is that at equal examples, from the first base. The same rule gives verdicts at equal "
+    "tokens of the distinct training examples, and at equal updates and training compute along the runs with the most "
+    "examples."
 )
 NOTHING = "No seed has every explicit and coarser cell at two data sizes or more: nothing to compare."
+WAYS = 2
+"""The grid alone, and the forms of curves."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """How much more a format needs than explicit."""
+
+    grid: Ratio
+    forms: dict[str, Comparison]
+    """Form -> the ratio of N*, with open intervals where it is a bound."""
+    least: Bounds
+    explicit: Bounds
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """From the lowest to the highest end over all forms."""
+        return min(c.low for c in self.forms.values()), max(c.high for c in self.forms.values())
+
+    @property
+    def status(self) -> str:
+        """`more`, `less` or `open`."""
+        if self.grid.low >= 1:
+            return "more"
+        if self.grid.high <= 1:
+            return "less"
+        if self.interval[0] > 1:
+            return "more"
+        return "less" if max(c.wide_high for c in self.forms.values()) < 1 else "open"
 
 
 def f1(measured: Sequence[ScalingMeasurements], findings: int = 1) -> Finding:
     """The finding. `findings` is the number of findings of the study."""
     threshold = measured[0].thresholds[0] if measured else 0.5
-    rule = RULE.format(threshold=threshold, common=common_rule(findings, 1))
+    rule = RULE.format(threshold=threshold, fitted=FITTED, findings=findings)
     if not comparable(measured):
         return undecided("F1", CLAIM, rule, NOTHING)
     rows: list[dict[str, Any]] = []
-    ratios: dict[tuple[str, str], dict[str, Comparison]] = {}
+    needs: dict[tuple[str, str], dict[str, _Need]] = {}
     for data in measured:
         for accuracy in data.thresholds:
             for x in X_NAMES:
                 if "explicit" not in data.at_equal(x)[0]:
                     continue
-                compared, shown = _compare(data, x, accuracy, findings)
-                rows += shown
+                compared = _needs(data, x, accuracy, findings)
+                rows += [_row(data, x, accuracy, fmt, need) for fmt, need in compared.items()]
                 if accuracy == threshold:
-                    ratios[data.model, x] = compared
-    seeds = {data.model: data.seeds for data in measured}
-    verdicts = {key: decide(list(compared.values()), seeds[key[0]], 1.0) for key, compared in ratios.items()}
+                    needs[data.model, x] = compared
+    verdicts = {
+        (data.model, x): _verdict(data, needs[data.model, x], threshold)
+        for data in measured
+        for x in X_NAMES
+        if (data.model, x) in needs
+    }
     return Finding(
         id="F1",
         claim=CLAIM,
         rule=rule,
         verdict=verdicts[measured[0].model, "examples"],
-        summary=_summary(measured, threshold, ratios, verdicts, rows),
+        summary=_summary(measured, threshold, needs[measured[0].model, "examples"], verdicts),
         rows=rows,
     )
 
 
-def _compare(
-    data: ScalingMeasurements, x: str, accuracy: float, findings: int
-) -> tuple[dict[str, Comparison], list[dict[str, Any]]]:
-    """Format -> the ratio of its N* to that of explicit, and the rows of the table."""
+def _needs(data: ScalingMeasurements, x: str, accuracy: float, findings: int) -> dict[str, _Need]:
+    """Format -> what it needs against explicit, to reach an accuracy."""
     fits, scale = data.at_equal(x)
-    points = {fmt: fit.threshold(accuracy) for fmt, fit in fits.items()}
-    draws = {fmt: fit.threshold_draws(accuracy) * scale[fmt] for fmt, fit in fits.items()}
-    explicit = points["explicit"]
-    ratios, rows = {}, []
     formats = data.coarse(x)
+    level = LEVEL / findings / WAYS
+    at = {fmt: fit.thresholds(accuracy) for fmt, fit in fits.items() if fmt in ("explicit", *formats)}
+
+    def bounds(fmt: str, level: float) -> Bounds:
+        # Along a run, the training problems are those of the largest size at every point.
+        return bounds_of(fits[fmt], accuracy, data.seeds, {} if x in COSTS else data.training.get(fmt, {}), level)
+
+    needs = {}
     for fmt in formats:
-        ratio = points[fmt].value * scale[fmt] / (explicit.value * scale["explicit"])
-        against = draws[fmt] / draws["explicit"]
-        compared = Comparison.of(ratio, against, data.seeds, findings, len(formats), ratio=True)
-        ratios[fmt] = _bounded(compared, points[fmt], explicit)
-        rows.append(
-            {
-                "base": data.model,
-                "at equal": X_NAMES[x],
-                "accuracy": f"{accuracy:g}",
-                "format": fmt,
-                "needs": _amount(points[fmt], scale[fmt]),
-                "explicit needs": _amount(explicit, scale["explicit"]),
-                "ratio": _ratio(points[fmt], explicit, ratio),
-                "interval": _range(ratios[fmt]),
-            }
-        )
-    return ratios, rows
+        relative = scale[fmt] / scale["explicit"]
+        more = ratio_of(bounds(fmt, level), bounds("explicit", level), relative)
+        less = ratio_of(bounds(fmt, level / len(formats)), bounds("explicit", level / len(formats)), relative)
+        forms = {}
+        for form, (mine, draws) in at[fmt].items():
+            base, base_draws = at["explicit"][form]
+            ratio = Comparison.of(
+                relative * mine.value / base.value,
+                relative * draws / base_draws,
+                data.seeds,
+                findings * WAYS,
+                len(formats),
+                ratio=True,
+            )
+            forms[form] = _bounded(ratio, mine, base)
+        grid = Ratio(more.low, less.high)
+        needs[fmt] = _Need(grid, forms, bounds(fmt, level), bounds("explicit", level))
+    return needs
+
+
+def _verdict(data: ScalingMeasurements, needs: dict[str, _Need], threshold: float) -> str:
+    known = data.step0 is not None and data.step0 >= threshold
+    if data.seeds < LEAST_SEEDS or not needs or known:
+        return "inconclusive"
+    statuses = {need.status for need in needs.values()}
+    return "supported" if statuses == {"more"} else "contradicted" if "less" in statuses else "inconclusive"
+
+
+def _row(data: ScalingMeasurements, x: str, accuracy: float, fmt: str, need: _Need) -> dict[str, Any]:
+    scale = data.at_equal(x)[1]
+    low, high = need.interval
+    return {
+        "base": data.model,
+        "at equal": X_NAMES[x],
+        "accuracy": f"{accuracy:g}",
+        "format": fmt,
+        "needs": _amount(need.least, scale[fmt]),
+        "explicit needs": _amount(need.explicit, scale["explicit"]),
+        "ratio by the grid": _range(need.grid.low, need.grid.high),
+        "by curves": f"{need.forms[MAIN_FORM].value:.2f}",
+        "interval over all forms": _range(low, high),
+        "verdict": need.status,
+    }
 
 
 def _summary(
     measured: Sequence[ScalingMeasurements],
     threshold: float,
-    ratios: dict[tuple[str, str], dict[str, Comparison]],
+    needs: dict[str, _Need],
     verdicts: dict[tuple[str, str], str],
-    rows: Sequence[dict[str, Any]],
 ) -> str:
     first = measured[0]
-    decisive = ratios[first.model, "examples"]
-    shown = {row["format"]: row["ratio"] for row in reversed(rows[: len(decisive)])}
-    parts = [f"{fmt} {shown[fmt]} times ({_range(c)})" for fmt, c in decisive.items()]
-    summary = f"Examples to reach {threshold}, against explicit: {'; '.join(parts)}; {first.seeds} seeds."
-    summary += unresolved(decisive, 1.0)
-    others = [
-        f"equal {X_NAMES[x]}: {verdicts[first.model, x]}" for x in ("tokens", "flops") if (first.model, x) in verdicts
+    parts = [
+        f"{fmt} {_range(n.grid.low, n.grid.high)} times by the grid, {_range(*n.interval)} by curves"
+        for fmt, n in needs.items()
     ]
-    summary += f" At {', at '.join(others)}."
+    summary = f"Examples to reach {threshold}, against explicit: {'; '.join(parts)}; {first.seeds} seeds."
+    if first.step0 is not None:
+        summary += f" Before any training the base has accuracy {first.step0:.2f}."
+        if first.step0 >= threshold:
+            summary += " It reaches the threshold without data, so N* compares nothing."
+    others = [
+        f"equal {name}: {verdicts[first.model, x]}"
+        for x, name in X_NAMES.items()
+        if x != "examples" and (first.model, x) in verdicts
+    ]
+    if others:
+        summary += f" At {', at '.join(others)}."
     for data in measured[1:]:
         summary += f" From {data.model}: {verdicts.get((data.model, 'examples'), 'inconclusive')}."
-    unfit = {fmt: acc for fmt, acc in first.training_accuracy.items() if fmt in decisive and acc < FITTED}
-    if unfit:
-        named = ", ".join(f"{fmt} ({acc:.2f})" for fmt, acc in unfit.items())
-        summary += (
-            f" Caution: at the largest N {named} did not fit their own training problems with the updates of this "
-            "grid. The effect may come from too few updates rather than too little data."
-        )
-    return summary
+    return summary + unfitted(first, list(needs))
+
+
+def unfitted(data: ScalingMeasurements, formats: Sequence[str]) -> str:
+    """A sentence that names the formats and sizes whose training problems were not fitted; empty if all were."""
+    named = [
+        f"{fmt} at {n:g} ({data.training[fmt][n]:.2f})"
+        for fmt in formats
+        for n in sorted(data.training.get(fmt, {}))
+        if not data.fitted(fmt, n)
+    ]
+    if not named:
+        return ""
+    return (
+        f" Not fitted to their own training problems, so that updates may be missing rather than data: "
+        f"{', '.join(named)}."
+    )
 
 
 def _bounded(compared: Comparison, mine: Threshold, base: Threshold) -> Comparison:
@@ -125,24 +210,20 @@ def _bounded(compared: Comparison, mine: Threshold, base: Threshold) -> Comparis
     )
 
 
-def _ratio(mine: Threshold, base: Threshold, value: float) -> str:
-    """The ratio of two N*, marked if it is a bound; a dash if both lie beyond the same end."""
-    if mine.censored and mine.censored == base.censored:
-        return "-"
-    sign = "> " if mine.censored == "above" or base.censored == "below" else ""
-    sign = "< " if mine.censored == "below" or base.censored == "above" else sign
-    return f"{sign}{value:.2f}"
+def _range(low: float, high: float) -> str:
+    """An interval of a ratio, whose ends may be unknown."""
+    if math.isinf(high):
+        return f"{low:.2f} or more" if low else "unknown"
+    return f"{low:.2f} to {high:.2f}" if low else f"{high:.2f} or less"
 
 
-def _range(compared: Comparison) -> str:
-    """The interval of a ratio, whose ends may be unknown."""
-    if math.isinf(compared.high):
-        return f"{compared.low:.2f} or more" if compared.low else "unknown"
-    return f"{compared.low:.2f} to {compared.high:.2f}" if compared.low else f"{compared.high:.2f} or less"
+def _amount(bounds: Bounds, scale: float) -> str:
+    """The bounds of N*, in units of `scale` each."""
+    above, reached = bounds.above * scale, bounds.reached * scale
+    if math.isinf(reached):
+        return f"> {_number(above)}" if above else "-"
+    return f"{_number(above)} to {_number(reached)}" if above else f"at most {_number(reached)}"
 
 
-def _amount(threshold: Threshold, scale: float) -> str:
-    """N*, marked if it is a bound."""
-    sign = {"above": "> ", "below": "< ", "": ""}[threshold.censored]
-    value = threshold.value * scale
-    return "-" if not math.isfinite(value) else f"{sign}{value:.0f}" if value < 1e7 else f"{sign}{value:.2e}"
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value < 1e7 else f"{value:.2e}"

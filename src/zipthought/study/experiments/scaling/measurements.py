@@ -9,14 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....core.methods import parse_method
-from ...cells import SFTCell, SFTCellResult
+from ...cells import SFTCell, SFTCellResult, Step0Result
+from ...cells.sft import RunPoint
 from ...snapshot import Snapshot
 from ...statistics import Fit, Outcomes, fit_formats
+from ...verdicts import FITTED
 from . import Scaling
 
-X_NAMES = {"examples": "examples", "tokens": "training tokens", "flops": "training FLOPs"}
-"""What formats are compared at: equal distinct examples, equal tokens of these, or equal training compute -> its name
-in the report."""
+X_NAMES = {"examples": "examples", "tokens": "training tokens", "updates": "updates", "flops": "training FLOPs"}
+"""What formats are compared at: equal distinct examples, equal tokens of these, and equal updates or training compute
+along the runs with the most examples -> its name in the report."""
+COSTS = ("updates", "flops")
+"""Those that are measured along runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +32,15 @@ class ScalingMeasurements:
     """Complete seeds: those with every format and data size."""
     fits: dict[str, Fit]
     """Format -> the curve of held-out accuracy over distinct examples."""
-    compute: dict[str, Fit]
-    """Format -> the same over training FLOPs, along the runs with the most examples; empty for runs with one point."""
+    costs: dict[str, dict[str, Fit]]
+    """One of `COSTS` -> format -> the same over that cost, along the runs with the most examples; empty for runs with
+    one point. A run that ended by the rule of convergence keeps its last accuracy."""
     tokens_per_example: dict[str, float]
     """Format -> mean training tokens of an example, prompt included."""
-    training_accuracy: dict[str, float]
-    """Format -> mean accuracy on its own training problems at the largest data size."""
+    training: dict[str, dict[float, float]]
+    """Format -> N -> mean accuracy on its own training problems."""
+    step0: float | None = None
+    """Held-out accuracy of the base before any training; None if it was not measured."""
     thresholds: tuple[float, ...] = (0.5,)
     """Accuracies for which N* is estimated."""
     longest: int = 5
@@ -44,9 +51,14 @@ class ScalingMeasurements:
 
         Distinct tokens are examples times the mean length of an example, so one curve serves both.
         """
-        if x == "flops":
-            return self.compute, dict.fromkeys(self.compute, 1.0)
+        if x in COSTS:
+            fits = self.costs.get(x, {})
+            return fits, dict.fromkeys(fits, 1.0)
         return self.fits, self.tokens_per_example if x == "tokens" else dict.fromkeys(self.fits, 1.0)
+
+    def fitted(self, fmt: str, n: float) -> bool:
+        """Whether a format fits its own training problems at N."""
+        return self.training.get(fmt, {}).get(n, 1.0) >= FITTED
 
     def coarse(self, x: str = "examples") -> list[str]:
         """The formats under study, no baselines, whose steps cover several operations."""
@@ -82,32 +94,50 @@ def _by_run(cells: Sequence[SFTCell], finished: set[str]) -> Grid:
 
 def _measure(study: Snapshot, scaling: Scaling, model: str, formats: Sequence[str], cells: Grid) -> ScalingMeasurements:
     results = study.results(SFTCellResult)
-    sizes, most = scaling.examples, max(scaling.examples)
+    sizes = scaling.examples
     seeds = [s for s in scaling.seeds_of(study.spec) if all((f, s, n) in cells for f in formats for n in sizes)]
     outcomes: dict[str, Outcomes] = {}
-    compute: dict[str, Outcomes] = {}
+    costs: dict[str, dict[str, Outcomes]] = {x: {} for x in COSTS}
     for fmt in formats if seeds else ():
         solved = [[study.solved(cells[fmt, seed, n].digest) for n in sizes] for seed in seeds]
         outcomes[fmt] = Outcomes(sizes, np.array(solved, dtype=bool))
-        points = [results[cells[fmt, seed, sizes[-1]].digest].points for seed in seeds]
-        flops = np.mean([[point.flops for point in run] for run in points], axis=0)
-        correct = np.array([[point.correct for point in run] for run in points], dtype=bool)
-        compute[fmt] = Outcomes(tuple(flops.tolist()), correct)
+        longest = [cells[fmt, seed, sizes[-1]] for seed in seeds]
+        for x, outcome in _along([results[cell.digest].points for cell in longest], longest[0].measured_at()).items():
+            costs[x][fmt] = outcome
     per_example: dict[str, list[float]] = defaultdict(list)
-    training: dict[str, list[float]] = defaultdict(list)
+    training: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for (fmt, _, n), cell in cells.items():
         result = results[cell.digest]
         per_example[fmt].append(result.distinct_tokens / cell.examples)
-        if n == most:
-            assert result.train.accuracy is not None, "every cell measures training problems"
-            training[fmt].append(result.train.accuracy)
+        assert result.train.accuracy is not None, "every cell measures training problems"
+        training[fmt][n].append(result.train.accuracy)
+    draws, floor = study.spec.bootstrap, 1 / study.spec.modulus
     return ScalingMeasurements(
         model=model,
         seeds=len(seeds),
-        fits=fit_formats(outcomes, study.spec.bootstrap),
-        compute=fit_formats(compute, study.spec.bootstrap),
+        fits=fit_formats(outcomes, draws, floor=floor),
+        costs={x: fit_formats(of_format, draws, floor=floor) for x, of_format in costs.items()},
         tokens_per_example={fmt: float(np.mean(values)) for fmt, values in per_example.items()},
-        training_accuracy={fmt: float(np.mean(values)) for fmt, values in training.items()},
+        training={fmt: {n: float(np.mean(values)) for n, values in of.items()} for fmt, of in training.items()},
+        step0=_step0(study, scaling, model),
         thresholds=scaling.thresholds,
         longest=max(scaling.n_ops),
     )
+
+
+def _along(runs: Sequence[Sequence[RunPoint]], updates: Sequence[int]) -> dict[str, Outcomes]:
+    """One of `COSTS` -> the held-out problems solved along the runs of one format, one for each seed."""
+    correct = [[run[min(i, len(run) - 1)].correct for i in range(len(updates))] for run in runs]
+    each = float(np.mean([run[-1].flops / run[-1].step for run in runs]))
+    solved = np.array(correct, dtype=bool)
+    return {
+        "updates": Outcomes(tuple(map(float, updates)), solved),
+        "flops": Outcomes(tuple(each * n for n in updates), solved),
+    }
+
+
+def _step0(study: Snapshot, scaling: Scaling, model: str) -> float | None:
+    """Held-out accuracy of the base before any training."""
+    results = study.results(Step0Result)
+    found = [results[c.digest] for c in scaling.step0_cells(study.spec) if c.model == model and c.digest in results]
+    return found[0].test.accuracy if found else None

@@ -13,6 +13,7 @@ from ...cells import SFTCell, SFTCellResult
 from ...explorer import sft_problems
 from ...rows import sft_rows
 from ...snapshot import Snapshot
+from ...statistics import MAIN_FORM
 from ...verdicts import LEVEL, Comparison, quantile
 from . import Scaling
 from .measurements import X_NAMES, ScalingMeasurements
@@ -90,7 +91,7 @@ def _curves(data: ScalingMeasurements) -> tuple[list[CurvePoint], list[Threshold
             least, most = min(fit.examples), max(fit.examples)
             grid = np.geomspace(least, most, CURVE_POINTS)
             middles = fit.curve(grid)
-            reach = quantile(data.seeds, LEVEL) * np.std([c(grid) for c in fit.resampled], axis=0)
+            reach = quantile(data.seeds, LEVEL) * np.std([c(grid) for c in fit.resampled[MAIN_FORM]], axis=0)
             low, high = np.clip([middles - reach, middles + reach], 0, 1)
             points += [
                 CurvePoint(
@@ -104,17 +105,18 @@ def _curves(data: ScalingMeasurements) -> tuple[list[CurvePoint], list[Threshold
                 for value, middle, lower, upper in zip(grid, middles, low, high, strict=True)
             ]
             for accuracy in data.thresholds:
-                threshold = fit.threshold(accuracy)
-                draws = fit.threshold_draws(accuracy)
-                interval = Comparison.of(threshold.value, draws, data.seeds, ratio=True)
+                forms = fit.thresholds(accuracy)
+                threshold = forms[MAIN_FORM][0]
+                ends = [Comparison.of(t.value, draws, data.seeds, ratio=True) for t, draws in forms.values()]
+                lowest, highest = min(c.low for c in ends), max(c.high for c in ends)
                 rows.append(
                     ThresholdRow(
                         format=fmt,
                         x=x,
                         threshold=accuracy,
                         estimate=threshold.value * scale,
-                        low=interval.low * scale if interval.low > least else None,
-                        high=interval.high * scale if interval.high < most else None,
+                        low=lowest * scale if lowest > least else None,
+                        high=highest * scale if highest < most else None,
                         censored=threshold.censored,
                     )
                 )
