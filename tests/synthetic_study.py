@@ -15,7 +15,17 @@ import numpy as np
 from zipthought.core.compress import compress
 from zipthought.evaluation.completions import write_completions
 from zipthought.evaluation.metrics import EditedAnswer, Item, JudgedCompletion, judge_completion, summarize
-from zipthought.study.cells import SFT_STATE, Cell, DecompositionCell, DecompositionResult, SFTCell, SFTCellResult
+from zipthought.study.cells import (
+    SFT_STATE,
+    Cell,
+    DecompositionCell,
+    DecompositionResult,
+    Result,
+    SFTCell,
+    SFTCellResult,
+    Step0Cell,
+    Step0Result,
+)
 from zipthought.study.cells.decomposition import BranchPoint, LengthMeasures, PassAt, Rollouts
 from zipthought.study.cells.sft import Memorization, RunPoint
 from zipthought.study.spec import StudySpec
@@ -37,10 +47,12 @@ def finished_study(directory: Path, spec: StudySpec, flat: bool = False) -> Stor
     return store
 
 
-def made_up(cell: Cell, workspace: Workspace, flat: bool = False) -> SFTCellResult | DecompositionResult:
+def made_up(cell: Cell, workspace: Workspace, flat: bool = False) -> Result:
     """The result of a cell. Its files go to the workspace."""
     if isinstance(cell, SFTCell):
         return _sft(cell, workspace, flat)
+    if isinstance(cell, Step0Cell):
+        return _step0(cell, workspace)
     assert isinstance(cell, DecompositionCell)
     return _decomposition(cell, workspace)
 
@@ -57,13 +69,13 @@ def _sft(cell: SFTCell, workspace: Workspace, flat: bool) -> SFTCellResult:
     correct = [c.correct for c in sorted(test, key=lambda c: (c.n_ops, c.index)) if c.n_ops in cell.n_ops]
     points = tuple(
         RunPoint(
-            step=round(cell.steps * part / cell.points),
-            tokens=tokens * part // cell.points,
-            flops=6e5 * tokens * part / cell.points,
-            correct=tuple(right and rng.random() < part / cell.points for right in correct),
+            step=step,
+            tokens=tokens * step // cell.steps,
+            flops=6e5 * tokens * step / cell.steps,
+            correct=tuple(right and rng.random() < step / cell.steps for right in correct),
             validation=reached if cell.points > 1 else None,
         )
-        for part in range(1, cell.points + 1)
+        for step in cell.measured_at()
     )
     answers = tuple(EditedAnswer(old=bool(rng.random() < 0.1), right=False) for _ in range(cell.edited_count))
     return SFTCellResult(
@@ -80,6 +92,13 @@ def _sft(cell: SFTCell, workspace: Workspace, flat: bool) -> SFTCellResult:
         train_seconds=1.25,
         loss=tuple((step, 3.0 * math.exp(-step / 40) + 0.1) for step in range(1, cell.steps + 1))[:60],
     )
+
+
+def _step0(cell: Step0Cell, workspace: Workspace) -> Step0Result:
+    rng = np.random.default_rng(int(cell.digest, 16))
+    test = _completions(cell, cell.split, "explicit", cell.n_ops, cell.test_count, 0.1, rng)
+    write_completions(test, workspace.completions(cell.digest, "test"))
+    return Step0Result(test=summarize(test))
 
 
 def _decomposition(cell: DecompositionCell, workspace: Workspace) -> DecompositionResult:

@@ -1,15 +1,14 @@
-"""Curves, thresholds, intervals and the verdict on F1, on data where the truth is planted."""
+"""Curves, thresholds and intervals, on data where the truth is planted."""
 
 import math
 
 import numpy as np
 import pytest
 
-from zipthought.study.experiments.scaling.f1 import f1
-from zipthought.study.experiments.scaling.f2a import f2a
-from zipthought.study.experiments.scaling.measurements import ScalingMeasurements
 from zipthought.study.statistics import (
+    FORMS,
     Curve,
+    Interpolation,
     Outcomes,
     binomial_interval,
     bootstrap_means,
@@ -22,42 +21,10 @@ from zipthought.study.statistics import (
 N = (64, 256, 1024, 4096)
 
 
-def planted(curves, seed, seeds=3, problems=200):
-    """Outcomes drawn from known curves, with problems that differ in difficulty and a little noise between seeds."""
-    rng = np.random.default_rng(seed)
-    difficulty = rng.normal(0, 0.5, size=problems)
-    outcomes = {}
-    for fmt, curve in curves.items():
-        correct = np.empty((seeds, len(N), problems), dtype=bool)
-        for s in range(seeds):
-            shift = rng.normal(0, 0.15)
-            for k, n in enumerate(N):
-                p = np.clip(curve(n), 1e-6, 1 - 1e-6)
-                logit = math.log(p / (1 - p)) + difficulty + shift
-                correct[s, k] = rng.random(problems) < 1 / (1 + np.exp(-logit))
-        outcomes[fmt] = Outcomes(N, correct)
-    return outcomes
-
-
-def scaled(outcomes, trained=1.0, model="bundled", compute=None):
-    return ScalingMeasurements(
-        model=model,
-        seeds=len(next(iter(outcomes.values())).correct),
-        fits=fit_formats(outcomes, draws=200),
-        compute=fit_formats(compute or {}, draws=200),
-        tokens_per_example={fmt: 50.0 if fmt == "explicit" else 25.0 for fmt in outcomes},
-        training_accuracy=dict.fromkeys(outcomes, trained),
-    )
-
-
-def verdict_on_f1(outcomes, trained=1.0):
-    return f1([scaled(outcomes, trained)])
-
-
 def test_a_curve_is_recovered_and_its_threshold_is_its_inverse():
     truth = Curve(0.95, 1.1, math.log(500))
     curve = fit_curve(N, [float(truth(n)) for n in N], [1000] * 4)
-    assert curve == pytest.approx(truth, rel=0.05)
+    assert curve[:3] == pytest.approx(truth[:3], rel=0.05)
     assert goodness(curve, N, [float(truth(n)) for n in N]) > 0.999
     found = threshold_of(curve, 0.5, N)
     assert found.censored == ""
@@ -90,102 +57,45 @@ def test_binomial_interval_by_hand():
 
 
 def test_the_bootstrap_is_paired_seeded_and_centred():
-    outcomes = planted({"explicit": Curve(1, 1, math.log(300))}, 0)
-    correct = outcomes["explicit"].correct
+    correct = np.random.default_rng(0).random((3, 4, 200)) < 0.4
     draws = bootstrap_means(correct, 100, seed=1)
     assert np.array_equal(draws, bootstrap_means(correct, 100, seed=1))
-    assert np.abs(draws.mean(axis=0) - outcomes["explicit"].accuracy()).max() < 0.02
+    assert np.abs(draws.mean(axis=0) - correct.mean(axis=(0, 2))).max() < 0.02
     by_seed = np.arange(3.0)[:, None]  # The seeds drawn are the same for any number of problems.
     few, many = (bootstrap_means(by_seed * np.ones(p), 50) for p in (10, 400))
     assert few == pytest.approx(many)
 
 
-def test_f1_finds_an_effect_that_is_there():
-    curves = {"explicit": Curve(1, 1, math.log(150)), "composed:2": Curve(1, 1, math.log(600))}
-    finding = verdict_on_f1(planted(curves, 1))
-    assert finding.verdict == "supported"
-    assert float(finding.rows[0]["ratio"]) == pytest.approx(4, rel=0.4)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_recovered_above_the_floor_of_a_guess(form):
+    truth = Curve(0.95, 1.1, math.log(500), 1 / 23, form)
+    curve = fit_curve(N, [float(truth(n)) for n in N], [1000] * 4, floor=1 / 23, form=form)
+    assert curve[:3] == pytest.approx(truth[:3], rel=0.05)
+    assert float(curve(curve.crossing(0.5))) == pytest.approx(0.5)
+    assert curve.crossing(0.04) == 0.0
+    assert curve.crossing(0.96) == math.inf
 
 
-def test_f1_names_formats_that_lack_updates():
-    curves = {"explicit": Curve(1, 1, math.log(150)), "composed:2": Curve(1, 1, math.log(600))}
-    assert "Caution" not in verdict_on_f1(planted(curves, 1)).summary
-    assert "composed:2 (0.40)" in verdict_on_f1(planted(curves, 1), trained=0.4).summary
+def test_interpolation_joins_the_measured_points():
+    joined = Interpolation((64, 256, 1024), (0.1, 0.3, 0.2))
+    assert joined.crossing(0.2) == pytest.approx(128)
+    assert joined.crossing(0.31) == math.inf
+    assert joined.crossing(0.1) == 0.0
 
 
-def test_f1_decides_nothing_on_two_seeds():
-    curves = {"explicit": Curve(1, 1, math.log(150)), "composed:2": Curve(1, 1, math.log(600))}
-    assert verdict_on_f1(planted(curves, 1, seeds=2)).verdict == "inconclusive"
+def test_an_accuracy_of_one_has_an_error():
+    outcomes = {"explicit": Outcomes((64, 256), np.ones((4, 2, 100), dtype=bool))}
+    fit = fit_formats(outcomes, 50)["explicit"]
+    assert fit.accuracy_draws.std() < 1e-9
+    # One more right and one more wrong than 100 right ones, by hand: 101/102.
+    assert fit.errors() == pytest.approx([math.sqrt(101 / 102 * 1 / 102 / 102)] * 2)
 
 
-def test_f1_is_contradicted_by_the_opposite_effect():
-    curves = {"explicit": Curve(1, 1, math.log(900)), "implicit:2": Curve(1, 1, math.log(150))}
-    assert verdict_on_f1(planted(curves, 2)).verdict == "contradicted"
-
-
-def test_f1_calls_no_effect_where_there_is_none():
-    """At 95%, with one format, at most about 5 of 100 planted nulls may be called; 20 runs allow 3."""
-    curve = Curve(1, 1, math.log(400))
-    called = [
-        verdict_on_f1(planted({"explicit": curve, "composed:2": curve}, 100 + i, seeds=4)).verdict for i in range(20)
-    ]
-    assert sum(verdict != "inconclusive" for verdict in called) <= 3
-
-
-def test_f1_with_both_curves_censored_says_nothing():
-    curves = {"explicit": Curve(1, 1, math.log(1e6)), "implicit:2": Curve(1, 1, math.log(1e7))}
-    assert verdict_on_f1(planted(curves, 3)).verdict == "inconclusive"
-
-
-def test_f1_without_explicit_cells_is_inconclusive():
-    assert verdict_on_f1(planted({"composed:2": Curve(1, 1, 5)}, 4)).verdict == "inconclusive"
-
-
-def test_f1_states_every_view_and_every_base():
-    """At equal examples the compressed format needs twice as much; at equal tokens, being half as long, as much; along
-    compute it needs eight times as much."""
-    curves = {"explicit": Curve(1, 1.5, math.log(300)), "composed:2": Curve(1, 1.5, math.log(600))}
-    compute = {"explicit": Curve(1, 1.5, math.log(150)), "composed:2": Curve(1, 1.5, math.log(1200))}
-    first = scaled(planted(curves, 5, seeds=6, problems=600), compute=planted(compute, 6, seeds=6))
-    other = scaled(planted(dict.fromkeys(curves, Curve(1, 1, math.log(300))), 7), model="bundled-mixed")
-    finding = f1([first, other], findings=5)
-    assert finding.verdict == "supported"
-    assert "At equal training tokens: inconclusive" in finding.summary
-    assert "at equal training FLOPs: supported" in finding.summary
-    assert "From bundled-mixed: inconclusive" in finding.summary
-    by_view = {row["at equal"]: row for row in finding.rows if row["base"] == "bundled"}
-    assert float(by_view["training tokens"]["ratio"]) == pytest.approx(
-        float(by_view["examples"]["ratio"]) / 2, rel=0.05
-    )
-    assert "5 findings" in finding.rule
-
-
-SLOW, FAST = Curve(0.9, 0.4, math.log(500)), Curve(0.9, 1.6, math.log(500))
-
-
-@pytest.mark.parametrize(
-    ("explicit", "composed", "verdict"),
-    [(SLOW, FAST, "supported"), (FAST, SLOW, "contradicted"), (FAST, FAST, "inconclusive")],
-)
-def test_f2a_finds_the_slope_that_is_there(explicit, composed, verdict):
-    finding = f2a([scaled(planted({"explicit": explicit, "composed:2": composed}, 11))], findings=2)
-    assert finding.verdict == verdict
-    truth = composed.gain_per_doubling(64, 4096)
-    row = next(row for row in finding.rows if row["format"] == "composed:2")
-    assert float(row["gain"].split()[0]) == pytest.approx(truth, abs=0.02)
-
-
-def test_f2a_tells_the_last_step_from_the_whole_range():
-    """Explicit rises first and is at its ceiling when the composed format begins to rise."""
-    early, late = Curve(0.95, 2, math.log(150)), Curve(0.95, 2, math.log(2500))
-    finding = f2a([scaled(planted({"explicit": early, "composed:2": late}, 13, seeds=6))], findings=2)
-    row = next(row for row in finding.rows if row["format"] == "composed:2")
-    whole, last = (float(row[name].split()[0]) for name in ("less explicit's", "less explicit's, last step"))
-    assert last > 0.1 > whole
-
-
-def test_f2a_calls_no_effect_where_there_is_none():
-    called = [
-        f2a([scaled(planted({"explicit": FAST, "composed:2": FAST}, 200 + i, seeds=4))]).verdict for i in range(20)
-    ]
-    assert sum(verdict != "inconclusive" for verdict in called) <= 3
+def test_the_spread_of_the_forms_is_in_the_thresholds():
+    accuracy = np.array([0.05, 0.1, 0.6])
+    correct = np.tile(np.arange(100) < accuracy[:, None] * 100, (4, 1, 1))
+    fit = fit_formats({"composed:2": Outcomes((64, 512, 4200), correct)}, 20, floor=1 / 23)["composed:2"]
+    found = {form: threshold.value for form, (threshold, _) in fit.thresholds(0.5).items()}
+    assert set(found) == {*FORMS, "interpolation"}
+    assert found["interpolation"] == pytest.approx(512 * (4200 / 512) ** 0.8)
+    assert max(found.values()) / min(found.values()) > 1.02
