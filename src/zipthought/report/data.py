@@ -56,6 +56,8 @@ class CellRow:
     """The order of their steps."""
     examples: int
     """Distinct training examples."""
+    structures: int | None = None
+    """Distinct structures of these; fewer than examples where structures were dressed anew."""
     updates: int | None = None
     """Updates of the measured model."""
     learning_rate: float | None = None

@@ -118,6 +118,7 @@ COLUMNS = (
     Column("order", "order", numeric=False, shared=True),
     Column("stage", "stage", numeric=False, shared=True),
     Column("examples", "examples", "distinct training examples"),
+    Column("structures", "structures", "distinct structures of these", shared=True),
     Column("updates", "updates", "optimizer steps of the measured model", shared=True),
     Column("learning_rate", "learning rate", "the peak", shared=True),
     Column("seed", "seed"),

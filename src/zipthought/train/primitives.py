@@ -12,8 +12,9 @@ two operations, knows where to look and how to calculate. It does not know which
     sentences  ... ? = + lamps    ->  kites = 3 . drums = kites + 4 .    the sentences of that walk
     syntax     ... ? lamps        ->  a solution in any format and order, for problems of one and two operations
 
-Facts, forms and look-ups come several to a text, because most of a text would otherwise teach only copying. Walks have up to `max(n_ops)` operations. The chain of a walk may go on beyond the target, so that neither its end nor a
-count of steps says where to stop. Half of the walks have several chains and name the quantity that they start from;
+Facts, forms and look-ups come several to a text, because most of a text would otherwise teach only copying. Walks have
+up to `max(n_ops)` operations. The chain of a walk may go on beyond the target, so that neither its end nor a count of
+steps says where to stop. Half of the walks have several chains and name the quantity that they start from;
 then the start cannot be guessed.
 """
 

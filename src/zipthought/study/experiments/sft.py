@@ -10,7 +10,7 @@ from ...core.methods import parse_method
 from ...evaluation.config import EvaluateConfig
 from ...tasks.distinct import distinct_problems
 from ...train.config import OptimizerConfig, SFTConfig
-from ..cells import SFTCell, SFTCellResult, Step0Cell
+from ..cells import SFTCell, SFTCellResult, Step0Cell, Step0Result
 from ..experiment import Experiment, Measured, check_axis
 from ..problems import even
 
@@ -120,6 +120,12 @@ class SFTExperiment(Experiment[Measured]):
     def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
         """The cells of the bases before any training."""
         return [Step0Cell(**spec.shared(self.model), seed=0, n_ops=self.lengths(), test_count=self.test_count)]
+
+    def step0(self, study: Snapshot, model: str) -> list[tuple[Step0Cell, Step0Result]]:
+        """The finished measurement of a base before any training; empty where there is none."""
+        results = study.results(Step0Result)
+        cells = [cell for cell in self.step0_cells(study.spec) if cell.model == model and cell.digest in results]
+        return [(cell, results[cell.digest]) for cell in cells]
 
     def finished(self, study: Snapshot) -> list[SFTCell]:
         """Its finished cells, in the order of `cells`."""

@@ -1,4 +1,5 @@
-"""The repetition experiment: what do more epochs over the same examples bring, and what is memorized (F2b)?"""
+"""The repetition experiment: what do more epochs over the same examples bring, what is memorized (F2b), and what would
+new names or new structures bring instead (F6)?"""
 
 from __future__ import annotations
 
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
     from .findings import FormatMeasurements
 
 
+ARMS = ("repeat", "redress", "fresh")
+"""What the updates after the first epoch show: the same prompts again, their structures dressed anew, or new
+structures."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
-    """SFT runs over the same examples, format x epochs. Its measurements are by format."""
+    """SFT runs over the same examples, format x epochs, and runs of as many updates on other data. Its measurements are
+    by format."""
 
     NAME: ClassVar[str] = "repetition"
-    FINDINGS: ClassVar[tuple[str, ...]] = ("F2b",)
+    FINDINGS: ClassVar[tuple[str, ...]] = ("F2b", "F6")
     TABLES: ClassVar[tuple[str, ...]] = ("repetition",)
 
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
@@ -30,12 +37,19 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
     """Distinct training problems."""
     epochs: tuple[int, ...] = (1, 4, 16)
     """Passes over them. Each is a run of its own with its whole schedule."""
+    arms: tuple[str, ...] = ARMS
+    """`repeat`, and what is compared with it at equal updates (`ARMS`)."""
     edited_count: int = 100
     """Training problems, and held-out ones, that are answered again with one constant changed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_axis(self, ("formats",))
+        check_axis(self, ("formats", "arms"))
+        for arm in self.arms:
+            if arm not in ARMS:
+                raise ValueError(f"unknown arm {arm!r}; use {', '.join(ARMS)}")
+        if "repeat" not in self.arms:
+            raise ValueError(f"arms must have repeat, which the others are compared with, got {self.arms}")
         check_axis(self, ("epochs",), ascending=True)
         self.check_examples(self.examples)
         canonical(self.formats)
@@ -48,17 +62,24 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, cells of few epochs first."""
-        self.check_structures(spec, self.examples)
+        self.check_structures(spec, self.examples * (max(self.epochs) if "fresh" in self.arms else 1))
         return [
-            SFTCell(
-                **self.cell_settings(spec, self.examples, seed)
-                | self.rate(fmt)
-                | {"format": fmt, "steps": self.updates(epochs)}
-            )
+            self.cell(spec, fmt, seed, epochs, arm)
             for seed in self.seeds_of(spec)
             for epochs in self.epochs
+            for arm in self.arms
             for fmt in canonical(self.formats)
         ]
+
+    def cell(self, spec: StudySpec, fmt: str, seed: int, epochs: int, arm: str) -> SFTCell:
+        """The cell of an arm with the updates of so many epochs. After one epoch all arms are the same cell."""
+        examples = self.examples if arm == "repeat" else self.examples * epochs
+        structures = self.examples if arm == "redress" and epochs > 1 else 0
+        return SFTCell(
+            **self.cell_settings(spec, examples, seed)
+            | self.rate(fmt)
+            | {"structures": structures, "format": fmt, "steps": self.updates(epochs)}
+        )
 
     def collect(self, study: Snapshot) -> dict[str, FormatMeasurements] | None:
         from .findings import collect
@@ -66,9 +87,10 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
         return collect(study, self)
 
     def findings(self, measured: dict[str, FormatMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
+        from .f6 import f6
         from .findings import f2b
 
-        return [f2b(measured or {}, count, spec.bootstrap)]
+        return [f2b(measured or {}, count, spec.bootstrap), f6(measured or {}, count, spec.bootstrap)]
 
     def section(self, study: Snapshot, measured: dict[str, FormatMeasurements] | None) -> Section:
         from .report import section_of

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ....core.methods import parse_method
 from ....report.data import Finding
-from ...cells import SFTCell, SFTCellResult
+from ...cells import SFTCellResult
 from ...snapshot import Snapshot
 from ...statistics import bootstrap_means
 from ...verdicts import Comparison, common_rule, decide, undecided, unresolved
@@ -20,7 +20,7 @@ from . import Repetition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatMeasurements:
-    """The runs of one format over the same examples. S seeds, E numbers of epochs, P and Q problems."""
+    """The runs of one format. S seeds, E numbers of epochs, P and Q problems."""
 
     epochs: tuple[int, ...]
     """(E,)"""
@@ -32,6 +32,8 @@ class FormatMeasurements:
     """(S, E, Q') bool: training problems whose old answer returned after one constant was changed."""
     old_held_out: np.ndarray
     """(S, E, P') bool: the same for held-out problems, the control."""
+    arms: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Another arm than `repeat` -> (S, E, P) bool: solved held-out problems after as many updates."""
 
     @property
     def seeds(self) -> int:
@@ -59,10 +61,16 @@ class FormatMeasurements:
 def collect(study: Snapshot, repetition: Repetition) -> dict[str, FormatMeasurements]:
     """Format -> its measurements. Only seeds that are complete in every format and number of epochs count."""
     results = study.results(SFTCellResult)
-    cells: dict[tuple[str, int, int], SFTCell] = {(c.format, c.seed, c.steps): c for c in repetition.finished(study)}
-    formats = canonical(repetition.formats)
-    steps = [repetition.updates(epochs) for epochs in repetition.epochs]
-    seeds = [s for s in repetition.seeds_of(study.spec) if all((f, s, n) in cells for f in formats for n in steps)]
+    formats, spec = canonical(repetition.formats), study.spec
+
+    def runs(fmt: str, seed: int, arm: str = "repeat") -> list[str]:
+        return [repetition.cell(spec, fmt, seed, epochs, arm).digest for epochs in repetition.epochs]
+
+    seeds = [
+        seed
+        for seed in repetition.seeds_of(spec)
+        if all(digest in results for fmt in formats for arm in repetition.arms for digest in runs(fmt, seed, arm))
+    ]
     read: dict[str, Callable[[str], list[bool]]] = {
         "test": lambda digest: study.solved(digest),
         "train": lambda digest: study.solved(digest, "train"),
@@ -73,10 +81,15 @@ def collect(study: Snapshot, repetition: Repetition) -> dict[str, FormatMeasurem
     for fmt in formats if seeds else ():
         arrays = {}
         for name, values in read.items():
-            runs = [[values(cells[fmt, seed, n].digest) for n in steps] for seed in seeds]
-            shortest = min(len(run) for of_seed in runs for run in of_seed)
-            arrays[name] = np.array([[run[:shortest] for run in of_seed] for of_seed in runs], dtype=bool)
-        measured[fmt] = FormatMeasurements(epochs=repetition.epochs, **arrays)
+            found = [[values(digest) for digest in runs(fmt, seed)] for seed in seeds]
+            shortest = min(len(run) for of_seed in found for run in of_seed)
+            arrays[name] = np.array([[run[:shortest] for run in of_seed] for of_seed in found], dtype=bool)
+        arms = {
+            arm: np.array([[study.solved(digest) for digest in runs(fmt, seed, arm)] for seed in seeds], dtype=bool)
+            for arm in repetition.arms
+            if arm != "repeat"
+        }
+        measured[fmt] = FormatMeasurements(epochs=repetition.epochs, **arrays, arms=arms)
     return measured
 
 

@@ -50,6 +50,7 @@ class RepetitionPoint:
 def section_of(study: Snapshot, repetition: Repetition, measured: Mapping[str, FormatMeasurements]) -> Section:
     """The section of a study."""
     cells = repetition.finished(study)
+    repeated = [cell for cell in cells if cell.examples == repetition.examples]
     results = study.results(SFTCellResult)
     first = repetition.seeds_of(study.spec)[0]
     return section(
@@ -67,7 +68,7 @@ def section_of(study: Snapshot, repetition: Repetition, measured: Mapping[str, F
             for seed in range(data.seeds)
         ],
         [row for cell in cells for row in sft_rows(STAGE, cell, results[cell.digest])],
-        sft_problems(study, repetition.NAME, cells, first, label=lambda cell: f"{cell.steps} updates"),
+        sft_problems(study, repetition.NAME, repeated, first, label=lambda cell: f"{cell.steps} updates"),
     )
 
 

@@ -18,10 +18,10 @@ RULE = (
     "measured sizes. The claim is about the range in which explicit is saturated (the paper's 3,000 to 120,000 "
     "examples): from the smallest measured N at which the mean accuracy of explicit is at least {saturated} to the "
     "largest N. For each composed and implicit format, its gain minus that of explicit is compared with 0. {common} A "
-    "format that does not fit its own training problems (accuracy below {fitted}) at both ends of the range counts "
-    "for neither: it may lack updates. Without a range, or where every format is left out: inconclusive; where some are, the claim cannot be "
-    "supported. Doubling the examples doubles their tokens, so the verdict at equal tokens is the same. The table also "
-    "has the gains over the whole measured range, where explicit climbs too."
+    "format that does not fit its own training problems (accuracy below {fitted}) at both ends of the range counts for "
+    "neither: it may lack updates. Without a range, or where every format is left out: inconclusive; where some are, "
+    "the claim cannot be supported. Doubling the examples doubles their tokens, so the verdict at equal tokens is the "
+    "same. The table also has the gains over the whole measured range, where explicit climbs too."
 )
 
 

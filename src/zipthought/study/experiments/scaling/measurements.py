@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....core.methods import parse_method
-from ...cells import SFTCell, SFTCellResult, Step0Result
+from ...cells import SFTCell, SFTCellResult
 from ...cells.sft import RunPoint
 from ...snapshot import Snapshot
 from ...statistics import Fit, Outcomes, fit_formats
@@ -119,7 +119,7 @@ def _measure(study: Snapshot, scaling: Scaling, model: str, formats: Sequence[st
         costs={x: fit_formats(of_format, draws, floor=floor) for x, of_format in costs.items()},
         tokens_per_example={fmt: float(np.mean(values)) for fmt, values in per_example.items()},
         training={fmt: {n: float(np.mean(values)) for n, values in of.items()} for fmt, of in training.items()},
-        step0=_step0(study, scaling, model),
+        step0=next((result.test.accuracy for _, result in scaling.step0(study, model)), None),
         thresholds=scaling.thresholds,
         longest=max(scaling.n_ops),
     )
@@ -134,10 +134,3 @@ def _along(runs: Sequence[Sequence[RunPoint]], updates: Sequence[int]) -> dict[s
         "updates": Outcomes(tuple(map(float, updates)), solved),
         "flops": Outcomes(tuple(each * n for n in updates), solved),
     }
-
-
-def _step0(study: Snapshot, scaling: Scaling, model: str) -> float | None:
-    """Held-out accuracy of the base before any training."""
-    results = study.results(Step0Result)
-    found = [results[c.digest] for c in scaling.step0_cells(study.spec) if c.model == model and c.digest in results]
-    return found[0].test.accuracy if found else None

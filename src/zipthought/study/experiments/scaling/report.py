@@ -11,7 +11,7 @@ from ....report.figures import FigureGroup, Panel
 from ....report.palette import Palette
 from ...cells import SFTCell, SFTCellResult
 from ...explorer import sft_problems
-from ...rows import sft_rows
+from ...rows import sft_rows, step0_rows
 from ...snapshot import Snapshot
 from ...statistics import MAIN_FORM
 from ...verdicts import LEVEL, Comparison, quantile
@@ -35,7 +35,10 @@ def section_of(study: Snapshot, scaling: Scaling, measured: Sequence[ScalingMeas
     results = study.results(SFTCellResult)
     curves, thresholds = _curves(measured[0]) if measured else ([], [])
     rows = ScalingRows(
-        cells=[row for cell in cells for row in sft_rows(STAGE, cell, results[cell.digest])],
+        cells=[
+            *(row for cell in cells for row in sft_rows(STAGE, cell, results[cell.digest])),
+            *(row for cell, result in scaling.step0(study, model) for row in step0_rows(STAGE, cell, result)),
+        ],
         curves=curves,
         thresholds=thresholds,
         training=[point for cell in cells for point in _losses(cell, results[cell.digest])],
