@@ -76,8 +76,8 @@ def collect(study: Snapshot, scaling: Scaling) -> list[ScalingMeasurements]:
     finished = {cell.digest for cell in scaling.finished(study)}
     grids: dict[str, list[SFTCell]] = defaultdict(list)
     for cell in scaling.cells(study.spec):
-        assert isinstance(cell, SFTCell)
-        grids[cell.model].append(cell)
+        if isinstance(cell, SFTCell):
+            grids[cell.model].append(cell)
     return [
         _measure(study, scaling, model, list(dict.fromkeys(cell.format for cell in grid)), _by_run(grid, finished))
         for model, grid in grids.items()
