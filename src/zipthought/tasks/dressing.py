@@ -16,12 +16,16 @@ from ..core.problem import Problem
 from .names import nouns
 
 
-def redress(problem: Problem, number: int, number_range: int = 5) -> Problem:
+def redress(problem: Problem, number: int, number_range: int | None = None) -> Problem:
     """Dressing `number` of a problem's structure: other names, unused quantities and order of the sentences.
 
-    A pure function of (structure, number), with the sampler's distributions: 1..max(2, n_ops) unused quantities with
-    constants in 1..number_range-1.
+    A pure function of its arguments, with the sampler's distributions: 1..max(2, n_ops) unused quantities with
+    constants in 1..number_range-1. None: one more than the greatest constant of the problem.
     """
+    if number_range is None:
+        number_range = 1 + max(
+            number for definition in problem.definitions.values() for number in _constants(definition)
+        )
     digest = hashlib.sha256(f"dressing|{problem.structure}|{number}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     unused = int(rng.integers(1, max(2, problem.n_ops) + 1))
@@ -33,6 +37,11 @@ def redress(problem: Problem, number: int, number_range: int = 5) -> Problem:
     definitions |= {name: int(rng.integers(1, number_range)) for name in names[len(renamed) :]}
     order = rng.permutation(list(definitions)).tolist()
     return Problem(problem.modulus, {name: definitions[name] for name in order}, renamed[problem.target])
+
+
+def _constants(definition: Expr) -> list[int]:
+    operands = definition[1:] if isinstance(definition, BinOp) else (definition,)
+    return [operand for operand in operands if isinstance(operand, int)]
 
 
 def _renamed(definition: Expr, names: dict[str, str]) -> Expr:

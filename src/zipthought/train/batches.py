@@ -8,7 +8,7 @@ Shapes: B batch, T time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -88,8 +88,9 @@ def bucketed(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, 
 
 
 class EpochBatches:
-    """``batch(step)`` over a fixed list of examples, epoch after epoch.
+    """``batch(step)`` over a list of examples, epoch after epoch.
 
+    `in_epoch` gives the examples of an epoch after the first, in the same number; without it they are the same.
     `positions` above 0 spreads each text over up to that many positions, with gaps at `sentence_ends`.
     """
 
@@ -101,25 +102,30 @@ class EpochBatches:
         pad: int,
         positions: int = 0,
         sentence_ends: frozenset[int] = frozenset(),
+        in_epoch: Callable[[int], Sequence[Example]] | None = None,
     ) -> None:
         if not examples:
             raise ValueError("there are no training examples")
         self._positions, self._ends = positions, sentence_ends
         self._examples, self._batch_size, self._seed, self._pad = examples, batch_size, seed, pad
-        self._lengths = [len(e.ids) for e in examples]
+        self._in_epoch = in_epoch
         self.steps_per_epoch = -(-len(examples) // batch_size)
-        self._epoch = lru_cache(maxsize=2)(self._batches_of_epoch)
+        self._epoch = lru_cache(maxsize=2)(self._plan)
 
-    def _batches_of_epoch(self, epoch: int) -> list[np.ndarray]:
-        return bucketed(self._lengths, self._batch_size, np.random.default_rng([self._seed, epoch]))
+    def _plan(self, epoch: int) -> tuple[Sequence[Example], list[np.ndarray]]:
+        """The examples of an epoch, and the indices of its batches."""
+        examples = self._in_epoch(epoch) if self._in_epoch and epoch else self._examples
+        rng = np.random.default_rng([self._seed, epoch])
+        return examples, bucketed([len(e.ids) for e in examples], self._batch_size, rng)
 
     def indices(self, step: int) -> list[int]:
         """The indices of the step's examples."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        return self._epoch(epoch)[index].tolist()
+        return self._epoch(epoch)[1][index].tolist()
 
     def __call__(self, step: int) -> TokenBatch:
-        chosen = [self._examples[i] for i in self.indices(step)]
+        examples, _ = self._epoch(step // self.steps_per_epoch)
+        chosen = [examples[i] for i in self.indices(step)]
         if not self._positions:
             return collate(chosen, self._pad)
         rng = np.random.default_rng([self._seed, step, self._positions])

@@ -98,6 +98,9 @@ class SFTConfig:
     """Sequences in one forward and backward pass of a device. Fewer need less memory. 0: all of the update."""
     max_length: int = 2048
     """Maximal length of an example (prompt and completion, in tokens). Longer ones are left out and counted."""
+    redress: bool = False
+    """Show each problem with other names, unused quantities and order of the sentences in every epoch after the first.
+    Its structure, format and answer stay. For records of synthetic problems, and the engine `native`."""
     positions: int = 0
     """Spread each text over up to this many positions, with random gaps between its sentences. Longer texts then show
     no new distances. 0: consecutive positions. Only the engine `native` supports it."""
@@ -120,6 +123,8 @@ class SFTConfig:
             )
         if self.positions and self.engine != "native":
             raise ValueError(f"only the engine native supports positions={self.positions}; use 0, or the engine native")
+        if self.redress and self.engine != "native":
+            raise ValueError("only the engine native can redress; leave it out, or use the engine native")
         if self.batch_size < 1 or self.steps < 0 or self.epochs <= 0:
             raise ValueError(
                 f"batch_size must be at least 1, steps at least 0 and epochs above 0, got {self.batch_size}, "

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..core.methods import parse_method
 from ..records.chat import completion_ids, prompt_ids, require_known
+from ..records.reading import problem_of, surface_name
+from ..records.schema import format_of, make_record
+from ..surfaces import english
+from ..tasks.dressing import redress
 from .batches import EpochBatches, Example
 from .config import SFTConfig
 from .held_out import naming_record, numbered_training_records, turns_of
@@ -49,6 +54,8 @@ class TrainingSet:
     """Records with more tokens than `SFTConfig.max_length`."""
     held_out: int
     """Records of the validation and test splits."""
+    records: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    """(number, record) of each example."""
 
     @property
     def tokens(self) -> int:
@@ -69,14 +76,39 @@ def training_set(
     Raises `RecordError` for a record that `encode` refuses, and `ValueError` if no example is left.
     """
     numbered, held_out = numbered_training_records(records)
-    encoded = []
+    examples, used = [], []
     for number, record in numbered:
         with naming_record(number):
-            encoded.append(encode(tokenizer, record))
-    examples = [e for e in encoded if len(e.ids) <= max_length]
-    if encoded and not examples:
-        raise ValueError(f"all {len(encoded)} examples are longer than max_length={max_length}; raise it")
-    return TrainingSet(examples, len(encoded) - len(examples), held_out)
+            example = encode(tokenizer, record)
+        if len(example.ids) <= max_length:
+            examples.append(example)
+            used.append((number, record))
+    if numbered and not examples:
+        raise ValueError(f"all {len(numbered)} examples are longer than max_length={max_length}; raise it")
+    return TrainingSet(examples, len(numbered) - len(examples), held_out, used)
+
+
+def redressed(tokenizer: PreTrainedTokenizerBase, data: TrainingSet, max_length: int) -> Callable[[int], list[Example]]:
+    """epoch -> the examples with their problems dressed anew (`tasks.dressing`). A dressing of more than `max_length`
+    tokens is replaced by the record itself.
+
+    Raises `RecordError` for a record whose problem or format cannot be read.
+    """
+    dressed = []
+    for number, record in data.records:
+        with naming_record(number):
+            surface = surface_name(record) or english.NAME
+            dressed.append((problem_of(record), parse_method(format_of(record)), surface, record))
+
+    def in_epoch(epoch: int) -> list[Example]:
+        examples = []
+        for (problem, method, surface, record), first in zip(dressed, data.examples, strict=True):
+            again = make_record(redress(problem, epoch), method, record.get("order", "forward"), surface)
+            example = encode(tokenizer, again)
+            examples.append(example if len(example.ids) <= max_length else first)
+        return examples
+
+    return in_epoch
 
 
 def sentence_ends(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -121,7 +153,8 @@ def fine_tune(
     """
     data = training_set(tokenizer, records, config.max_length)
     pad, ends = tokenizer.pad_token_id or 0, sentence_ends(tokenizer) if config.positions else frozenset()
-    batches = EpochBatches(data.examples, config.batch_size, config.seed, pad, config.positions, ends)
+    in_epoch = redressed(tokenizer, data, config.max_length) if config.redress else None
+    batches = EpochBatches(data.examples, config.batch_size, config.seed, pad, config.positions, ends, in_epoch)
     steps = config.total_steps(batches.steps_per_epoch)
     if on_start:
         on_start(steps)
