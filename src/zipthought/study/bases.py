@@ -9,22 +9,37 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..core.orders import ORDERS
 from ..evaluation.evaluate import EvaluateConfig, evaluate
+from ..evaluation.primitives import HELD_OUT_SEED, exact, primitive_accuracy
+from ..evaluation.step0 import Kind, habit
 from ..files.atomic import write_text
 from ..models.loading import save
+from ..tasks.sampling import SamplerConfig
 from ..train.config import PretrainConfig
 from ..train.loop import LoopResult
 from ..train.output import RunDirectory
 from ..train.pretrain import pretrain
+from ..train.primitives import SYNTAX_FORMATS, Primitives
 from ..train.record import read_record, require_same, trained_structures, write_structures
+from .cards import render_card
 from .runner import environment
 
 CARD = "card.json"
 MEASURED_N_OPS = (1, 2, 3, 4, 5, 6)
 MEASURED_COUNT = 500
+WALKS = (2, 4, 6, 8, 10, 12)
+"""Operations of the measured walks of a neutral base."""
+KINDS = tuple(
+    Kind(fmt, order) for order in ORDERS for fmt in SYNTAX_FORMATS if order == "forward" or fmt != "answer-only"
+)
+"""Formats and orders in which the habit of a neutral base is measured."""
+_ADDED = {"primitives": (), "positions": 0}
+"""Fields that recipes have had since version 0.4; a card leaves them out at their defaults."""
 
 
 def make_base(
@@ -67,7 +82,8 @@ def finished_base(config: PretrainConfig, directory: Path, threads: int) -> dict
 def _recipe(config: PretrainConfig) -> dict[str, Any]:
     """The recipe as a card records it. A base with a card stands there by the digest of its weights."""
     init = _earlier_card(config)
-    return asdict(config) | {"init": init["sha256"] if init else config.init}
+    values = {name: value for name, value in asdict(config).items() if value != _ADDED.get(name, ...)}
+    return values | {"init": init["sha256"] if init else config.init}
 
 
 def _earlier_card(config: PretrainConfig) -> dict[str, Any] | None:
@@ -92,6 +108,7 @@ def _measured(
         number_range=config.number_range,
     )
     measured = evaluate(model, tokenizer, held_out).summary().plain()["by_n_ops"]
+    neutral = _neutral(config, model, tokenizer) if config.primitives else {}
     return {
         "recipe": _recipe(config),
         "init": _earlier_card(config),
@@ -105,62 +122,30 @@ def _measured(
             n: {key: row[key] for key in ("n", "accuracy", "faithful", "response_tokens", "truncated")}
             for n, row in measured.items()
         },
+        **neutral,
     }
 
 
-def stages(card: dict[str, Any]) -> list[dict[str, Any]]:
-    """The cards of the runs that led to a base, in their order."""
-    return [*(stages(card["init"]) if card.get("init") else []), card]
+def _neutral(config: PretrainConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """What the card of a neutral base has besides: its primitives, its walks by length, and its habit by length."""
+    primitives = Primitives(config.modulus, config.number_range, config.n_ops)
+    rng = np.random.default_rng(HELD_OUT_SEED)
 
+    def walks(n: int, forward: bool) -> float:
+        texts = [primitives.walk(rng, n, forward, beyond=i % 3) for i in range(MEASURED_COUNT)]
+        return exact(model, tokenizer, texts, config.modulus)
 
-def _mix(granularity: list[tuple[int, float]]) -> str:
-    """What a granularity mix says in words."""
-    return " or ".join(f"{k} operation{'s' * (k > 1)} with probability {p:g}" for k, p in granularity)
-
-
-def render_card(card: dict[str, Any]) -> str:
-    """The model card as Markdown."""
-    recipe = card["recipe"]
-    rows = "\n".join(
-        f"| {n} | {row['n']} | {row['accuracy']:.3f} | {row['faithful']:.3f} | {row['response_tokens']:.1f} |"
-        for n, row in card["accuracy"].items()
-    )
-    runs = list(enumerate(stages(card), 1))
-    table = "\n".join(
-        f"| {number} | {c['recipe']['steps']:,} x {c['recipe']['batch_size']} | {c['tokens']:,} | "
-        f"{c['recipe']['optimizer']['learning_rate']:g} | {c['recipe']['facts']:g} | {c['recipe']['lookups']:g} | "
-        f"{c['recipe']['walks']:g} | {c['recipe'].get('starts', 0):g} | {c['recipe']['seed']} | {c['minutes']} |"
-        for number, c in runs
-    )
-    grown = " and ".join(f"{c['recipe']['grow']} layers before run {n}" for n, c in runs if c["recipe"].get("grow"))
-    added = f"\nLayers whose outputs are zero at first were added on top (`--grow`): {grown}." if grown else ""
-    return f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: text-generation
----
-# zipthought base, {recipe["family"]} {card["parameters"] / 1e6:.1f}M
-
-A tiny base model for studying compressed chains of thought on a laptop: {card["parameters"]:,} parameters, word-level
-tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups and chains of
-{", ".join(str(n) for n, _ in recipe["n_ops"])} operations ({_mix(recipe["granularity"])} a step), and nothing else.
-
-Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}), threads: {card["threads"]},
-{card["environment"]["processor"]}, torch {card["environment"]["torch"]}. Each run goes on from the one before it
-(`--init`); `card.json` holds their whole recipes. Shares of facts, look-ups, walks and starts (the first step
-alone); the rest are chains of the train split.{added}
-
-| run | updates x sequences | tokens | learning rate | facts | look-ups | walks | starts | seed | minutes |
-| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-{table}
-
-{card.get("notes", "")}
-Held-out structures (test split), greedy:
-
-| n_ops | problems | accuracy | faithful | response tokens |
-| ---: | ---: | ---: | ---: | ---: |
-{rows}
-
-Lengths beyond {max(n for n, _ in recipe["n_ops"])} were never trained. sha256 of `model.safetensors`:
-`{card["sha256"]}`.
-"""
+    longest = max(n for n, _ in config.n_ops)
+    names = [name for name, _ in config.primitives if name != "syntax"]  # Its format is drawn, so it has no one answer.
+    samplers = {
+        n: SamplerConfig(n_ops=n, modulus=config.modulus, number_range=config.number_range) for n in range(1, 7)
+    }
+    return {
+        "texts": MEASURED_COUNT,
+        "primitives": primitive_accuracy(model, tokenizer, primitives, names, MEASURED_COUNT),
+        "walks": {
+            direction: {n: walks(n, direction == "forward") for n in WALKS if n <= longest}
+            for direction in ("forward", "backward")
+        },
+        "habit": {n: habit(model, tokenizer, s, KINDS, MEASURED_COUNT)._asdict() for n, s in samplers.items()},
+    }
