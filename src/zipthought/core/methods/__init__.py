@@ -15,17 +15,18 @@ from .base import FixedMethod, GroupingMethod, Method
 from .composed import Composed
 from .explicit import Explicit
 from .implicit import Implicit
+from .last import Last
 from .random_steps import RandomSteps
 
 METHODS: Registry[type[Method]] = Registry("format", ("parse", "steps", "faithful", "baseline", "needs"), classes=True)
 
-for _method in (Explicit, Composed, Implicit, AnswerOnly, RandomSteps):
+for _method in (Explicit, Composed, Implicit, AnswerOnly, RandomSteps, Last):
     METHODS.register(_method)
 
 
 def parse_method(text: str) -> Method:
     """The method that a format names: ``explicit``, ``composed:k``, ``implicit:k``, ``answer-only``,
-    ``random-steps:p`` or one that was added.
+    ``random-steps:p``, ``last:k`` or one that was added.
 
     Raises `ValueError` with the formats that exist, or with what is wrong with the parameter.
     """
@@ -46,6 +47,7 @@ __all__ = [
     "FixedMethod",
     "GroupingMethod",
     "Implicit",
+    "Last",
     "Method",
     "RandomSteps",
     "is_baseline",

@@ -140,7 +140,7 @@ class SFTCell(Cell):
     n_ops: tuple[int, ...]
     """Operations of the training problems, in equal shares, and of the measured problems."""
     longer_n_ops: tuple[int, ...] = ()
-    """Operations of further measured problems."""
+    """Operations of further problems, measured at the end."""
     examples: int
     """Distinct training prompts, spread evenly over `n_ops`."""
     structures: int = 0
@@ -231,8 +231,9 @@ class SFTCell(Cell):
         sequence = sum(mean_tokens(self, self.format, self.order, self.n_ops))
         lengths = self.n_ops + self.longer_n_ops
         measured = sum(mean_tokens(self, self.format, self.order, lengths))
-        held_out = self.test_count * len(lengths) + (self.validation_count if self.points > 1 else 0)
-        prompts = self.points * held_out + self.train_count * len(self.n_ops) + 2 * self.edited_count
+        held_out = self.test_count * len(self.n_ops) + (self.validation_count if self.points > 1 else 0)
+        longer = self.test_count * len(self.longer_n_ops)
+        prompts = self.points * held_out + longer + self.train_count * len(self.n_ops) + 2 * self.edited_count
         return Work(self.steps * self.batch_size * sequence, prompts * measured)
 
     def run(self, workspace: Workspace, on_step: OnStep | None = None) -> SFTCellResult:

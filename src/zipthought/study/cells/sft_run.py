@@ -59,6 +59,9 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
     )
     trained = sft_trainer(cell, workspace)(model, tokenizer, records, config, on_step=watch)
     point, held_out = watch.restore_best()
+    if cell.longer_n_ops:
+        longer = evaluate(model, tokenizer, _problems(cell, cell.split, cell.test_count, cell.longer_n_ops))
+        held_out = Evaluation([*held_out.completions, *longer.completions])
     held_out.write_completions(workspace.completions(cell.digest, "test"))
     decoding = DecodingConfig(orders=(cell.order,))
     on_training = evaluate_items(model, tokenizer, first, decoding)
@@ -112,9 +115,8 @@ class _Watch:
     def _measure(self, row: dict[str, Any]) -> bool:
         """Measure the model; whether it has converged."""
         cell, model = self._cell, self._average.model if self._average else self._model
-        lengths = cell.n_ops + cell.longer_n_ops
-        evaluation = evaluate(model, self._tokenizer, _problems(cell, cell.split, cell.test_count, lengths))
-        trained = sorted((r.n_ops, r.index, r.correct) for r in evaluation.completions if r.n_ops in cell.n_ops)
+        evaluation = evaluate(model, self._tokenizer, _problems(cell, cell.split, cell.test_count, cell.n_ops))
+        trained = sorted((r.n_ops, r.index, r.correct) for r in evaluation.completions)
         point = RunPoint(
             step=int(row["step"]),
             tokens=row["tokens"],
