@@ -29,6 +29,7 @@ from ..core.arithmetic import BinOp, Expr, evaluate, linear, linear_expression
 from ..core.compress import compress
 from ..core.orders import ORDERS
 from ..core.problem import Problem
+from ..models.tokenizer import MAX_NUMBER
 from ..surfaces import terse
 from ..surfaces.expressions import write
 from ..tasks.names import nouns
@@ -39,6 +40,9 @@ Text = tuple[str, str]
 
 SYNTAX_FORMATS = ("explicit", "composed:2", "implicit:1", "implicit:2", "answer-only")
 SYNTAX_N_OPS = (1, 2)
+WIDE = 0.5
+"""The share of look-ups and walks whose numbers are drawn from all number tokens. Of four constants, one guess in four
+is right, and a model learns late to copy them."""
 PAGE = 6
 """The most facts, forms or look-ups in a text."""
 
@@ -131,7 +135,8 @@ class Primitives:
         """A problem with one chain, which goes on beyond the target in half of the cases."""
         length = int(rng.choice(self._lengths, p=self._weights))
         beyond = int(rng.integers(0, self._lengths[-1] - length + 1)) if rng.random() < 0.5 else 0
-        return self._in_training(lambda: self._study_like(rng, length, beyond))
+        wide = rng.random() < WIDE
+        return self._in_training(lambda: self._study_like(rng, length, beyond, wide))
 
     def _in_training(self, draw: Callable[[], Problem]) -> Problem:
         """The first drawn problem whose structure is of the train split."""
@@ -141,6 +146,7 @@ class Primitives:
 
     def _chains(self, rng: np.random.Generator, count: int) -> tuple[Problem, list[str]]:
         """A problem with several chains in mixed order, and the names of one of them from its start to its end."""
+        wide = rng.random() < WIDE
         lengths = rng.choice(self._lengths, p=self._weights, size=count)
         if count > 1:
             lengths[1:] = np.minimum(lengths[1:], rng.integers(1, 5, size=count - 1))
@@ -149,32 +155,36 @@ class Primitives:
         chains = []
         for length in lengths.tolist():
             chain, names = names[: length + 1], names[length + 1 :]
-            self._define(chain, definitions, rng, int(rng.integers(self.modulus)))
+            self._define(chain, definitions, rng, wide)
             chains.append(chain)
         chosen = chains[0 if rng.random() < 0.7 else int(rng.integers(count))]
         return self._shuffled(definitions, chosen[-1], rng), chosen
 
-    def _study_like(self, rng: np.random.Generator, length: int, beyond: int) -> Problem:
+    def _study_like(self, rng: np.random.Generator, length: int, beyond: int, wide: bool = False) -> Problem:
         """One chain and unused constants, as the sampler draws them; the chain goes on `beyond` its target."""
         total = length + beyond
         unused = int(rng.integers(1, max(2, total) + 1))
         names = [nouns()[i] for i in rng.choice(len(nouns()), size=total + 1 + unused, replace=False)]
         definitions: dict[str, Expr] = {}
-        self._define(names[: total + 1], definitions, rng, int(rng.integers(1, self._range)))
-        definitions |= {name: int(rng.integers(1, self._range)) for name in names[total + 1 :]}
+        self._define(names[: total + 1], definitions, rng, wide)
+        definitions |= {name: self._number(rng, wide) for name in names[total + 1 :]}
         return self._shuffled(definitions, names[length], rng)
 
-    def _define(self, chain: list[str], definitions: dict[str, Expr], rng: np.random.Generator, start: int) -> None:
-        definitions[chain[0]] = start
+    def _define(self, chain: list[str], definitions: dict[str, Expr], rng: np.random.Generator, wide: bool) -> None:
+        definitions[chain[0]] = self._number(rng, wide)
         for before, name in pairwise(chain):
-            definitions[name] = self._operations(before, 1, rng)
+            operation = self._operations(before, 1, rng)
+            definitions[name] = operation._replace(right=self._number(rng, wide)) if wide else operation
+
+    def _number(self, rng: np.random.Generator, wide: bool) -> int:
+        return int(rng.integers(MAX_NUMBER) if wide else rng.integers(1, self._range))
 
     def _shuffled(self, definitions: dict[str, Expr], target: str, rng: np.random.Generator) -> Problem:
         names = rng.permutation(list(definitions)).tolist()
         return Problem(self.modulus, {name: definitions[name] for name in names}, target)
 
-    def _operations(self, inner: Expr, count: int, rng: np.random.Generator) -> Expr:
-        """`count` random operations on `inner`."""
+    def _operations(self, inner: Expr, count: int, rng: np.random.Generator) -> BinOp:
+        """`count` random operations on `inner`, at least one."""
         for _ in range(count):
             op = "+-*"[rng.integers(3)]
             inner = BinOp(op, inner, int(rng.integers(1 + (op == "*"), self._range)))

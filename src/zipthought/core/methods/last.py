@@ -1,4 +1,4 @@
-"""``last:k``: explicit traces with the last step of every k alone, a baseline that drops as much as `composed:k` nests."""
+"""``last:k``: explicit traces with the last of every k steps alone, a baseline that drops what `composed:k` nests."""
 
 from __future__ import annotations
 

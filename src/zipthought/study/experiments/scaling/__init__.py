@@ -30,6 +30,10 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     """Further bases of the grid, without its baselines. `model` decides the verdicts."""
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
     """The formats, for example `composed:2` or `random-steps:0.8`."""
+    further_formats: tuple[str, ...] = ()
+    """Further formats, which stand beside the others and decide no verdict."""
+    further_seeds: int = 2
+    """How many seeds they have, the first of the experiment."""
     examples: tuple[int, ...] = (64, 256, 1024)
     """Distinct training prompts."""
     steps: int = 60
@@ -48,7 +52,9 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
         check_axis(self, ("formats", "thresholds"))
         check_axis(self, ("examples",), ascending=True)
         self.check_examples(min(self.examples))
-        canonical(self.formats)
+        both = canonical(self.formats + self.further_formats)
+        if len(both) < len(canonical(self.formats)) + len(canonical(self.further_formats)):
+            raise ValueError(f"formats and further_formats must differ, got {self.formats} and {self.further_formats}")
         fewest = self.updates(min(self.examples))
         if self.steps < 0 or self.epochs < 1 or not 1 <= self.points <= fewest:
             raise ValueError(
@@ -85,10 +91,16 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
                 for model in (self.model, *self.models)
                 for seed in self.seeds_of(spec)
                 for index, examples in enumerate(self.examples)
-                for fmt in canonical(self.formats)
-                if model == self.model or not is_baseline(fmt)
+                for fmt in self._formats(spec, seed, model)
             ),
         ]
+
+    def _formats(self, spec: StudySpec, seed: int, model: str) -> list[str]:
+        """The formats of a seed from a base."""
+        own = canonical(self.formats)
+        if model != self.model:
+            return [fmt for fmt in own if not is_baseline(fmt)]
+        return own + (canonical(self.further_formats) if seed in self.seeds_of(spec)[: self.further_seeds] else [])
 
     def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
         first = super().step0_cells(spec)[0]

@@ -14,6 +14,7 @@ from ...cells.sft import RunPoint
 from ...snapshot import Snapshot
 from ...statistics import Fit, Outcomes, fit_formats
 from ...verdicts import FITTED
+from ..sft import canonical
 from . import Scaling
 
 X_NAMES = {"examples": "examples", "tokens": "training tokens", "updates": "updates", "flops": "training FLOPs"}
@@ -39,6 +40,8 @@ class ScalingMeasurements:
     """Format -> mean training tokens of an example, prompt included."""
     training: dict[str, dict[float, float]]
     """Format -> N -> mean accuracy on its own training problems."""
+    further: frozenset[str] = frozenset()
+    """Formats that decide no verdict."""
     step0: float | None = None
     """Held-out accuracy of the base before any training; None if it was not measured."""
     thresholds: tuple[float, ...] = (0.5,)
@@ -61,8 +64,8 @@ class ScalingMeasurements:
         return self.training.get(fmt, {}).get(n, 1.0) >= FITTED
 
     def coarse(self, x: str = "examples") -> list[str]:
-        """The formats under study, no baselines, whose steps cover several operations."""
-        methods = {fmt: parse_method(fmt) for fmt in self.at_equal(x)[0]}
+        """The formats of the verdicts, no baselines, whose steps cover several operations."""
+        methods = {fmt: parse_method(fmt) for fmt in self.at_equal(x)[0] if fmt not in self.further}
         return [fmt for fmt, method in methods.items() if not method.baseline and method.granularity(self.longest) > 1]
 
 
@@ -94,14 +97,22 @@ def _by_run(cells: Sequence[SFTCell], finished: set[str]) -> Grid:
 
 def _measure(study: Snapshot, scaling: Scaling, model: str, formats: Sequence[str], cells: Grid) -> ScalingMeasurements:
     results = study.results(SFTCellResult)
-    sizes = scaling.examples
-    seeds = [s for s in scaling.seeds_of(study.spec) if all((f, s, n) in cells for f in formats for n in sizes)]
+    sizes, further = scaling.examples, frozenset(canonical(scaling.further_formats))
+    own = [fmt for fmt in formats if fmt not in further]
+
+    def complete(of: Sequence[str]) -> list[int]:
+        return [s for s in scaling.seeds_of(study.spec) if all((f, s, n) in cells for f in of for n in sizes)]
+
+    seeds = complete(own)
     outcomes: dict[str, Outcomes] = {}
     costs: dict[str, dict[str, Outcomes]] = {x: {} for x in COSTS}
-    for fmt in formats if seeds else ():
-        solved = [[study.solved(cells[fmt, seed, n].digest) for n in sizes] for seed in seeds]
+    for fmt in formats:
+        finished = complete([fmt]) if fmt in further else seeds
+        if not finished:
+            continue
+        solved = [[study.solved(cells[fmt, seed, n].digest) for n in sizes] for seed in finished]
         outcomes[fmt] = Outcomes(sizes, np.array(solved, dtype=bool))
-        longest = [cells[fmt, seed, sizes[-1]] for seed in seeds]
+        longest = [cells[fmt, seed, sizes[-1]] for seed in finished]
         for x, outcome in _along([results[cell.digest].points for cell in longest], longest[0].measured_at()).items():
             costs[x][fmt] = outcome
     per_example: dict[str, list[float]] = defaultdict(list)
@@ -119,6 +130,7 @@ def _measure(study: Snapshot, scaling: Scaling, model: str, formats: Sequence[st
         costs={x: fit_formats(of_format, draws, floor=floor) for x, of_format in costs.items()},
         tokens_per_example={fmt: float(np.mean(values)) for fmt, values in per_example.items()},
         training={fmt: {n: float(np.mean(values)) for n, values in of.items()} for fmt, of in training.items()},
+        further=further,
         step0=next((result.test.accuracy for _, result in scaling.step0(study, model)), None),
         thresholds=scaling.thresholds,
         longest=max(scaling.n_ops),
