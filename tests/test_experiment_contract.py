@@ -90,7 +90,8 @@ def test_every_experiment_keeps_the_contract(name, tiny_base):
     assert isinstance(kind.summary(None), dict)
     for cell in spec.cells():
         assert make_cell(json.loads(json.dumps(cell.plain()))) == cell
-        assert cell.work().trained > 0
+        work = cell.work()
+        assert work.trained + work.generated > 0
 
 
 def run_study(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -209,11 +210,13 @@ def test_results_of_sft_survive_json(bits, validation, answers):
     assert values["points"][0]["correct"] == "".join(str(int(bit)) for bit in bits)
 
 
-@given(n=st.integers(1, 500), share=numbers, measure=optional, excess=optional)
-def test_results_of_the_decomposition_survive_json(n, share, measure, excess):
+@given(n=st.integers(1, 500), share=numbers, measure=optional, coverage=optional)
+def test_results_of_the_decomposition_survive_json(n, share, measure, coverage):
     shares = {"faithful": share, "response_tokens": share, "truncated": share}
     correct = round(share * n)
-    length = LengthMeasures(n=n, correct=correct, **shares, ops_per_step=measure, single_op_share=None, excess=excess)
+    length = LengthMeasures(
+        n=n, correct=correct, **shares, ops_per_step=measure, single_op_share=None, single_op_coverage=coverage
+    )
     point = BranchPoint(step=1, tokens=2, by_n_ops={3: length})
     rollouts = Rollouts(
         step=1,
@@ -274,7 +277,7 @@ def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
     store = run_here(Store.create(tmp_path, spec, {}))
     study = store.read()
     data = report_data(study, measure(study))
-    assert [finding.id for finding in data.findings] == ["F1", "F2a", "F3"]
+    assert [finding.id for finding in data.findings] == ["F1", "F2a", "F3", "F7"]
     assert data.problems
     assert not any(get_surface("terse").parse_problem(problem.prompt, 23).is_chain for problem in data.problems)
     assert data.spec["task"] == "tree:width=2"
