@@ -30,8 +30,7 @@ RULE = (
     "that of the base, because better arithmetic alone raises the coverage; and the accuracy after RLVR minus that of "
     "the base. {common} {gate} The summary answers decomposition if the finding is supported, and reversion if the "
     "format was learnt, the interval of RLVR minus SFT lies above 0 and that of RLVR minus base below {margin:g}, both "
-    "in coverage. The "
-    "verdict is that of the first format and the first length of SFT that the study names."
+    "in coverage. The verdict is that of the first format and the first length of SFT that the study names."
 )
 
 
