@@ -245,6 +245,11 @@ def test_results_of_the_decomposition_survive_json(n, share, measure, coverage):
     # Version 0.1 stored no count. It is recovered exactly from the accuracy.
     del values["points"][0]["by_n_ops"]["3"]["correct"]
     assert DecompositionResult.from_plain(values) == result
+    # Versions up to 0.3 stored another measure of decomposition.
+    old = values["points"][0]["by_n_ops"]["3"]
+    old["excess"] = old.pop("single_op_coverage")
+    (point,) = DecompositionResult.from_plain(values).points
+    assert point.by_n_ops[3] == replace(length, single_op_coverage=None)
 
 
 def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
