@@ -26,7 +26,7 @@ from zipthought.study.cells import (
     Step0Cell,
     Step0Result,
 )
-from zipthought.study.cells.decomposition import BranchPoint, LengthMeasures, PassAt, Rollouts
+from zipthought.study.cells.decomposition import RLVR_STATES, BranchPoint, LengthMeasures, PassAt, Rollouts
 from zipthought.study.cells.sft import Memorization, RunPoint
 from zipthought.study.spec import StudySpec
 from zipthought.study.store import Store
@@ -104,7 +104,7 @@ def _step0(cell: Step0Cell, workspace: Workspace) -> Step0Result:
 def _decomposition(cell: DecompositionCell, workspace: Workspace) -> DecompositionResult:
     s = cell.settings
     rng = np.random.default_rng(int(cell.digest, 16))
-    shown = "explicit" if cell.part == "rlvr" else cell.format
+    shown = "explicit" if cell.part in RLVR_STATES else cell.format or "composed:3"
     lengths = s.n_ops + s.longer_n_ops
     final = [c for n in lengths for c in _completions(cell, cell.split, shown, (n,), s.count, 0.7, rng)]
     write_completions(final, workspace.completions(cell.digest, cell.part))
@@ -120,7 +120,7 @@ def _decomposition(cell: DecompositionCell, workspace: Workspace) -> Decompositi
     return DecompositionResult(
         points=tuple(BranchPoint(step=step, tokens=step * 500, by_n_ops=of_length) for step in steps),
         pass_at={n: PassAt(correct=ks, faithful=ks) for n in of_length} if s.samples > 1 else {},
-        rollouts=tuple(Rollouts.of({"step": n, **metrics}) for n in range(1, 3)) if cell.part == "rlvr" else (),
+        rollouts=tuple(Rollouts.of({"step": n, **metrics}) for n in range(1, 3)) if cell.part in RLVR_STATES else (),
         updates=cell.sft_steps if cell.part == SFT_STATE else s.rl_steps,
         tokens=500 * s.rl_steps,
         parameters=100_000,
@@ -130,7 +130,7 @@ def _decomposition(cell: DecompositionCell, workspace: Workspace) -> Decompositi
 
 def _length(part) -> LengthMeasures:
     names = ("n", "correct", "faithful", "response_tokens", "truncated", "ops_per_step", "single_op_share")
-    return LengthMeasures(**{name: getattr(part, name) for name in names}, excess=0.1)
+    return LengthMeasures(**{name: getattr(part, name) for name in names}, single_op_coverage=0.1)
 
 
 def _completions(cell, split, fmt, lengths, count, accuracy, rng) -> list[JudgedCompletion]:

@@ -20,8 +20,9 @@ from zipthought.core.compress import compress
 from zipthought.core.grouping import nested
 from zipthought.core.problem import Problem
 from zipthought.core.trace import Step, Trace, valued
+from zipthought.evaluation.metrics import Item, judge_completion
 from zipthought.records.schema import make_record
-from zipthought.study.excess import excess_counts
+from zipthought.study.single_op_coverage import single_op_coverage
 from zipthought.surfaces import SURFACES, get_surface, verify
 from zipthought.tasks.sampling import sample
 from zipthought.train.rewards import Attempt, parse_reward
@@ -262,9 +263,8 @@ def test_idle_sentences_are_worth_nothing(task, attack, surface):
             assert (outcome, faithful) == (1.0, attack.faithful), text
             assert priced == pytest.approx(0.95)
             if attack.granularity is not ones:
-                stated = [step.granularity for step in verdict.steps if step.granularity]
-                valid = verdict.granularity if verdict.steps else ()
-                assert excess_counts(stated, 0, valid)[0] == 0, "what is not worked out is no decomposition"
+                judged = judge_completion(Item.of(problem, surface, index), text, response_tokens=1, truncated=False)
+                assert single_op_coverage(judged) == 0, "what is not worked out is no decomposition"
             tried += 1
     assert tried or surface == "english", "the surface can write nothing of this kind"
 

@@ -90,7 +90,8 @@ def test_every_experiment_keeps_the_contract(name, tiny_base):
     assert isinstance(kind.summary(None), dict)
     for cell in spec.cells():
         assert make_cell(json.loads(json.dumps(cell.plain()))) == cell
-        assert cell.work().trained > 0
+        work = cell.work()
+        assert work.trained + work.generated > 0
 
 
 def run_study(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -184,14 +185,15 @@ def test_digests_are_those_of_version_01(cell, digest):
     ("preset", "count", "first", "last"),
     [
         ("quick", 36, "5a4c1aa92df106f8", "663b7708e96ff7e3"),
-        ("laptop", 171, "3df52c1c2fdf73d8", "9b0dabf2afa36280"),
-        ("decomposition", 24, "0014ac612b38c2d0", "1716808717b217fb"),
+        ("laptop", 182, "3df52c1c2fdf73d8", "9b0dabf2afa36280"),
+        ("decomposition", 34, "0014ac612b38c2d0", "1716808717b217fb"),
     ],
 )
 def test_the_presets_have_the_cells_of_version_01(preset, count, first, last):
-    """These digests depend on the bytes of the bundled bases, too."""
+    """These digests depend on the bytes of the bundled bases, too. Later versions added states of the decomposition."""
     digests = [cell.digest for cell in load_spec(preset).cells()]
-    assert (len(digests), digests[0], digests[-1]) == (count, first, last)
+    assert len(digests) == len(set(digests)) == count
+    assert digests.index(first) < digests.index(last)
 
 
 numbers = st.floats(0, 1)
@@ -209,11 +211,13 @@ def test_results_of_sft_survive_json(bits, validation, answers):
     assert values["points"][0]["correct"] == "".join(str(int(bit)) for bit in bits)
 
 
-@given(n=st.integers(1, 500), share=numbers, measure=optional, excess=optional)
-def test_results_of_the_decomposition_survive_json(n, share, measure, excess):
+@given(n=st.integers(1, 500), share=numbers, measure=optional, coverage=optional)
+def test_results_of_the_decomposition_survive_json(n, share, measure, coverage):
     shares = {"faithful": share, "response_tokens": share, "truncated": share}
     correct = round(share * n)
-    length = LengthMeasures(n=n, correct=correct, **shares, ops_per_step=measure, single_op_share=None, excess=excess)
+    length = LengthMeasures(
+        n=n, correct=correct, **shares, ops_per_step=measure, single_op_share=None, single_op_coverage=coverage
+    )
     point = BranchPoint(step=1, tokens=2, by_n_ops={3: length})
     rollouts = Rollouts(
         step=1,
@@ -241,6 +245,11 @@ def test_results_of_the_decomposition_survive_json(n, share, measure, excess):
     # Version 0.1 stored no count. It is recovered exactly from the accuracy.
     del values["points"][0]["by_n_ops"]["3"]["correct"]
     assert DecompositionResult.from_plain(values) == result
+    # Versions up to 0.3 stored another measure of decomposition.
+    old = values["points"][0]["by_n_ops"]["3"]
+    old["excess"] = old.pop("single_op_coverage")
+    (point,) = DecompositionResult.from_plain(values).points
+    assert point.by_n_ops[3] == replace(length, single_op_coverage=None)
 
 
 def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
@@ -274,7 +283,7 @@ def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
     store = run_here(Store.create(tmp_path, spec, {}))
     study = store.read()
     data = report_data(study, measure(study))
-    assert [finding.id for finding in data.findings] == ["F1", "F2a", "F3"]
+    assert [finding.id for finding in data.findings] == ["F1", "F2a", "F3", "F7"]
     assert data.problems
     assert not any(get_surface("terse").parse_problem(problem.prompt, 23).is_chain for problem in data.problems)
     assert data.spec["task"] == "tree:width=2"

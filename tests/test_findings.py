@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from planted_states import EQUAL, planted
 
+from zipthought.study.experiments.decomposition.f3 import difference, f3
+from zipthought.study.experiments.decomposition.f7 import f7
 from zipthought.study.experiments.orders.findings import OrderMeasurements, f4
 from zipthought.study.experiments.repetition.findings import FormatMeasurements, f2b
 from zipthought.study.verdicts import Comparison, decide, quantile, unresolved
@@ -122,6 +125,35 @@ def test_where_there_is_no_effect_few_verdicts_find_one(noise):
         same = {("familiar", order): ordered(rng, 0.5, noise) for order in ("forward", "backward", "hierarchical")}
         called["F4"] += f4(same, draws=120).verdict != "inconclusive"
     assert max(called.values()) <= 8, called
+
+
+@pytest.mark.parametrize("seeds", [6, 8])
+@pytest.mark.parametrize(
+    ("finding", "coverage", "accuracy"),
+    [
+        (f3, EQUAL, EQUAL),
+        (f7, EQUAL, EQUAL),
+        # The hardest nulls for `supported`: all comparisons but one hold by far.
+        (f3, EQUAL | {"rlvr": 0.7, "sft-tokens": 0.7}, EQUAL),
+        (f7, EQUAL | {"rlvr": 0.7}, EQUAL),
+    ],
+)
+def test_few_verdicts_on_decomposition_find_what_is_not_there(finding, coverage, accuracy, seeds):
+    """Over 50 planted nulls at 95%, 2.5 are expected at most; 7 would be too many (binomial, p < 0.01)."""
+    nulls = [planted(coverage, accuracy, seeds=seeds, problems=100, noise=0.05, rng=number) for number in range(50)]
+    called = [finding([null], draws=100).verdict != "inconclusive" for null in nulls]
+    assert sum(called) <= 6
+
+
+@pytest.mark.parametrize("seeds", [6, 8])
+def test_the_intervals_of_the_decomposition_cover_what_is_planted(seeds):
+    """Of 100 intervals at 95%, 95 are expected to cover the planted difference; 88 would be too few (p < 0.01)."""
+    inside = 0
+    for number in range(100):
+        data = planted(EQUAL | {"rlvr": 0.6}, seeds=seeds, problems=100, noise=0.05, rng=number)
+        comparison = difference(data, "coverage", "sft", 1, 1, 100)
+        inside += comparison.low < 0.3 < comparison.high
+    assert inside >= 89
 
 
 def test_an_interval_takes_students_t():

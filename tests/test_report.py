@@ -114,7 +114,7 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
     profiles = [
         ProfilePoint(
             branch=branch, run="composed:2 after 15 updates", seed=seed, lengths="trained", tokens=place * 1000,
-            excess=0.3 + rise * place, accuracy=0.2 + rise * place, response_tokens=40.0 + place,
+            single_op_coverage=0.3 + rise * place, accuracy=0.2 + rise * place, response_tokens=40.0 + place,
         )
         for branch, rise in (("RLVR", 0.2), ("SFT, same updates", 0.0))
         for seed in range(seeds)

@@ -43,6 +43,7 @@ thresholds = [0.5]
 
 [decomposition]
 seeds = [0]
+branches = ["rlvr", "sft-updates", "sft-tokens"]
 sft_steps = [2]
 n_ops = [3]
 longer_n_ops = [4]

@@ -214,18 +214,6 @@ def bootstrap_means(values: np.ndarray, draws: int, seed: int = 1) -> np.ndarray
     return means
 
 
-def bootstrap_ratio(counts: np.ndarray, draws: int, seed: int = 1) -> np.ndarray:
-    """(S, P, 2) numerators and denominators of every seed and problem -> (draws,) ratios of their sums; 0 for 0 / 0.
-
-    The draws are those of `resamples`. They are the same for arrays of one shape, so differences of ratios are paired.
-    """
-    ratios = np.empty(draws)
-    for draw, (seeds, weights) in enumerate(resamples(counts.shape[0], counts.shape[1], draws, seed)):
-        top, bottom = np.einsum("spc,p->c", counts[seeds], weights)
-        ratios[draw] = top / bottom if bottom else 0.0
-    return ratios
-
-
 @dataclass(frozen=True, slots=True)
 class Fit:
     """The curves of one format, in every form, and those of its bootstrap draws. K data sizes."""

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from .base import CELLS, TUNING_SEED, Cell, OnStep, Result, Work, make_cell
-from .decomposition import BRANCHES, SFT_STATE, DecompositionCell, DecompositionResult, DecompositionSettings
+from .decomposition import (
+    BASE_STATE,
+    BRANCHES,
+    RLVR_BASE,
+    SFT_STATE,
+    DecompositionCell,
+    DecompositionResult,
+    DecompositionSettings,
+)
 from .sft import SFTCell, SFTCellResult
 from .step0 import Step0Cell, Step0Result
 
@@ -11,8 +19,10 @@ for _kind in (SFTCell, DecompositionCell, Step0Cell):
     CELLS.register(_kind)
 
 __all__ = [
+    "BASE_STATE",
     "BRANCHES",
     "CELLS",
+    "RLVR_BASE",
     "SFT_STATE",
     "TUNING_SEED",
     "Cell",

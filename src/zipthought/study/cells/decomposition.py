@@ -1,10 +1,12 @@
-"""Cells of the decomposition experiment: a short SFT, and the branches that continue from it. `decomposition_run` runs
-them.
+"""Cells of the decomposition experiment: the states of a model that are compared. `decomposition_run` runs them.
 
-    sft            SFT on a compressed format for a few updates; keeps its weights
-    rlvr           GRPO from these weights, on problems whose structures SFT never saw
-    sft-updates    more SFT for as many updates as RLVR
-    sft-tokens     more SFT for as many tokens as RLVR read and wrote
+base           the base, before any SFT; measured once for all seeds
+sft            SFT on a compressed format; keeps its weights
+rlvr           GRPO from these weights, on problems whose structures SFT never saw
+sft-updates    more SFT from these weights, for as many updates as RLVR
+sft-tokens     more SFT from these weights, for as many tokens as RLVR read and wrote
+rejection      SFT from these weights on correct completions of their own, for as many tokens, sampling included
+rlvr-base      GRPO from the base without SFT, on the problems of `rlvr`
 """
 
 from __future__ import annotations
@@ -21,9 +23,19 @@ from .tokens import mean_tokens
 if TYPE_CHECKING:
     from ..workspace import Workspace
 
+BASE_STATE = "base"
+"""The base, before any SFT."""
 SFT_STATE = "sft"
-"""The state that the branches start from."""
-BRANCHES = ("rlvr", "sft-updates", "sft-tokens")
+"""The state after SFT, which most branches start from."""
+RLVR_BASE = "rlvr-base"
+BRANCHES = ("rlvr", "sft-updates", "sft-tokens", BASE_STATE, "rejection", RLVR_BASE)
+"""The states that a study can compare with `sft`."""
+RLVR_STATES = ("rlvr", RLVR_BASE)
+_SHARED: dict[str, dict[str, Any]] = {
+    BASE_STATE: {"format": "", "sft_steps": 0, "seed": 0},
+    RLVR_BASE: {"format": "", "sft_steps": 0},
+}
+"""The fields of states without SFT, which do not depend on its format and length; the base not on the seed either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +43,9 @@ class DecompositionSettings:
     """The settings that all cells of a decomposition share."""
 
     sft_learning_rate: float = 5e-4
-    """The peak learning rate of SFT, before and in the branches."""
+    """The peak learning rate of SFT. The first SFT decays it by a cosine; the branches keep it constant."""
+    sft_optimizer: str = "adamw"
+    """The optimizer of SFT, before and in the branches: `adamw` or `muon`."""
     sft_batch_size: int = 64
     """Sequences in an update."""
     examples: int = 2048
@@ -67,7 +81,8 @@ class DecompositionSettings:
                 f"measure_every, samples and sampled must be at least 1, got {self.measure_every}, {self.samples} and "
                 f"{self.sampled}"
             )
-        SFTConfig(batch_size=self.sft_batch_size, optimizer=OptimizerConfig(learning_rate=self.sft_learning_rate))
+        optimizer = OptimizerConfig(learning_rate=self.sft_learning_rate, optimizer=self.sft_optimizer)
+        SFTConfig(batch_size=self.sft_batch_size, optimizer=optimizer)
         EvaluateConfig(n_ops=self.n_ops + self.longer_n_ops, count=self.count)
         RLVRConfig(
             n_ops=self.n_ops,
@@ -97,8 +112,8 @@ class LengthMeasures:
     """Mean operations of a valid step."""
     single_op_share: float | None
     """The share of valid steps that cover one operation."""
-    excess: float | None
-    """The share of single-operation steps beyond those of the format (`excess_counts`)."""
+    single_op_coverage: float | None = None
+    """The mean share of the operations that are shown singly and validly; None in results of versions up to 0.3."""
 
     @property
     def accuracy(self) -> float:
@@ -122,9 +137,9 @@ class BranchPoint:
     """A measurement during a branch."""
 
     step: int
-    """Updates since SFT."""
+    """Updates since SFT (without SFT, since the base)."""
     tokens: int
-    """Training tokens since SFT."""
+    """Training tokens since then, as in `DecompositionResult`."""
     by_n_ops: dict[int, LengthMeasures]
 
     def plain(self) -> dict[str, Any]:
@@ -187,10 +202,10 @@ class DecompositionResult(Result):
     pass_at: dict[int, PassAt]
     """n_ops -> pass@k of the final model; empty with one sample."""
     rollouts: tuple[Rollouts, ...]
-    """A thinned series; empty for SFT."""
+    """A thinned series; empty without RLVR."""
     updates: int
     tokens: int
-    """Training tokens; for RLVR all tokens that it read and wrote."""
+    """Training tokens; for RLVR all tokens that it read and wrote; for `rejection` also those of the samples."""
     parameters: int
     train_seconds: float
 
@@ -218,7 +233,7 @@ class DecompositionResult(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecompositionCell(Cell):
-    """A short SFT on a compressed format, or one of the branches that continue from it."""
+    """A state of a model: the base, after SFT on a compressed format, or after a branch."""
 
     NAME = "decomposition"
     RESULT = DecompositionResult
@@ -226,52 +241,71 @@ class DecompositionCell(Cell):
     part: str
     """`sft`, or one of `BRANCHES`."""
     format: str
-    """The format of the SFT."""
+    """The format of the SFT; empty for a state without SFT."""
     sft_steps: int
-    """Updates of the SFT."""
+    """Updates of the SFT; 0 for a state without SFT."""
     settings: DecompositionSettings
 
     @property
     def label(self) -> str:
+        if self.part in _SHARED:
+            return "the base" if self.part == BASE_STATE else "the base, then rlvr"
         before = f"{self.format}, {self.sft_steps} updates of SFT"
         return before if self.part == SFT_STATE else f"{before}, then {self.part}"
 
     @property
     def cost(self) -> float:
-        # A rollout takes about four times as long as training on a sequence.
+        # Generation takes about three times as long as training on the same sequences.
         s = self.settings
-        rollouts = 4 * s.rl_steps * s.prompts_per_step * s.group_size
-        sequences = {SFT_STATE: self.sft_steps, "sft-updates": s.rl_steps}.get(self.part, 0) * s.sft_batch_size
-        return (sequences or (rollouts if self.part == "rlvr" else rollouts / 4)) * (1 + max(s.n_ops))
+        rollouts = s.rl_steps * s.prompts_per_step * s.group_size
+        sequences = {
+            BASE_STATE: 3 * (s.count + s.samples * s.sampled),
+            SFT_STATE: self.sft_steps * s.sft_batch_size,
+            "sft-updates": s.rl_steps * s.sft_batch_size,
+            "sft-tokens": rollouts,
+            "rejection": 2 * rollouts,
+        }
+        return sequences.get(self.part, 4 * rollouts) * (1 + max(s.n_ops))
 
     @property
     def keeps_weights(self) -> bool:
         return self.part == SFT_STATE
 
+    def plain(self) -> dict[str, Any]:
+        """The cell as JSON values. The optimizer, added after version 0.3, is left out at its default, so that digests
+        stay."""
+        values = Cell.plain(self)  # `super()` does not work in a dataclass with slots.
+        if self.settings.sft_optimizer == "adamw":
+            del values["settings"]["sft_optimizer"]
+        return values
+
     def sibling(self, part: str) -> DecompositionCell:
-        """The cell of another part of the same SFT."""
-        return replace(self, part=part)
+        """The cell of another state of the same run. Runs share the states without SFT."""
+        return replace(self, part=part, **_SHARED.get(part, {}))
 
     def completion_names(self) -> tuple[str, ...]:
         return (self.part,)
 
     def needs(self) -> list[Cell]:
-        if self.part == SFT_STATE:
+        if self.part in (SFT_STATE, *_SHARED):
             return []
         # The number of RLVR's tokens is known when RLVR is done.
-        return [self.sibling(SFT_STATE), *([self.sibling("rlvr")] if self.part == "sft-tokens" else [])]
+        return [self.sibling(SFT_STATE), *([self.sibling("rlvr")] if self.part in ("sft-tokens", "rejection") else [])]
 
     def work(self) -> Work:
         s = self.settings
         lengths = s.n_ops + s.longer_n_ops
-        sequence = sum(mean_tokens(self, self.format, "forward", s.n_ops))
-        measured = sum(mean_tokens(self, self.format, "forward", lengths))
-        points = 1 if self.part == SFT_STATE else -(-s.rl_steps // s.measure_every)
+        fmt = self.format or "explicit"
+        sequence = sum(mean_tokens(self, fmt, "forward", s.n_ops))
+        measured = sum(mean_tokens(self, fmt, "forward", lengths))
+        points = 1 if self.part in (BASE_STATE, SFT_STATE) else -(-s.rl_steps // s.measure_every)
         evaluation = len(lengths) * (points * s.count + s.samples * s.sampled) * measured
         rollouts = s.rl_steps * s.prompts_per_step * s.group_size * sequence
-        if self.part == "rlvr":
+        if self.part in RLVR_STATES:
             return Work(rollouts, rollouts + evaluation, rollouts if s.kl else 0.0)
-        updates = {SFT_STATE: self.sft_steps, "sft-updates": s.rl_steps}.get(self.part)
+        if self.part == "rejection":
+            return Work(rollouts / 2, rollouts / 2 + evaluation)
+        updates = {BASE_STATE: 0, SFT_STATE: self.sft_steps, "sft-updates": s.rl_steps}.get(self.part)
         return Work(rollouts if updates is None else updates * s.sft_batch_size * sequence, evaluation)
 
     def run(self, workspace: Workspace, on_step: OnStep | None = None) -> DecompositionResult:

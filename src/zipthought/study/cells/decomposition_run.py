@@ -1,4 +1,4 @@
-"""Running cells of the decomposition: SFT from a base, or a branch from the weights that SFT kept.
+"""Running cells of the decomposition: the base alone, SFT or RLVR from it, or a branch from the weights that SFT kept.
 
 Held-out problems of the trained lengths and of longer ones are measured during each branch. The final model is sampled
 for pass@k.
@@ -6,7 +6,8 @@ for pass@k.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...core.methods import parse_method
 from ...evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
 from ...models.loading import load, save
 from ...records.schema import make_record
@@ -22,11 +22,16 @@ from ...train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from ...train.grpo import grpo
 from ...train.loop import LoopResult
 from ...train.prompts import SampledPrompts
-from ..excess import excess_counts, excess_share, short_steps
-from ..problems import held_out_problem, training_problems
+from ...train.rejection import correct_samples
+from ...train.sft import encode
+from ..problems import training_problems
+from ..single_op_coverage import single_op_coverage
 from ..workspace import Workspace
 from .base import OnStep
 from .decomposition import (
+    BASE_STATE,
+    RLVR_BASE,
+    RLVR_STATES,
     SFT_STATE,
     BranchPoint,
     DecompositionCell,
@@ -43,41 +48,20 @@ _COPIED = ("n", "correct", "faithful", "response_tokens", "truncated", "ops_per_
 
 
 def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | None = None) -> DecompositionResult:
-    """Train and measure a part. The final greedy completions go to the workspace under the name of the part."""
-    s = cell.settings
-    first = cell.part == SFT_STATE
-    start = cell.model if first else str(workspace.weights(cell.sibling(SFT_STATE).digest))
+    """Train and measure a state. The final greedy completions go to the workspace under the name of the part."""
+    after_sft = cell.part not in (BASE_STATE, SFT_STATE, RLVR_BASE)
+    start = str(workspace.weights(cell.sibling(SFT_STATE).digest)) if after_sft else cell.model
     model, tokenizer = load(start, training=True)
-    problems = training_problems([cell.sampler(n, cell.seed) for n in s.n_ops], s.examples)
-    steps = _updates(cell, workspace)
-    every = max(1, round(s.measure_every * steps / s.rl_steps))
-    points: list[BranchPoint] = []
-    rollouts: list[Rollouts] = []
-
-    def watch(row: dict[str, Any]) -> None:
-        if cell.part == "rlvr":
-            rollouts.append(Rollouts.of(row))
-        if row["step"] == steps or (not first and row["step"] % every == 0):
-            path = workspace.completions(cell.digest, cell.part) if row["step"] == steps else None
-            points.append(_measure(model, tokenizer, cell, row, path))
-        if on_step:
-            on_step(row)
-
-    if cell.part == "rlvr":
-        rlvr = _rlvr_config(cell)
-        prompts = SampledPrompts(rlvr, tokenizer, {problem.structure for _, problem in problems})
-        loop = _rlvr_trainer(cell, workspace)(model, tokenizer, prompts, rlvr, on_step=watch)
-    else:
-        sft = _sft_config(cell, steps)
-        records = [make_record(problem, cell.format, surface=cell.surface, index=i) for i, problem in problems]
-        loop = sft_trainer(cell, workspace)(model, tokenizer, records, sft, on_step=watch).loop
-    if first:
+    run = _Run(cell, workspace, model, tokenizer, on_step)
+    loop = run.train()
+    if cell.part == SFT_STATE:
         with workspace.new_weights(cell.digest) as directory:
             save(model, tokenizer, directory)
+    final = _measure(model, tokenizer, cell, loop.steps, loop.tokens, workspace.completions(cell.digest, cell.part))
     return DecompositionResult(
-        points=tuple(points),
+        points=(*run.points, final),
         pass_at=_pass_at(model, tokenizer, cell),
-        rollouts=tuple(rollouts[:: max(1, len(rollouts) // ROLLOUT_POINTS)]),
+        rollouts=tuple(run.rollouts[:: max(1, len(run.rollouts) // ROLLOUT_POINTS)]),
         updates=loop.steps,
         tokens=loop.tokens,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -85,15 +69,87 @@ def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | No
     )
 
 
+class _Run:
+    """The training of a cell, and its measurements before the last update."""
+
+    def __init__(
+        self,
+        cell: DecompositionCell,
+        workspace: Workspace,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        on_step: OnStep | None,
+    ) -> None:
+        self._cell, self._workspace, self._model, self._tokenizer = cell, workspace, model, tokenizer
+        self._on_step = on_step
+        self._steps = 0
+        self._sampled = 0  # Tokens before the first update.
+        self.points: list[BranchPoint] = []
+        self.rollouts: list[Rollouts] = []
+
+    def train(self) -> LoopResult:
+        """Train the model in place."""
+        cell, s = self._cell, self._cell.settings
+        if cell.part == BASE_STATE:
+            return LoopResult(0, 0, 0.0, [])
+        problems = training_problems([cell.sampler(n, cell.seed) for n in s.n_ops], s.examples)
+        rlvr = _rlvr_config(cell)
+        prompts = SampledPrompts(rlvr, self._tokenizer, {problem.structure for _, problem in problems})
+        if cell.part in RLVR_STATES:
+            self._steps = s.rl_steps
+            trainer = _rlvr_trainer(cell, self._workspace)
+            return trainer(self._model, self._tokenizer, prompts, rlvr, on_step=self._watch)
+        if cell.part == "rejection":
+            return self._reject(prompts, rlvr)
+        records = [make_record(problem, cell.format, surface=cell.surface, index=i) for i, problem in problems]
+        return self._fine_tune(records, _updates(cell, self._workspace))
+
+    def _reject(self, prompts: SampledPrompts, config: RLVRConfig) -> LoopResult:
+        """Half of RLVR's tokens are sampled, the others trained on. Without a correct sample nothing is trained."""
+        began = time.perf_counter()
+        budget = _needed(self._cell, self._workspace, "rlvr").tokens
+        records, self._sampled = correct_samples(self._model, self._tokenizer, prompts, config, budget // 2)
+        seconds = time.perf_counter() - began
+        if not records:
+            return LoopResult(0, self._sampled, seconds, [])
+        epoch = sum(len(encode(self._tokenizer, record).ids) for record in records)
+        updates_per_epoch = -(-len(records) // self._cell.settings.sft_batch_size)
+        steps = max(1, round((budget - self._sampled) / (epoch / updates_per_epoch)))
+        loop = self._fine_tune(records, steps)
+        return LoopResult(loop.steps, self._sampled + loop.tokens, seconds + loop.seconds, loop.history)
+
+    def _fine_tune(self, records: Sequence[Mapping[str, Any]], steps: int) -> LoopResult:
+        self._steps = steps
+        trainer = sft_trainer(self._cell, self._workspace)
+        config = _sft_config(self._cell, steps)
+        return trainer(self._model, self._tokenizer, records, config, on_step=self._watch).loop
+
+    def _watch(self, row: dict[str, Any]) -> None:
+        cell, s = self._cell, self._cell.settings
+        if cell.part in RLVR_STATES:
+            self.rollouts.append(Rollouts.of(row))
+        every = max(1, round(s.measure_every * self._steps / s.rl_steps))
+        if cell.part != SFT_STATE and row["step"] < self._steps and row["step"] % every == 0:
+            tokens = self._sampled + row["tokens"]
+            self.points.append(_measure(self._model, self._tokenizer, cell, row["step"], tokens))
+        if self._on_step:
+            self._on_step(row)
+
+
+def _needed(cell: DecompositionCell, workspace: Workspace, part: str) -> DecompositionResult:
+    """The result of another state of the same run, which the cell needs."""
+    result = workspace.results[cell.sibling(part).digest]
+    assert isinstance(result, DecompositionResult)
+    return result
+
+
 def _updates(cell: DecompositionCell, workspace: Workspace) -> int:
-    """The number of updates. `sft-tokens` has as many as it takes to read the tokens of RLVR."""
+    """The number of updates of SFT. `sft-tokens` has as many as it takes to read the tokens of RLVR."""
     if cell.part == SFT_STATE:
         return cell.sft_steps
-    if cell.part != "sft-tokens":
+    if cell.part == "sft-updates":
         return cell.settings.rl_steps
-    sft, rlvr = (workspace.results[cell.sibling(part).digest] for part in (SFT_STATE, "rlvr"))
-    assert isinstance(sft, DecompositionResult)
-    assert isinstance(rlvr, DecompositionResult)
+    sft, rlvr = (_needed(cell, workspace, part) for part in (SFT_STATE, "rlvr"))
     return max(1, round(rlvr.tokens / (sft.tokens / sft.updates)))
 
 
@@ -110,14 +166,17 @@ def _sft_config(cell: DecompositionCell, steps: int) -> SFTConfig:
     """The configuration of the first SFT, or of a branch, whose learning rate does not decay."""
     s = cell.settings
     branch = cell.part != SFT_STATE
-    optimizer = OptimizerConfig(learning_rate=s.sft_learning_rate, min_learning_rate_ratio=1.0 if branch else 0.1)
     return SFTConfig(
         steps=steps,
         batch_size=s.sft_batch_size,
         seed=cell.seed + branch,  # A branch reads the data in another order.
         checkpoint_every=0,
         engine=cell.engine,
-        optimizer=optimizer,
+        optimizer=OptimizerConfig(
+            learning_rate=s.sft_learning_rate,
+            min_learning_rate_ratio=1.0 if branch else 0.1,
+            optimizer=s.sft_optimizer,
+        ),
     )
 
 
@@ -169,25 +228,25 @@ def _measure(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     cell: DecompositionCell,
-    row: dict[str, Any],
-    path: Path | None,
+    step: int,
+    tokens: int,
+    path: Path | None = None,
 ) -> BranchPoint:
-    """A point, after an update with the metrics `row`. The completions go to `path` if there is one."""
+    """A point after this many updates and tokens. The completions go to `path` if there is one."""
     evaluation = _evaluate(model, tokenizer, cell, cell.settings.count, 1)
     if path:
         evaluation.write_completions(path)
-    k = parse_method(cell.format).k
-    counts: dict[int, list[tuple[int, int]]] = {}
+    coverage: dict[int, list[float]] = {}
     for completion in evaluation.completions:
-        problem, _ = held_out_problem(cell.sampler(completion.n_ops), cell.split, completion.index)
-        pair = excess_counts(completion.stated, short_steps(problem, k), completion.valid)
-        counts.setdefault(completion.n_ops, []).append(pair)
-    summary = evaluation.summary()
+        coverage.setdefault(completion.n_ops, []).append(single_op_coverage(completion))
     by_n_ops = {
-        n: LengthMeasures(**{name: getattr(part, name) for name in _COPIED}, excess=excess_share(counts[n]))
-        for n, part in summary.by_n_ops.items()
+        n: LengthMeasures(
+            **{name: getattr(part, name) for name in _COPIED},
+            single_op_coverage=sum(coverage[n]) / len(coverage[n]),
+        )
+        for n, part in evaluation.summary().by_n_ops.items()
     }
-    return BranchPoint(step=row["step"], tokens=row["tokens"], by_n_ops=by_n_ops)
+    return BranchPoint(step=step, tokens=tokens, by_n_ops=by_n_ops)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 [scaling]         format x distinct examples, with equal updates              F1, F2a
 [repetition]      format x epochs over the same examples                      F2b
-[decomposition]   a short SFT, then RLVR against more SFT                     F3
+[decomposition]   SFT, then RLVR against more SFT and the base                F3, F7
 [orders]          order x treatment of positions, lengths beyond training     F4
 """
 

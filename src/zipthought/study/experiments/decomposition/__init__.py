@@ -1,4 +1,5 @@
-"""The decomposition experiment: does RLVR decompose compressed steps, and does more SFT (F3)?"""
+"""The decomposition experiment: does RLVR decompose compressed steps, and does more SFT (F3)? Or does it only return to
+what the base did (F7)?"""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ....core.methods import parse_method
 from ....report.data import Finding, Section
-from ...cells import BRANCHES, SFT_STATE, Cell, DecompositionCell, DecompositionSettings
+from ....train.config import OptimizerConfig, SFTConfig
+from ...cells import BASE_STATE, BRANCHES, RLVR_BASE, SFT_STATE, Cell, DecompositionCell, DecompositionSettings
 from ...experiment import Experiment, check_axis
 from ..sft import canonical
 
@@ -16,23 +18,39 @@ if TYPE_CHECKING:
     from ...spec import StudySpec
     from .measurements import DecompositionMeasurements
 
-STATES = (SFT_STATE, *BRANCHES)
-"""The states of a model: after SFT, and after each branch."""
+COMPARED = (SFT_STATE, "sft-updates", "sft-tokens")
+"""The states that the verdict of F3 compares with `rlvr`."""
+NAMES = {
+    BASE_STATE: "base",
+    SFT_STATE: "after SFT",
+    "rlvr": "RLVR",
+    "sft-updates": "SFT, same updates",
+    "sft-tokens": "SFT, same tokens",
+    "rejection": "rejection sampling, same tokens",
+    RLVR_BASE: "RLVR from the base",
+}
+"""State of a model -> its name in the report, in the order of the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasurements]"]):
-    """A short SFT on a compressed format, then RLVR against more SFT. Its measurements are one for each format and
-    length of SFT."""
+    """SFT on a compressed format, then RLVR against more SFT, rejection sampling and the base. Its measurements are one
+    for each format and length of SFT."""
 
     NAME: ClassVar[str] = "decomposition"
-    FINDINGS: ClassVar[tuple[str, ...]] = ("F3",)
+    FINDINGS: ClassVar[tuple[str, ...]] = ("F3", "F7")
     TABLES: ClassVar[tuple[str, ...]] = ("profiles",)
 
     formats: tuple[str, ...] = ("composed:2",)
     """The formats of the SFT."""
     sft_steps: tuple[int, ...] = (30,)
-    """Updates of the SFT. The first decides the verdict; others show how it depends on SFT."""
+    """Updates of the SFT. The first decides the verdicts; others show how they depend on SFT."""
+    branches: tuple[str, ...] = BRANCHES
+    """The states that are compared with the one after SFT. `rlvr`, `sft-updates` and `sft-tokens` are needed for F3,
+    and `base` for F7. The base is measured once for all seeds."""
+    learnt: float = 0.8
+    """The format counts as learnt if at least this share of the completions after SFT is faithful. Otherwise the
+    verdicts are inconclusive."""
 
     def __post_init__(self) -> None:
         DecompositionSettings.__post_init__(self)
@@ -43,6 +61,16 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
         check_axis(self, ("formats", "sft_steps", "n_ops"))
         if min(self.sft_steps) < 1:
             raise ValueError(f"sft_steps must be at least 1, got {self.sft_steps}")
+        check_axis(self, ("branches",))
+        if unknown := [branch for branch in self.branches if branch not in BRANCHES]:
+            raise ValueError(f"unknown branch {unknown[0]!r}; use {', '.join(BRANCHES)}")
+        if missing := [branch for branch in ("rlvr", *COMPARED[1:]) if branch not in self.branches]:
+            raise ValueError(f"branches must include {missing[0]}, which F3 compares, got {list(self.branches)}")
+        if not 0 <= self.learnt <= 1:
+            raise ValueError(f"learnt must be a share in 0..1, got {self.learnt}")
+
+    def check(self, spec: StudySpec) -> None:
+        SFTConfig(engine=spec.engine, optimizer=OptimizerConfig(optimizer=self.sft_optimizer))
 
     def lengths(self) -> tuple[int, ...]:
         return self.n_ops + self.longer_n_ops
@@ -52,16 +80,25 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
         """The settings of its cells."""
         return DecompositionSettings(**{f.name: getattr(self, f.name) for f in fields(DecompositionSettings)})
 
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states of a run, in the order of the report."""
+        return tuple(state for state in NAMES if state in (SFT_STATE, *self.branches))
+
     def cells(self, spec: StudySpec) -> list[Cell]:
-        """SFT and its branches, seed by seed."""
+        """The states of each run, seed by seed. Runs share the states without SFT."""
+        return list(dict.fromkeys(cell for run in self.runs(spec) for cell in run.values()))
+
+    def runs(self, spec: StudySpec) -> list[dict[str, DecompositionCell]]:
+        """State -> its cell, of each SFT run."""
         shared, settings = spec.shared(self.model), self.settings
-        return [
-            DecompositionCell(part=part, format=fmt, sft_steps=sft_steps, seed=seed, settings=settings, **shared)
+        first = [
+            DecompositionCell(part=SFT_STATE, format=fmt, sft_steps=steps, seed=seed, settings=settings, **shared)
             for fmt in canonical(self.formats)
-            for sft_steps in self.sft_steps
+            for steps in self.sft_steps
             for seed in self.seeds_of(spec)
-            for part in STATES
         ]
+        return [{state: cell.sibling(state) for state in self.states} for cell in first]
 
     def collect(self, study: Snapshot) -> list[DecompositionMeasurements] | None:
         from .measurements import collect
@@ -70,8 +107,9 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     def findings(self, measured: list[DecompositionMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
         from .f3 import f3
+        from .f7 import f7
 
-        return [f3(measured or [], count, spec.bootstrap)]
+        return [finding(measured or [], self.learnt, count, spec.bootstrap) for finding in (f3, f7)]
 
     def section(self, study: Snapshot, measured: list[DecompositionMeasurements] | None) -> Section:
         from .report import section_of

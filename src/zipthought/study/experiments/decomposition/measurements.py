@@ -1,40 +1,45 @@
-"""What became of compressed steps after SFT, by RLVR and by more SFT."""
+"""How the states of a model show the operations of a problem: the base, after SFT, by RLVR and by more SFT."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ....core.methods import parse_method
+from ....core.problem import Problem
 from ....evaluation.metrics import JudgedCompletion
 from ...cells import SFT_STATE, DecompositionCell, DecompositionResult
-from ...excess import excess_counts, short_steps
 from ...problems import held_out_problem
+from ...single_op_coverage import attempted_coverage, format_coverage, single_op_coverage
 from ...snapshot import Snapshot
-from . import STATES, Decomposition
+from . import COMPARED, Decomposition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecompositionMeasurements:
     """The final models of one format and one length of SFT, on held-out problems of trained and of longer lengths.
 
-    S seeds, P problems (the same for every seed and state).
+    S seeds, P problems (the same for every seed and state). The base has the same row for every seed.
     """
 
     format: str
     """The format of the SFT."""
     sft_steps: int
     """Updates of the SFT."""
-    excess: dict[str, np.ndarray]
-    """State (`sft` or a branch) -> (S, P, 2): single-operation steps and all steps, as `excess_counts`."""
+    coverage: dict[str, np.ndarray]
+    """State -> (S, P) `single_op_coverage` of the greedy completions."""
+    attempted: dict[str, np.ndarray]
+    """State -> (S, P) `attempted_coverage`."""
     correct: dict[str, np.ndarray]
+    """State -> (S, P) bool."""
+    faithful: dict[str, np.ndarray]
     """State -> (S, P) bool."""
     trained: np.ndarray
     """(P,) bool: whether the problem is of a trained length."""
+    own: float
+    """The mean `format_coverage` of the format over the problems of trained lengths."""
     shown: dict[str, dict[str, float | None]]
     """State -> further columns of the table: measure -> its mean over seeds and trained lengths."""
 
@@ -43,10 +48,13 @@ class DecompositionMeasurements:
         """The number of seeds."""
         return len(self.correct[SFT_STATE])
 
-    def share(self, state: str) -> float:
-        """The excess over the trained lengths."""
-        single, steps = self.excess[state][:, self.trained].sum(axis=(0, 1))
-        return float(single / steps) if steps else 0.0
+    def mean(self, measure: str, state: str) -> float:
+        """The mean of `coverage`, `attempted`, `correct` or `faithful` over seeds and problems of trained lengths."""
+        return float(self.of(measure, state).mean())
+
+    def of(self, measure: str, state: str) -> np.ndarray:
+        """The same for each seed and problem of trained length."""
+        return np.asarray(getattr(self, measure)[state][:, self.trained], dtype=float)
 
 
 Parts = dict[str, DecompositionCell]
@@ -54,13 +62,12 @@ Parts = dict[str, DecompositionCell]
 
 
 def complete_parts(study: Snapshot, decomposition: Decomposition) -> list[Parts]:
-    """The SFT runs whose branches are all done, in the order of the spec."""
+    """The SFT runs that F3 can compare, in the order of the spec, with all their finished states."""
     results = study.results(DecompositionResult)
-    runs: dict[tuple[str, int, int], Parts] = defaultdict(dict)
-    for cell in decomposition.cells(study.spec):
-        if isinstance(cell, DecompositionCell) and cell.digest in results:
-            runs[cell.format, cell.sft_steps, cell.seed][cell.part] = cell
-    return [parts for parts in runs.values() if len(parts) == len(STATES)]
+    finished = [
+        {state: cell for state, cell in run.items() if cell.digest in results} for run in decomposition.runs(study.spec)
+    ]
+    return [parts for parts in finished if {"rlvr", *COMPARED} <= parts.keys()]
 
 
 def collect(study: Snapshot, decomposition: Decomposition) -> list[DecompositionMeasurements]:
@@ -72,31 +79,35 @@ def collect(study: Snapshot, decomposition: Decomposition) -> list[Decomposition
 
 
 def _measure(study: Snapshot, decomposition: Decomposition, runs: Sequence[Parts]) -> DecompositionMeasurements:
+    """The states that every run has."""
     results = study.results(DecompositionResult)
     first = runs[0][SFT_STATE]
-    excess: dict[str, Any] = {}
-    correct: dict[str, Any] = {}
-    for state in STATES:
-        completions = [study.completions(parts[state].digest, state) for parts in runs]
-        excess[state] = np.array([[_excess(first, c) for c in run] for run in completions], dtype=np.int64)
-        correct[state] = np.array([[c.correct for c in run] for run in completions], dtype=bool)
+    states = [state for state in decomposition.states if all(state in parts for parts in runs)]
+    completions = {state: [study.completions(parts[state].digest, state) for parts in runs] for state in states}
+    trained = np.array([c.n_ops in decomposition.n_ops for c in completions[SFT_STATE][0]])
+    own = np.array([format_coverage(_problem(first, c), first.format) for c in completions[SFT_STATE][0]])
+
+    def values(measure: Callable[[JudgedCompletion], float]) -> dict[str, np.ndarray]:
+        return {state: np.array([[measure(c) for c in run] for run in completions[state]]) for state in states}
+
     return DecompositionMeasurements(
         format=first.format,
         sft_steps=first.sft_steps,
-        excess=excess,
-        correct=correct,
-        trained=np.array([c.n_ops in decomposition.n_ops for c in completions[0]]),
+        coverage=values(single_op_coverage),
+        attempted=values(lambda c: attempted_coverage(c, _problem(first, c))),
+        correct=values(lambda c: c.correct),
+        faithful=values(lambda c: c.faithful),
+        trained=trained,
+        own=float(own[trained].mean()),
         shown={
             state: _shown([results[parts[state].digest] for parts in runs], decomposition.n_ops, decomposition.samples)
-            for state in STATES
+            for state in states
         },
     )
 
 
-def _excess(cell: DecompositionCell, completion: JudgedCompletion) -> tuple[int, int]:
-    problem, _ = held_out_problem(cell.sampler(completion.n_ops), cell.split, completion.index)
-    short = short_steps(problem, parse_method(cell.format).k)
-    return excess_counts(completion.stated, short, completion.valid)
+def _problem(cell: DecompositionCell, completion: JudgedCompletion) -> Problem:
+    return held_out_problem(cell.sampler(completion.n_ops), cell.split, completion.index)[0]
 
 
 def _shown(results: Sequence[DecompositionResult], lengths: Sequence[int], samples: int) -> dict[str, float | None]:

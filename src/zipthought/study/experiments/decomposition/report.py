@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ....report.data import ExplorerProblem, Section
 from ....report.figures import FigureGroup, Panel
 from ....report.palette import Palette
-from ...cells import BRANCHES, SFT_STATE, DecompositionResult
+from ...cells import BASE_STATE, RLVR_BASE, SFT_STATE, DecompositionResult
 from ...explorer import explored, first_of_each_length, verified
 from ...snapshot import Snapshot
-from . import STATES, Decomposition
-from .f3 import NAMES
+from . import NAMES, Decomposition
 from .measurements import Parts, complete_parts
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from ...cells.decomposition import BranchPoint
 
 MEASURES = {
-    "excess": "single-operation steps beyond the format's",
+    "single_op_coverage": "single_op_coverage",
     "accuracy": "held-out accuracy",
     "response_tokens": "mean response tokens",
 }
@@ -37,15 +36,15 @@ class ProfilePoint:
     branch: str
     """The name of the branch, for example `RLVR`."""
     run: str
-    """The SFT that the branch started from."""
+    """What the branch started from: an SFT, or the base."""
     seed: int
     """The seed of the run."""
     lengths: str
     """The measured problems: `trained` or `longer`."""
     tokens: int
-    """Training tokens since SFT."""
-    excess: float | None
-    """The share of single-operation steps beyond those of the format, 0..1."""
+    """Training tokens since then."""
+    single_op_coverage: float | None
+    """The share of the operations that are shown singly and validly, 0..1."""
     accuracy: float | None
     """The share of correct final answers, 0..1."""
     response_tokens: float | None
@@ -57,7 +56,7 @@ def section_of(study: Snapshot, decomposition: Decomposition) -> Section:
     runs = complete_parts(study, decomposition)
     results = study.results(DecompositionResult)
     points = [point for parts in runs for point in _profile(parts, results)]
-    return section(points, _problems(study, decomposition, runs))
+    return section(list(dict.fromkeys(points)), _problems(study, decomposition, runs))
 
 
 def section(points: list[ProfilePoint], problems: Sequence[ExplorerProblem] = ()) -> Section:
@@ -73,23 +72,25 @@ def section(points: list[ProfilePoint], problems: Sequence[ExplorerProblem] = ()
 
 def _profile(parts: Parts, results: Mapping[str, DecompositionResult]) -> Iterator[ProfilePoint]:
     """The points of the branches of one SFT run, for trained and for longer lengths. Each branch starts with the
-    measurement after SFT."""
-    cell = parts[SFT_STATE]
-    after_sft = results[cell.digest].points[-1]
-    for branch in BRANCHES:
-        points = [(0, after_sft), *((point.tokens, point) for point in results[parts[branch].digest].points)]
+    measurement of the state that it started from. Runs share the points of states without SFT."""
+    for branch, cell in parts.items():
+        if branch == SFT_STATE:
+            continue
+        from_base = branch in (BASE_STATE, RLVR_BASE)
+        start = parts.get(BASE_STATE if from_base else SFT_STATE)
+        points = [(point.tokens, point) for point in results[cell.digest].points]
+        if start and start != cell:
+            points.insert(0, (0, results[start.digest].points[-1]))
         for tokens, point in points:
             for lengths, n_ops in (("trained", cell.settings.n_ops), ("longer", cell.settings.longer_n_ops)):
                 if n_ops:
                     yield ProfilePoint(
                         branch=NAMES[branch],
-                        run=f"{cell.format} after {cell.sft_steps} updates",
+                        run="the base" if from_base else f"{cell.format} after {cell.sft_steps} updates",
                         seed=cell.seed,
                         lengths=lengths,
                         tokens=tokens,
-                        excess=_mean(point, n_ops, "excess"),
-                        accuracy=_mean(point, n_ops, "accuracy"),
-                        response_tokens=_mean(point, n_ops, "response_tokens"),
+                        **{measure: _mean(point, n_ops, measure) for measure in MEASURES},
                     )
 
 
@@ -106,11 +107,8 @@ def _problems(study: Snapshot, decomposition: Decomposition, runs: Sequence[Part
     runs = [parts for parts in runs if parts[SFT_STATE].seed == decomposition.seeds_of(spec)[0]]
     if not runs:
         return []
-    written = [
-        (state, parts[SFT_STATE].format, study.completions(parts[state].digest, state))
-        for parts in runs
-        for state in STATES
-    ]
+    cells = {cell: parts[SFT_STATE].format for parts in runs for cell in parts.values()}
+    written = [(cell.part, fmt, study.completions(cell.digest, cell.part)) for cell, fmt in cells.items()]
     formats = ["explicit", *dict.fromkeys(parts[SFT_STATE].format for parts in runs)]
     return [
         explored(
@@ -133,12 +131,12 @@ def _problems(study: Snapshot, decomposition: Decomposition, runs: Sequence[Part
 def _figures(points: Sequence[ProfilePoint], palette: Palette) -> list[FigureGroup]:
     return [
         FigureGroup(
-            title="After SFT: RLVR against more SFT",
+            title="After SFT: RLVR against more SFT and the base",
             caption="Greedy completions of held-out problems of the trained lengths. Faint: one seed. Solid: mean of "
-            "the seeds. Single operations: the share of single-operation steps beyond those of the format; 0 is the "
-            "format as trained, 1 an explicit trace.",
+            "the seeds. Single operations: single_op_coverage, the share of the problem's operations that valid steps "
+            "work out one at a time; 1 is an explicit trace.",
             panels=[
-                Panel("fig-profile", "single operations", chart(points, "excess", palette)),
+                Panel("fig-profile", "single operations", chart(points, "single_op_coverage", palette)),
                 Panel("fig-profile-accuracy", "accuracy", chart(points, "accuracy", palette)),
                 Panel("fig-profile-tokens", "response tokens", chart(points, "response_tokens", palette)),
             ],
@@ -148,8 +146,8 @@ def _figures(points: Sequence[ProfilePoint], palette: Palette) -> list[FigureGro
 
 
 def chart(points: Sequence[ProfilePoint], measure: str, palette: Palette) -> alt.LayerChart | None:
-    """A field of `MEASURES` over training tokens since SFT, on trained lengths: a faint line for each seed, a solid one
-    for the mean over the seeds at each measurement."""
+    """A field of `MEASURES` over training tokens since the start of the branch, on trained lengths: a faint line for
+    each seed, a solid one for the mean over the seeds at each measurement."""
     import altair as alt
 
     from ....report import charts
@@ -161,7 +159,7 @@ def chart(points: Sequence[ProfilePoint], measure: str, palette: Palette) -> alt
     y = charts.accuracy_axis("value", title)
     if measure == "response_tokens":
         y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, nice=True))
-    x = alt.X("at:Q", title="training tokens after SFT", axis=alt.Axis(format="~s", tickCount=6))
+    x = alt.X("at:Q", title="training tokens since the start of the branch", axis=alt.Axis(format="~s", tickCount=6))
     tips = [
         alt.Tooltip("format:N", title="branch"),
         alt.Tooltip("run:N", title="from"),
@@ -177,7 +175,7 @@ def chart(points: Sequence[ProfilePoint], measure: str, palette: Palette) -> alt
         solid.mark_line(strokeWidth=2.25).encode(strokeDash=dash),
         solid.mark_point(filled=True, size=60, opacity=1).encode(shape=charts.shape(palette)),
     ]
-    return charts.finish(layers, palette, f"{title} against training tokens after SFT.")
+    return charts.finish(layers, palette, f"{title} against training tokens since the start of the branch.")
 
 
 def _lines(points: Sequence[ProfilePoint], measure: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
