@@ -17,11 +17,11 @@ from zipthought.report.data import ReportData
 from zipthought.report.page import build_report
 from zipthought.study.cells import BRANCHES, SFT_STATE, DecompositionCell, DecompositionSettings, make_cell
 from zipthought.study.cells.decomposition_run import _rlvr_config, _sft_config, run_part
-from zipthought.study.cells.sft_run import training_problems
 from zipthought.study.experiments.decomposition import NAMES
 from zipthought.study.experiments.decomposition.f3 import f3
 from zipthought.study.experiments.decomposition.f7 import f7
 from zipthought.study.experiments.decomposition.report import ProfilePoint, section
+from zipthought.study.problems import training_problems
 from zipthought.study.single_op_coverage import attempted_coverage, format_coverage, single_op_coverage
 from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.store import Store
@@ -347,7 +347,8 @@ def test_rlvr_from_the_base_starts_from_the_base(ran):
     model, tokenizer = load("bundled-mixed", training=True)
     cell = ran["rlvr-base"][0]
     config = _rlvr_config(cell)
-    seen = {problem.structure for _, problem in training_problems(cell, cell.settings.examples, cell.settings.n_ops)}
+    samplers = [cell.sampler(n, cell.seed) for n in cell.settings.n_ops]
+    seen = {problem.structure for _, problem in training_problems(samplers, cell.settings.examples)}
     rows = []
     grpo(model, tokenizer, SampledPrompts(config, tokenizer, seen), replace(config, steps=1), on_step=rows.append)
     assert rows[0]["reward"] == from_base.reward
