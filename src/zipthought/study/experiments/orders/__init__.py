@@ -108,7 +108,7 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
         from .findings import Precision, f4
 
         precision = Precision(findings=count, draws=spec.bootstrap)
-        return [f4(measured or {}, precision, spec.modulus, len(self.seeds_of(spec)))]
+        return [f4(measured or {}, precision, spec.modulus, len(self.seeds_of(spec)), self.views[0])]
 
     def section(self, study: Snapshot, measured: dict[tuple[str, str], OrderMeasurements] | None) -> Section:
         from .report import section_of

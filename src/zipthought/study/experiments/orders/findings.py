@@ -159,14 +159,14 @@ def f4(
     precision: Precision | None = None,
     modulus: int = 23,
     planned: int = 0,
+    view: str = "familiar",
 ) -> Finding:
     """The finding. Answers are residues of `modulus`; `planned` is the number of seeds of the experiment, complete or
-    not."""
+    not; `view` decides the verdict."""
     precision = precision or Precision()
-    names = list(dict.fromkeys(view for view, _ in measured))
+    names = sorted({name for name, _ in measured}, key=lambda name: name != view)
     floor = FLOOR / modulus
     common = common_rule(precision.findings)
-    view = names[0] if names else "familiar"
     rule = RULE.format(common=common, fitted=FITTED, floor=floor, tolerance=TOLERANCE, view=view)
     orders = [order for name, order in measured if name == view]
     if UNIDIRECTIONAL not in orders or len(orders) < 2:
