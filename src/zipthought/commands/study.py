@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..study.registration import Registration
     from ..study.snapshot import Snapshot, StoredCell
     from ..study.spec import StudySpec
+    from ..study.store import Store
 
 from ..files.atomic import Overwrite, refuse_overwrite, write_text
 from ..files.earlier import mentions_us
@@ -60,7 +61,6 @@ def run(
     """
     from ..study import runner
     from ..study.spec import load_spec
-    from ..study.store import Store
 
     settings = load_spec(spec)
     if dry_run:
@@ -68,11 +68,8 @@ def run(
     if output_dir is None:
         raise ValueError("a study needs a directory of its own; give --output-dir")
     _refuse_files_of_others(output_dir, [path for path in (Path(spec), registration) if path and path.is_file()])
-    registered = _registration(spec, registration, output_dir)
     environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
-    store = Store.create(output_dir, settings, environment, registered.plain() if registered else None)
-    _warn(store.mended)
-    _warn_of_differences(registered, settings)
+    store = _create(output_dir, settings, environment, _registration(spec, registration, output_dir))
     with progress() as bar:
         task = bar.add_task("cells", total=sum(store.counts().values()), note="")
 
@@ -105,12 +102,18 @@ def _registration(spec: str, file: Path | None, output_dir: Path) -> Registratio
     return None if (output_dir / STORE_FILES[0]).exists() else shipped_registration(spec)
 
 
-def _warn_of_differences(registered: Registration | None, spec: StudySpec) -> None:
-    """Say before the run how it differs from its registration."""
+def _create(
+    output_dir: Path, spec: StudySpec, environment: Mapping[str, Any], registered: Registration | None
+) -> Store:
+    """The store of a study, new or existing. Says what was damaged, and how the run differs from its registration."""
     from ..study.registration import Registration, differences
+    from ..study.store import Store
 
+    store = Store.create(output_dir, spec, environment, registered.plain() if registered else None)
+    _warn(store.mended)
     if registered and (names := [found.name for found in differences(registered, Registration.of(spec))]):
         _warn([f"this run differs from its registration in {', '.join(names)}"])
+    return store
 
 
 def _refuse_files_of_others(output_dir: Path, reads: Sequence[Path]) -> None:
