@@ -1,14 +1,11 @@
 """Verdicts on planted data: each test finds an effect that is there, and calls none where there is none."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from planted_states import EQUAL, planted
 
 from zipthought.study.experiments.decomposition.f3 import difference, f3
 from zipthought.study.experiments.decomposition.f7 import f7
-from zipthought.study.experiments.orders.findings import OrderMeasurements, f4
 from zipthought.study.experiments.repetition.findings import FormatMeasurements, f2b
 from zipthought.study.verdicts import Comparison, decide, quantile, unresolved
 
@@ -59,72 +56,20 @@ def test_f2b_finds_what_is_planted(composed, implicit, verdict):
     assert finding.rows[0]["gap"] == pytest.approx(0.1, abs=0.06)
 
 
-def ordered(rng, accuracy, noise=0.03):
-    """An order with this accuracy on problems of 6 and 7 operations."""
-    n_ops = np.repeat([4, 6, 7], 60)
-    correct = np.concatenate([wobbly(rng, 0.95, 60, 0.01), wobbly(rng, accuracy, 120, noise)], axis=1)
-    return OrderMeasurements(
-        n_ops=n_ops,
-        longer=n_ops > 5,
-        correct=correct,
-        first_wrong=np.where(correct, np.nan, 0.5),
-        training_accuracy=0.97,
-        response_tokens=80.0,
-        truncated=0.0,
-    )
-
-
-def orders(forward, backward, hierarchical, seed=0):
-    rng = np.random.default_rng(seed)
-    accuracies = {"forward": forward, "backward": backward, "hierarchical": hierarchical}
-    return {("familiar", order): ordered(rng, accuracy) for order, accuracy in accuracies.items()}
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "verdict"),
-    [
-        ((0.8, 0.4, 0.3), "supported"),
-        ((0.3, 0.3, 0.8), "contradicted"),
-        ((0.8, 0.8, 0.3), "inconclusive"),
-    ],
-)
-def test_f4_finds_what_is_planted(accuracies, verdict):
-    finding = f4(orders(*accuracies), findings=5, draws=300)
-    assert finding.verdict == verdict
-    row = finding.rows[0]
-    assert (row["order"], row["first wrong step at"]) == ("forward", 0.5)
-    assert row["n_ops 4"] == pytest.approx(0.95, abs=0.05)
-
-
-def test_f4_names_an_order_that_did_not_fit_and_judges_the_first_view():
-    data = orders(0.8, 0.4, 0.3)
-    slow = data["familiar", "backward"]
-    data["familiar", "backward"] = replace(slow, training_accuracy=0.4)
-    data |= {("plain", order): d for (_, order), d in orders(0.4, 0.4, 0.4, seed=1).items()}
-    finding = f4(data, draws=300)
-    assert finding.verdict == "supported"
-    assert "In the view plain: inconclusive" in finding.summary
-    assert "backward (0.40) did not fit" in finding.summary
-    assert "F4" not in finding.rule
-
-
 def test_nothing_measured_is_inconclusive():
     assert f2b({}).verdict == "inconclusive"
-    assert f4({}).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_where_there_is_no_effect_few_verdicts_find_one(noise):
     """Error rates over 60 planted nulls each, with and without noise between seeds. At 95% for a finding, 3 are
     expected; 9 would be too many (binomial, p < 0.003)."""
-    called = {"F2b": 0, "F4": 0}
+    called = 0
     for seed in range(60):
         rng = np.random.default_rng(1000 + seed)
         null = {fmt: repeated(rng, [0.3] * 3, 0.1, noise) for fmt in ("composed:2", "implicit:2")}
-        called["F2b"] += f2b(null, draws=120).verdict != "inconclusive"
-        same = {("familiar", order): ordered(rng, 0.5, noise) for order in ("forward", "backward", "hierarchical")}
-        called["F4"] += f4(same, draws=120).verdict != "inconclusive"
-    assert max(called.values()) <= 8, called
+        called += f2b(null, draws=120).verdict != "inconclusive"
+    assert called <= 8
 
 
 @pytest.mark.parametrize("seeds", [6, 8])
@@ -198,9 +143,3 @@ def test_findings_say_why_equal_outcomes_decide_nothing():
         "No evidence: the comparison with the fewest epochs of composed:2 has an interval without width"
         in found.summary
     )
-    right, wrong = (
-        replace(ordered(np.random.default_rng(0), 0.5), correct=np.full((5, 180), value)) for value in (True, False)
-    )
-    found = f4({("plain", "forward"): right, ("plain", "backward"): wrong}, draws=50)
-    assert found.verdict == "inconclusive"
-    assert "No evidence: the comparison with backward has an interval without width" in found.summary

@@ -67,9 +67,12 @@ PATHS = {
     ),
     "advise": Paths("", {"--study": [], "--data": [], "--tokenizer": []}, {}),
     "study run": Paths(
-        "study run study.toml --output-dir o",
-        {"SPEC": ["study.toml"]},
+        "study run study.toml --registration r.json --output-dir o",
+        {"SPEC": ["study.toml"], "--registration": ["r.json"]},
         {"--output-dir": ["o/report.html", "o/study.db"]},
+    ),
+    "study register": Paths(
+        "study register study.toml --output-file o.json", {"SPEC": ["study.toml"]}, {"--output-file": ["o.json"]}
     ),
     "study report": Paths("study report study --output o.html", {"DIRECTORY": STORE}, {"--output": ["o.html"]}),
     "study status": Paths("", {"DIRECTORY": []}, {}),
@@ -94,6 +97,7 @@ def inputs(tmp_path_factory, tiny_base):
     (directory / "study.toml").write_text(
         'name = "x"\n[scaling]\nn_ops = [2]\nformats = ["explicit"]\nexamples = [4]\nsteps = 1\n'
     )
+    assert main(["study", "register", str(directory / "study.toml"), "--output-file", str(directory / "r.json")]) == 0
     return directory
 
 
@@ -178,7 +182,7 @@ def test_names_that_do_not_exist_are_compared(tmp_path, monkeypatch):
 
 OUTPUTS = [
     pytest.param(words, output, id=f"{words}: {output}")
-    for words in ("generate", "compress", "export", "study report")
+    for words in ("generate", "compress", "export", "study register", "study report")
     for output in chain.from_iterable(PATHS[words].writes.values())
 ]
 

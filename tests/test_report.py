@@ -90,7 +90,7 @@ def study(seeds: int = 3, problems: int = 4) -> ReportData:
                 for k in (3, 4, 5, 6):
                     shared = {"format": "explicit", "order": order, "stage": view, "examples": 3000, "seed": seed}
                     value = max(0.02, 0.9 - drop * 4 * max(0, k - 4) - seed / 50)
-                    order_cells.append(CellRow(**shared, n_ops=str(k), n=100, accuracy=value))
+                    order_cells.append(CellRow(**shared, n_ops=str(k), n=100, accuracy=value, faithful=value))
                     if k < 5:
                         order_cells.append(CellRow(**shared, n_ops=str(k), n=50, accuracy=1.0, split="train"))
     paths = [
@@ -273,7 +273,7 @@ def test_every_figure_is_drawn_once_with_its_data(whole):
     page = Page(whole)
     names = ["examples", "tokens", "flops", "repetition", "repetition-train", "repetition-memory"]
     names += ["profile", "profile-accuracy", "profile-tokens", "orders", "orders-plain"]
-    names += ["response", "memorization", "lengths", "losses"]
+    names += ["response", "memorization", "lengths", "losses", "orders-faithful", "orders-faithful-plain"]
     assert list(page.data["figures"]) == [f"fig-{name}" for name in names]
     for key, spec in page.data["figures"].items():
         assert page.ids.count(key) == 1
@@ -505,7 +505,7 @@ def _walk(page, address: str, keys) -> None:
 
     page.get(address)
     WebDriverWait(page, 30).until(lambda _: one("html").get_attribute("data-ready") == "yes")
-    assert len(many(".chart svg")) == 9  # one of each group; the others wait behind their switches
+    assert len(many(".chart svg")) == 10  # one of each group; the others wait behind their switches
     for key in ("flops", "repetition-memory", "profile-accuracy", "orders-plain"):
         page.execute_script(f"document.querySelector('.switch input[value=fig-{key}]').click()")
         WebDriverWait(page, 10).until(lambda _, key=key: many(f"#fig-{key} svg .mark-line path"))

@@ -51,6 +51,7 @@ COMMANDS = {
     ),
     "advise": Command("advise", "advise", "recommend a compression for a budget, from measured curves"),
     "study run": Command("study", "run", "run a study (preset or TOML file) to its report; resumes after a stop"),
+    "study register": Command("study", "register", "write the rules and settings of a study to a file, before it runs"),
     "study report": Command("study", "report", "rebuild the report of a study from its store"),
     "study status": Command("study", "status", "show the progress of a study"),
     "study check": Command("study", "check", "check a study's store and files for damage"),

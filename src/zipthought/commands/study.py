@@ -1,18 +1,22 @@
-"""``zipthought study run | report | status | check``."""
+"""``zipthought study run | register | report | status | check``."""
 
 from __future__ import annotations
 
 import json as jsonlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 if TYPE_CHECKING:
+    from ..study.registration import Registration
     from ..study.snapshot import Snapshot, StoredCell
     from ..study.spec import StudySpec
+    from ..study.store import Store
 
 from ..files.atomic import Overwrite, refuse_overwrite, write_text
 from ..files.earlier import mentions_us
@@ -31,6 +35,7 @@ def run(
     spec: Annotated[str, tyro.conf.Positional],
     *,
     output_dir: Path | None = None,
+    registration: Path | None = None,
     workers: int = 0,
     threads: int = 1,
     backend: Literal["local", "ray"] = "local",
@@ -44,6 +49,8 @@ def run(
     Args:
         spec: A preset (quick, laptop, decomposition, paper) or the path of a TOML file.
         output_dir: The study's directory, for its store, completions and report.html.
+        registration: A file that `zipthought study register` wrote. A new study of a preset takes the one that ships
+            with the preset, if there is one. The report lists every difference.
         workers: Processes that train at the same time on this machine; 0 means one per core.
         threads: CPU threads of each worker; the last bits of the results depend on them.
         backend: Where cells run: in processes on this machine, or on a Ray cluster (needs zipthought[ray]).
@@ -54,17 +61,15 @@ def run(
     """
     from ..study import runner
     from ..study.spec import load_spec
-    from ..study.store import Store
 
     settings = load_spec(spec)
     if dry_run:
         return _estimate(settings, json)
     if output_dir is None:
         raise ValueError("a study needs a directory of its own; give --output-dir")
-    _refuse_files_of_others(output_dir, Path(spec))
+    _refuse_files_of_others(output_dir, [path for path in (Path(spec), registration) if path and path.is_file()])
     environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
-    store = Store.create(output_dir, settings, environment)
-    _warn(store.mended)
+    store = _create(output_dir, settings, environment, _registration(spec, registration, output_dir))
     with progress() as bar:
         task = bar.add_task("cells", total=sum(store.counts().values()), note="")
 
@@ -88,12 +93,68 @@ def run(
     return 1 if counts.get("failed") else 0
 
 
-def _refuse_files_of_others(output_dir: Path, spec: Path) -> None:
-    """Raises `ValueError` if a study in the directory would write over its spec, or over a page of another origin."""
+def _registration(spec: str, file: Path | None, output_dir: Path) -> Registration | None:
+    """The registration that a study is run with. An existing study keeps its own."""
+    from ..study.registration import read_registration, shipped_registration
+
+    if file is not None:
+        return read_registration(file)
+    return None if (output_dir / STORE_FILES[0]).exists() else shipped_registration(spec)
+
+
+def _create(
+    output_dir: Path, spec: StudySpec, environment: Mapping[str, Any], registered: Registration | None
+) -> Store:
+    """The store of a study, new or existing. Says what was damaged, and how the run differs from its registration."""
+    from ..study.registration import Registration, differences
+    from ..study.store import Store
+
+    store = Store.create(output_dir, spec, environment, registered.plain() if registered else None)
+    _warn(store.mended)
+    if registered and (names := [found.name for found in differences(registered, Registration.of(spec))]):
+        _warn([f"this run differs from its registration in {', '.join(names)}"])
+    return store
+
+
+def _refuse_files_of_others(output_dir: Path, reads: Sequence[Path]) -> None:
+    """Raises `ValueError` if a study in the directory would write over a file that it reads, or over a page of another
+    origin."""
     outputs = [output_dir / name for name in (REPORT_NAME, *STORE_FILES)]
-    refuse_overwrite(outputs, [spec] if spec.is_file() else [])
+    refuse_overwrite(outputs, reads)
     if outputs[0].exists() and not (output_dir / STORE_FILES[0]).exists():
         raise ValueError(f"{outputs[0]} exists and belongs to no study; choose another --output-dir")
+
+
+def register(
+    spec: Annotated[str, tyro.conf.Positional],
+    *,
+    output_file: Path,
+    overwrite: bool = False,
+) -> int:
+    """Write everything that is fixed before a study runs to a file: rules, settings, seeds, thresholds and bases.
+
+    Commit the file before the run, and give it to `zipthought study run --registration`.
+
+    Args:
+        spec: A preset (quick, laptop, decomposition, paper) or the path of a TOML file.
+        output_file: The file, JSON with its own sha256.
+        overwrite: Replace a file with other content.
+    """
+    import time
+
+    from ..study.registration import Registration, read_registration
+    from ..study.spec import load_spec
+
+    refuse_overwrite([output_file], [Path(spec)] if Path(spec).is_file() else [])
+    settings = load_spec(spec)
+    made = Registration.of(settings, time.strftime("%Y-%m-%d", time.gmtime()))
+    if output_file.is_file():
+        with suppress(ValueError):  # A file of another kind.
+            earlier = read_registration(output_file)
+            made = earlier if replace(earlier, date=made.date) == made else made  # It keeps its date.
+    write_text(output_file, made.text(), overwrite)
+    echo(f"{made.digest}  {output_file}")
+    return 0
 
 
 def report(
@@ -146,8 +207,10 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
 
     Args:
         directory: The study's directory.
-        json: Print {"cells": {status: n}, "seconds_left", "damage": [...]} on standard output; seconds of one worker.
+        json: Print {"cells": {status: n}, "seconds_left", "damage": [...], "registration": {"sha256", "date",
+            "sentences", "differences"}} on standard output; seconds of one worker.
     """
+    from ..study.report import registration_view
     from ..study.snapshot import ALTERED, STATUSES
     from ..study.store import Store
 
@@ -156,7 +219,8 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
     left = seconds_left(cells)
     if json:
         damage = [str(fault) for fault in study.faults]
-        print_json({"cells": study.counts(), "seconds_left": left, "damage": damage})
+        registered = asdict(registration_view(study))
+        print_json({"cells": study.counts(), "seconds_left": left, "damage": damage, "registration": registered})
         return 0
     groups: dict[str, list[StoredCell]] = {}
     for cell in cells:
@@ -172,6 +236,7 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
         for label, members in groups.items()
     ]
     print_table(f"{name}: {study.counts()}, worker-seconds left: {left}", rows)
+    _warn(registration_view(study).sentences)
     if study.faults:
         _warn([f"{len(study.faults)} faults; 'zipthought study check {directory}' names them"])
     return 0

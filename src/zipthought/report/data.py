@@ -27,7 +27,7 @@ def check_word(field_name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A claim that was registered before the run, and the verdict of the data."""
+    """A claim, its rule, and the verdict of the data."""
 
     id: str
     """The finding's name, for example `F1`."""
@@ -36,7 +36,7 @@ class Finding:
     verdict: str
     """One of `VERDICTS`."""
     rule: str
-    """The pre-registered rule that turned the data into the verdict."""
+    """The rule that turned the data into the verdict."""
     summary: str
     """One sentence with the decisive numbers."""
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -44,6 +44,25 @@ class Finding:
 
     def __post_init__(self) -> None:
         check_word("verdict", self.verdict, VERDICTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationView:
+    """The registration of a study, and how the run differs from it."""
+
+    sha256: str = ""
+    """The digest of the file; empty if the run was not registered."""
+    date: str = ""
+    """The day on which it was written, as the file records it; may be empty."""
+    sentences: list[str] = field(default_factory=list)
+    """What a reader must know, the verdict on the differences first."""
+    differences: list[dict[str, str]] = field(default_factory=list)
+    """Rows with `name`, `registered` and `run`."""
+
+    @property
+    def equal(self) -> bool:
+        """Whether the run was registered and does not differ."""
+        return bool(self.sha256) and not self.differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +202,10 @@ class Section:
     """Problems of the trace explorer."""
 
 
-_RESERVED = ("cells", "title", "command", "spec", "environment", "created", "warnings", "notes", "findings", "problems")
+_RESERVED = (
+    *("cells", "title", "command", "spec", "environment", "created", "warnings", "notes", "registration", "findings"),
+    "problems",
+)
 """Names in `ReportData.plain` that no table of a section may have."""
 
 
@@ -205,6 +227,8 @@ class ReportData:
     """Sentences on what the study lacks. They stand at the head of every form of the report."""
     notes: list[str] = field(default_factory=list)
     """Quieter sentences after them."""
+    registration: RegistrationView = field(default_factory=RegistrationView)
+    """Whether the run was registered, and every difference."""
     findings: list[Finding] = field(default_factory=list)
     """In the order of the page."""
     sections: list[Section] = field(default_factory=list)
@@ -249,7 +273,7 @@ class ReportData:
     def plain(self) -> dict[str, Any]:
         """The report as plain values: its texts, the findings, every table by name, and the problems."""
         names = ("title", "command", "spec", "environment", "created", "warnings", "notes")
-        own = {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in names} | {"registration": asdict(self.registration)}
         tables = {name: [asdict(row) for row in rows] for name, rows in self.tables.items()}
         findings = [asdict(finding) for finding in self.findings]
         return own | {"findings": findings} | tables | {"problems": [asdict(problem) for problem in self.problems]}

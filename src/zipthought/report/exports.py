@@ -54,6 +54,7 @@ def _files(data: ReportData, form: str, target: Path) -> Iterator[tuple[Path, by
     elif form == "csv":
         tables = {name: [asdict(row) for row in rows] for name, rows in data.tables.items()}
         tables |= {f"finding-{finding.id}": finding.rows for finding in data.findings}
+        tables["registration"] = data.registration.differences
         tables["findings"] = [
             {key: getattr(finding, key) for key in ("id", "verdict", "claim", "summary", "rule")}
             for finding in data.findings
@@ -112,7 +113,8 @@ def markdown(data: ReportData) -> str:
     """The verdicts, the tables that experiments show, and the command and environment of the study."""
     text = markdown_text
     parts = [f"# {text(data.title)}", text(data.created)]
-    parts += [*(f"> **Caution.** {text(warning)}" for warning in data.warnings), *map(text, data.notes), "## Verdicts"]
+    parts += [*(f"> **Caution.** {text(warning)}" for warning in data.warnings), *map(text, data.notes)]
+    parts += [*map(text, data.registration.sentences[:1]), "## Verdicts"]
     for finding in data.findings:
         parts += [
             f"### {text(finding.id)}: {finding.verdict}",
@@ -122,9 +124,24 @@ def markdown(data: ReportData) -> str:
         ]
     for title, rows in data.shown.items():
         parts += [f"## {text(title)}", _table([asdict(row) for row in rows])]
+    parts += _registration(data)
     environment = _table([{k: str(v) for k, v in data.environment.items()}])
     parts += ["## Reproduce", markdown_code(data.command, "sh"), environment]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _registration(data: ReportData) -> list[str]:
+    """The registration of the study, with every difference."""
+    registration = data.registration
+    if not registration.sha256:
+        return []
+    fixed = f"sha256 `{markdown_text(registration.sha256)}`, written on {markdown_text(registration.date or '-')}."
+    return [
+        "## Registration",
+        *map(markdown_text, registration.sentences),
+        fixed,
+        _table(list(registration.differences)),
+    ]
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

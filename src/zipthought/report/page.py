@@ -46,6 +46,7 @@ def build_report(data: ReportData) -> str:
         tally=tables.tally(data.findings),
         warnings=data.warnings,
         notes=data.notes,
+        registration=data.registration,
         variables=Markup(palette.css()),
         style=Markup(_asset("style.css")),
         looks=palette.looks,

@@ -12,17 +12,23 @@ from typing import Any
 
 from .cells import Cell
 from .database import CHECKED_COLUMNS, FORMAT, SCHEMA, StoreError, connect, structural_faults, transaction
-from .meta import SETTINGS, Meta, read_meta, write_meta
+from .meta import KINDS, REGISTRATION, SETTINGS, Meta, read_meta, write_meta
 from .snapshot import ALTERED, Snapshot
 from .spec import StudySpec
 from .workspace import Workspace
 
 
-def prepare(directory: Path, spec: StudySpec, environment: Mapping[str, Any]) -> list[str]:
+def prepare(
+    directory: Path,
+    spec: StudySpec,
+    environment: Mapping[str, Any],
+    registration: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Make `directory` the store of a study, in which every cell that has no sound result is pending.
 
     Returns what was damaged and is mended now, as sentences. Raises `ValueError` if another study, or a study of a
-    later version, lives there, and as `StudySpec.cells` does; `StoreError` if the database cannot be used.
+    later version, lives there, for a registration that comes after the first result, and as `StudySpec.cells` does;
+    `StoreError` if the database cannot be used.
     """
     cells = spec.cells()
     directory.mkdir(parents=True, exist_ok=True)
@@ -39,7 +45,7 @@ def prepare(directory: Path, spec: StudySpec, environment: Mapping[str, Any]) ->
             for statement in SCHEMA:
                 db.execute(statement)
             stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
-            before, messages = _settings(db, directory, spec, cells, stored, environment)
+            before, messages = _settings(db, directory, spec, cells, stored, environment, registration)
             for position, cell in enumerate(cells):
                 if cell.digest not in stored:
                     _insert(db, cell, position)
@@ -55,6 +61,7 @@ def _settings(
     cells: list[Cell],
     stored: set[Any],
     environment: Mapping[str, Any],
+    registration: Mapping[str, Any] | None,
 ) -> tuple[set[Any], list[str]]:
     """Write the table `meta` of a new, grown, older or damaged store, whose table of cells has the digests `stored`.
     Returns the digests that the study had so far, and what was damaged."""
@@ -68,6 +75,8 @@ def _settings(
         "format": FORMAT,
         "unchecked": [],
     }
+    if registration:
+        now[REGISTRATION] = dict(registration)
     if not stored and not db.execute("SELECT COUNT(*) FROM meta").fetchone()[0]:
         write_meta(db, now)
         return set(), []
@@ -75,7 +84,8 @@ def _settings(
     before = {cell.digest for cell in meta.spec.cells()} if meta.spec else stored
     if before - digests:
         raise ValueError(f"{directory} holds a study of other settings or weights; use another --output-dir")
-    kept = {key: value for key, value in meta.values.items() if key in now and key not in meta.faults}
+    _check_registration(db, directory, meta, registration)
+    kept = {key: value for key, value in meta.values.items() if key in KINDS and key not in meta.faults}
     if not _same(meta, spec, models):  # It has grown. The new command reproduces it.
         kept = {key: value for key, value in kept.items() if key not in (*SETTINGS, "environment")}
     if not meta.checked:
@@ -87,6 +97,26 @@ def _settings(
         }
     write_meta(db, now | kept)
     return before, [f"row {key!r} of meta {problem}; it is written anew" for key, problem in meta.faults.items()]
+
+
+def _check_registration(
+    db: sqlite3.Connection, directory: Path, meta: Meta, registration: Mapping[str, Any] | None
+) -> None:
+    """Raise `ValueError` for a registration other than that of the study, or one that comes after its first result, and
+    if that of the study is damaged and none replaces it."""
+    if REGISTRATION in meta.faults and not registration:
+        raise ValueError(f"the registration of the study in {directory} is damaged; give its file with --registration")
+    if REGISTRATION in meta.faults or not registration:
+        return
+    before = meta.values.get(REGISTRATION)
+    if before is not None and before != registration:
+        raise ValueError(f"{directory} holds a study with another registration; use another --output-dir")
+    done = db.execute("SELECT COUNT(*) FROM cells WHERE status = 'done'").fetchone()[0]
+    if before is None and done:
+        raise ValueError(
+            f"{directory} holds a study with {done} finished cells and no registration; register before the run, and "
+            "use another --output-dir"
+        )
 
 
 def _same(meta: Meta, spec: StudySpec, models: Mapping[str, str]) -> bool:

@@ -14,6 +14,8 @@ from .spec import StudySpec, make_spec
 
 CHECKSUMS = "checksums"
 """The key of the row with the checksums of all others."""
+REGISTRATION = "registration"
+"""The key of the row that only registered studies have (`study.registration`)."""
 KINDS: Mapping[str, tuple[type, ...]] = {
     "spec": (dict,),
     "models": (dict,),
@@ -21,6 +23,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "created": (int, float),
     "format": (int,),
     "unchecked": (list,),
+    REGISTRATION: (dict,),
 }
 """Key -> the types of its JSON value. `unchecked` names finished cells of an earlier format, without checksums."""
 SETTINGS = ("spec", "models")

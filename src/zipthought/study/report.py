@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ..report.data import Finding, ReportData, Section
+from ..report.data import Finding, RegistrationView, ReportData, Section
 from .experiment import EXPERIMENTS
+from .meta import REGISTRATION
+from .registration import Registration, differences
 from .snapshot import ALTERED, Snapshot
 
 Measurements = Mapping[str, Any]
@@ -67,6 +69,32 @@ def findings(study: Snapshot, measured: Measurements) -> list[Finding]:
     ]
 
 
+def registration_view(study: Snapshot) -> RegistrationView:
+    """The registration of a study, with every difference of the run: of its settings and bases as stored, and of the
+    rules that this package applies."""
+    stored = study.meta.get(REGISTRATION)
+    if any(fault.name == f"row {REGISTRATION!r} of meta" for fault in study.faults):
+        return RegistrationView(sentences=["The registration of this run is damaged."])
+    if stored is None:
+        return RegistrationView(sentences=["This run was not registered."])
+    try:
+        registered = Registration.from_plain(stored, f"the registration of the study in {study.directory}")
+    except ValueError as error:  # Of a later version.
+        return RegistrationView(sentences=[f"The registration of this run cannot be read: {error}."])
+    found = differences(registered, Registration.of(study.spec))
+    count = f"{len(found)} difference{'s' * (len(found) > 1)}"
+    sentences = [f"The run has {count} from its registration." if found else "The run equals its registration."]
+    version = study.meta.get("environment", {}).get("zipthought", registered.zipthought)
+    if version != registered.zipthought:
+        sentences.append(f"It was registered with zipthought {registered.zipthought} and run with {version}.")
+    return RegistrationView(
+        sha256=registered.digest,
+        date=registered.date,
+        sentences=sentences,
+        differences=[difference._asdict() for difference in found],
+    )
+
+
 def report_data(study: Snapshot, measured: Measurements) -> ReportData:
     """The content of the report. Tables of experiments that the study does not have are empty."""
     spec, environment = study.spec, study.meta.get("environment", {})
@@ -84,6 +112,7 @@ def report_data(study: Snapshot, measured: Measurements) -> ReportData:
         created=_date(study.meta.get("created")),
         warnings=warnings(study),
         notes=notes(study),
+        registration=registration_view(study),
         findings=findings(study, measured),
         sections=sections,
     )
@@ -103,6 +132,7 @@ def summary(study: Snapshot, measured: Measurements, data: ReportData) -> dict[s
         "cells": study.counts(),
         "warnings": data.warnings,
         "notes": data.notes,
+        "registration": asdict(data.registration),
         "findings": [asdict(finding) for finding in data.findings],
     }
     for name, kind in EXPERIMENTS.items():

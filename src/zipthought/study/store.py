@@ -63,13 +63,21 @@ class Store:
         return store
 
     @classmethod
-    def create(cls, directory: Path, spec: StudySpec, environment: Mapping[str, Any]) -> Store:
+    def create(
+        cls,
+        directory: Path,
+        spec: StudySpec,
+        environment: Mapping[str, Any],
+        registration: Mapping[str, Any] | None = None,
+    ) -> Store:
         """A new study, or the existing one. An existing study may grow: more seeds, formats or experiments, as long as
-        the spec still has all its cells. Damaged cells are put back, and `mended` says so.
+        the spec still has all its cells. Damaged cells are put back, and `mended` says so. `registration` is that of a
+        study without results (`Registration.plain`); None: none, or that of the existing study.
 
-        Raises `ValueError` if another study, or a study of a later version, lives there, and as `StudySpec.cells` does.
+        Raises `ValueError` if another study, a study with another registration, or a study of a later version, lives
+        there, and as `StudySpec.cells` does.
         """
-        mended = prepare(directory, spec, environment)
+        mended = prepare(directory, spec, environment, registration)
         return cls(directory, mended)
 
     def _connect(self) -> AbstractContextManager[sqlite3.Connection]:

@@ -16,7 +16,7 @@ from ..sft import SFTExperiment
 if TYPE_CHECKING:
     from ...snapshot import Snapshot
     from ...spec import StudySpec
-    from .findings import OrderMeasurements
+    from .measurements import OrderMeasurements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +25,21 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
 
     NAME: ClassVar[str] = "orders"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F4",)
+    TABLES: ClassVar[tuple[str, ...]] = ("orders_by_length",)
 
+    n_ops: tuple[int, ...] = (3, 4, 5, 6)
+    """Operations of the training problems."""
     orders: tuple[str, ...] = ("forward", "backward", "hierarchical")
-    """The orders of the steps."""
+    """The orders of the steps. `hierarchical` is a text of zipthought, not of the paper."""
     format: str = "explicit"
     """The format of the traces."""
     examples: int = 2048
     """Distinct training problems."""
     steps: int = 300
     """Updates of every cell."""
-    longer_n_ops: tuple[int, ...] = (6, 7)
+    longer_n_ops: tuple[int, ...] = (7, 8, 9, 10, 11, 12)
     """Operations of the problems that decide the verdict."""
-    familiar: int = 384
+    familiar: int = 512
     """In the view `familiar`, random gaps between sentences spread training texts over this many positions, so that no
     test position or distance is new. It is the same for every order."""
     views: tuple[str, ...] = ("familiar", "plain")
@@ -95,18 +98,19 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
         ]
 
     def collect(self, study: Snapshot) -> dict[tuple[str, str], OrderMeasurements] | None:
-        from .findings import collect
+        from .measurements import collect
 
         return collect(study, self)
 
     def findings(
         self, measured: dict[tuple[str, str], OrderMeasurements] | None, count: int, spec: StudySpec
     ) -> list[Finding]:
-        from .findings import f4
+        from .findings import Precision, f4
 
-        return [f4(measured or {}, count, spec.bootstrap)]
+        precision = Precision(findings=count, draws=spec.bootstrap)
+        return [f4(measured or {}, precision, spec.modulus, len(self.seeds_of(spec)), self.views[0])]
 
     def section(self, study: Snapshot, measured: dict[tuple[str, str], OrderMeasurements] | None) -> Section:
         from .report import section_of
 
-        return section_of(study, self)
+        return section_of(study, self, measured or {})

@@ -9,155 +9,201 @@ from typing import Any
 import numpy as np
 
 from ....report.data import Finding
-from ...cells import SFTCell, SFTCellResult
-from ...snapshot import Snapshot
 from ...statistics import bootstrap_means
-from ...verdicts import FITTED, Comparison, common_rule, decide, undecided, unresolved
-from . import Orders
+from ...verdicts import FITTED, LEVEL, Comparison, common_rule, decide, quantile, undecided, unresolved
+from .equal import TOLERANCE, at_lengths, at_tokens, common_tokens, paired_lengths
+from .measurements import OrderMeasurements
 
 UNIDIRECTIONAL = "forward"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderMeasurements:
-    """The measurements of one order in one view. S seeds; P problems, the same for every order."""
-
-    n_ops: np.ndarray
-    """(P,) operations of each problem."""
-    longer: np.ndarray
-    """(P,) bool: whether the problem is longer than those of training."""
-    correct: np.ndarray
-    """(S, P) bool"""
-    first_wrong: np.ndarray
-    """(S, P) position of the first invalid step divided by the number of steps, in 0..1; nan if all steps are valid."""
-    training_accuracy: float
-    """Mean accuracy on its own training problems."""
-    response_tokens: float
-    """Mean tokens of its completions of longer problems."""
-    truncated: float
-    """The share of these completions that reached the length limit."""
-
-    def accuracy(self) -> float:
-        """The accuracy on longer problems."""
-        return float(self.correct[:, self.longer].mean())
-
-
-def collect(study: Snapshot, orders: Orders) -> dict[tuple[str, str], OrderMeasurements]:
-    """(view, order) -> its measurements, over the seeds that are complete."""
-    cells: dict[tuple[str, str, int], SFTCell] = {}
-    for cell in orders.finished(study):
-        cells["familiar" if cell.positions else "plain", cell.order, cell.seed] = cell
-    pairs = [(view, order) for view in orders.views for order in orders.orders]
-    seeds = [s for s in orders.seeds_of(study.spec) if all((*pair, s) in cells for pair in pairs)]
-    if not seeds:
-        return {}
-    return {pair: _measure(study, orders, [cells[*pair, seed] for seed in seeds]) for pair in pairs}
-
-
-def _measure(study: Snapshot, orders: Orders, cells: Sequence[SFTCell]) -> OrderMeasurements:
-    results = study.results(SFTCellResult)
-    runs = [study.completions(cell.digest) for cell in cells]
-    n_ops = np.array([completion.n_ops for completion in runs[0]])
-    beyond = [completion for run in runs for completion in run if completion.n_ops > max(orders.n_ops)]
-    return OrderMeasurements(
-        n_ops=n_ops,
-        longer=n_ops > max(orders.n_ops),
-        correct=np.array([[completion.correct for completion in run] for run in runs], dtype=bool),
-        first_wrong=np.array([[_first_wrong(completion.steps) for completion in run] for run in runs]),
-        training_accuracy=float(np.mean([results[cell.digest].train.accuracy for cell in cells])),
-        response_tokens=float(np.mean([completion.response_tokens for completion in beyond])),
-        truncated=float(np.mean([completion.truncated for completion in beyond])),
-    )
-
-
-def _first_wrong(steps: Sequence[str]) -> float:
-    position = next((i for i, step in enumerate(steps, 1) if step != "valid"), None)
-    return position / len(steps) if position else float("nan")
-
+FLOOR = 2.0
+"""The best order is off the floor if its accuracy is clearly above this many times that of guessing, 1/modulus. Always
+giving the most frequent answer has 1.2 times that accuracy (chains of 7, 9 and 12 operations, 3,000 problems each)."""
 
 CLAIM = "A unidirectional order of the steps generalizes best to longer problems."
 RULE = (
-    "One base is trained on traces of each order, on the same problems with equal updates, and measured on held-out "
-    "problems of more operations than any in training. The accuracy of the forward order on them, minus that of each "
-    "other order, is compared with 0. {common} The verdict is that of the view {view}. In the view familiar, unused "
-    "quantities are added until training prompts have as many sentences as the longest test problems, and random gaps "
-    "between sentences spread training texts over as many positions. So longer problems bring more operations, but no "
-    "new position or distance. It is the same for every order. In the view plain, training problems are unchanged. The "
-    "summary names orders that do not fit their own training problems (accuracy below 0.9): they may lack updates "
-    "rather than generalization."
+    "From one base, a model is trained on traces of each order, on the same problems and by the same rule for the "
+    "number of updates. It is measured on held-out problems of every trained length and of more operations than any "
+    "in training. The order hierarchical is a text of zipthought, not of the paper. The accuracy of the forward order"
+    " on all longer problems, minus that of each other order, is compared with 0, at equal training problems. "
+    "{common} A verdict is given only under two conditions. Otherwise it is inconclusive, and the summary names the "
+    "condition that failed. First, every order fits its own training problems: mean accuracy at least {fitted:g}. An "
+    "order that does not may lack updates rather than generalization. Second, the best order is off the floor on "
+    "longer problems: the lower end of the interval of its accuracy lies above {floor:.3f}, which is twice the "
+    "accuracy of guessing (2/modulus). This interval has a further correction for the number of orders, because the "
+    "best is chosen after the run. At the floor no order generalizes, so differences say nothing. Two comparisons "
+    "stand beside the verdict, with words by the same rule, and do not change it. At equal training tokens: accuracy "
+    "on held-out problems of the trained lengths when both runs have seen the tokens of the shorter one, linear in "
+    "the logarithm of tokens between two measurements. Longer problems are measured at the end of a run only, so this"
+    " compares how fast two orders are learned. At equal text length: each longer length of forward is paired with "
+    "the length of the other order whose gold texts have the nearest mean number of tokens, if within "
+    "{tolerance:.0%}, and the difference is the mean over these pairs. Texts of other orders are longer, so their "
+    "paired problems are shorter and may be of a trained length. This favours the other order: it can confirm the "
+    "verdict and cannot refute it. The verdict is that of the view {view}. In the view familiar, unused quantities "
+    "are added until training prompts have as many sentences as the longest test problems, and random gaps between "
+    "sentences spread training texts over as many positions. So longer problems bring more operations, but no new "
+    "position or distance. It is the same for every order. In the view plain, training problems are unchanged."
 )
 
 
-def f4(measured: Mapping[tuple[str, str], OrderMeasurements], findings: int = 1, draws: int = 1000) -> Finding:
-    """The finding. `findings` is the number of findings of the study."""
-    views = list(dict.fromkeys(view for view, _ in measured))
-    rule = RULE.format(common=common_rule(findings), view=views[0] if views else "familiar")
-    orders = [order for view, order in measured if view == views[0]] if views else []
-    others = [order for order in orders if order != UNIDIRECTIONAL]
-    if UNIDIRECTIONAL not in orders or not others:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """What the intervals of a study depend on."""
+
+    findings: int = 1
+    """Findings of the study."""
+    draws: int = 1000
+    """Draws of the bootstrap."""
+
+
+def compared(ours: np.ndarray, theirs: np.ndarray, comparisons: int, precision: Precision) -> Comparison:
+    """(S, P) and (S, Q) values of two orders -> the difference of their means, paired as in `bootstrap_means`."""
+    draws = bootstrap_means(ours, precision.draws) - bootstrap_means(theirs, precision.draws)
+    value = float(ours.mean() - theirs.mean())
+    return Comparison.of(value, draws, len(ours), precision.findings, comparisons)
+
+
+class View:
+    """The comparisons of one view."""
+
+    def __init__(self, data: Mapping[str, OrderMeasurements], floor: float, precision: Precision) -> None:
+        self.data, self._floor, self._precision = data, floor, precision
+        self.forward = data[UNIDIRECTIONAL]
+        self.seeds = len(self.forward.seeds)
+        self.others = {order: d for order, d in data.items() if order != UNIDIRECTIONAL}
+        longer = {order: d.correct[:, d.longer] for order, d in data.items()}
+        draws = {order: bootstrap_means(solved, precision.draws) for order, solved in longer.items()}
+        self.longer = {
+            order: Comparison.of(d.accuracy(), draws[order], self.seeds, precision.findings)
+            for order, d in data.items()
+        }
+        """Order -> its accuracy on longer problems."""
+        self.best = max(data, key=lambda order: data[order].accuracy())
+        reach = quantile(self.seeds, LEVEL / precision.findings / len(data)) * float(np.std(draws[self.best]))
+        self.best_low = data[self.best].accuracy() - reach
+        """The lower end of the interval of the best order's accuracy, corrected for the number of orders."""
+        self.at_samples = {order: self._compared(longer[UNIDIRECTIONAL], longer[order]) for order in self.others}
+        self.at_tokens = {
+            order: self._compared(at_tokens(self.forward, tokens), at_tokens(other, tokens))
+            for order, other in self.others.items()
+            if (tokens := common_tokens([self.forward, other])) is not None
+        }
+        self.pairs = {order: paired_lengths(self.forward, other) for order, other in self.others.items()}
+        self.at_text = {
+            order: self._compared(
+                at_lengths(self.forward, [n for n, _ in pairs]), at_lengths(self.others[order], [m for _, m in pairs])
+            )
+            for order, pairs in self.pairs.items()
+            if pairs
+        }
+
+    def _compared(self, ours: np.ndarray, theirs: np.ndarray) -> Comparison:
+        return compared(ours, theirs, len(self.others), self._precision)
+
+    def unmet(self) -> list[str]:
+        """The conditions of a verdict that fail, as clauses with their figures."""
+        clauses = []
+        fits = {order: float(d.training_accuracy.mean()) for order, d in self.data.items()}
+        if named := ", ".join(f"{order} ({value:.2f})" for order, value in fits.items() if value < FITTED):
+            clauses.append(f"not every order fits its training problems (accuracy below {FITTED:g}): {named}")
+        if self.best_low <= self._floor:
+            clauses.append(
+                f"no order is off the floor on longer problems: the best, {self.best}, has accuracy "
+                f"{self.data[self.best].accuracy():.3f} with a lower end of {self.best_low:.3f}, which is not above "
+                f"{self._floor:.3f}"
+            )
+        return clauses
+
+    def verdict(self) -> str:
+        """The verdict at equal training problems."""
+        return "inconclusive" if self.unmet() else decide(list(self.at_samples.values()), self.seeds)
+
+    def tokens_word(self) -> str:
+        """That at equal training tokens; empty if some run has no measurement there."""
+        return self._word(self.at_tokens)
+
+    def text_word(self) -> str:
+        """That at equal text length; empty if some order has no pair of lengths."""
+        word = self._word(self.at_text)
+        return "inconclusive" if word and self.unmet() else word
+
+    def _word(self, comparisons: Mapping[str, Comparison]) -> str:
+        return decide(list(comparisons.values()), self.seeds) if len(comparisons) == len(self.others) else ""
+
+    def row(self, name: str, order: str) -> dict[str, Any]:
+        """The row of an order in the table of the finding."""
+        d = self.data[order]
+        before = [run.correct[0].mean() for run in d.runs if run.tokens[0] == 0]
+        pairs = ", ".join(f"{n} with {m}" for n, m in self.pairs.get(order, ()))
+        return {
+            "view": name,
+            "order": order,
+            "longer": self.longer[order].text(sign=False),
+            "forward less this": _text(self.at_samples.get(order)),
+            "at equal training tokens": _text(self.at_tokens.get(order)),
+            "at equal text length": _text(self.at_text.get(order)),
+            "lengths of equal text": pairs or None,
+            "training problems": float(d.training_accuracy.mean()),
+            "fits": "yes" if d.training_accuracy.mean() >= FITTED else "no",
+            "trained lengths": float(d.correct[:, ~d.longer].mean()),
+            "trained lengths, before SFT": float(np.mean(before)) if before else None,
+            "training tokens": float(d.training_tokens.mean()),
+        }
+
+
+def _text(comparison: Comparison | None) -> str | None:
+    return comparison.text() if comparison else None
+
+
+def f4(
+    measured: Mapping[tuple[str, str], OrderMeasurements],
+    precision: Precision | None = None,
+    modulus: int = 23,
+    planned: int = 0,
+    view: str = "familiar",
+) -> Finding:
+    """The finding. Answers are residues of `modulus`; `planned` is the number of seeds of the experiment, complete or
+    not; `view` decides the verdict."""
+    precision = precision or Precision()
+    names = sorted({name for name, _ in measured}, key=lambda name: name != view)
+    floor = FLOOR / modulus
+    common = common_rule(precision.findings)
+    rule = RULE.format(common=common, fitted=FITTED, floor=floor, tolerance=TOLERANCE, view=view)
+    orders = [order for name, order in measured if name == view]
+    if UNIDIRECTIONAL not in orders or len(orders) < 2:
         reason = "No seed is complete in the forward order and another one: nothing to compare."
         return undecided("F4", CLAIM, rule, reason)
-    rows: list[dict[str, Any]] = []
-    comparisons: dict[str, dict[str, Comparison]] = {}
-    for view in views:
-        data = {order: measured[view, order] for order in orders}
-        means = {order: bootstrap_means(d.correct[:, d.longer], draws) for order, d in data.items()}
-        forward = data[UNIDIRECTIONAL]
-        comparisons[view] = {
-            order: Comparison.of(
-                forward.accuracy() - data[order].accuracy(),
-                means[UNIDIRECTIONAL] - means[order],
-                len(forward.correct),
-                findings,
-                len(others),
-            )
-            for order in others
-        }
-        rows += [_row(view, order, d, means[order], comparisons[view].get(order)) for order, d in data.items()]
-    seeds = len(measured[views[0], UNIDIRECTIONAL].correct)
-    verdicts = {view: decide(list(compared.values()), seeds) for view, compared in comparisons.items()}
+    views = {name: View({order: measured[name, order] for order in orders}, floor, precision) for name in names}
     return Finding(
         id="F4",
         claim=CLAIM,
         rule=rule,
-        verdict=verdicts[views[0]],
-        summary=_summary(measured, orders, comparisons[views[0]], verdicts),
-        rows=rows,
+        verdict=views[view].verdict(),
+        summary=_summary(views, planned),
+        rows=[shown.row(name, order) for name, shown in views.items() for order in orders],
     )
 
 
-def _row(view: str, order: str, data: OrderMeasurements, draws: np.ndarray, less: Comparison | None) -> dict[str, Any]:
-    wrong = data.first_wrong[:, data.longer]
-    by_length = {f"n_ops {n}": float(data.correct[:, data.n_ops == n].mean()) for n in sorted(set(data.n_ops.tolist()))}
-    return {
-        "view": view,
-        "order": order,
-        "longer": Comparison.of(data.accuracy(), draws, len(data.correct)).text(sign=False),
-        "forward less this": less.text() if less else "-",
-        **by_length,
-        "training problems": data.training_accuracy,
-        "first wrong step at": None if np.isnan(wrong).all() else float(np.nanmean(wrong)),
-        "response tokens": data.response_tokens,
-        "truncated": data.truncated,
-    }
-
-
-def _summary(
-    measured: Mapping[tuple[str, str], OrderMeasurements],
-    orders: Sequence[str],
-    decisive: Mapping[str, Comparison],
-    verdicts: Mapping[str, str],
-) -> str:
-    view, *further = verdicts
-    first = measured[view, UNIDIRECTIONAL]
-    parts = [f"{c.text()} more than {order}" for order, c in decisive.items()]
+def _summary(views: Mapping[str, View], planned: int) -> str:
+    (name, first), *further = views.items()
+    longer = [n for n in first.forward.lengths if n > max(first.forward.trained)]
+    seeds = f"{first.seeds} of {planned} seeds are complete" if first.seeds < planned else f"{first.seeds} seeds"
+    parts = [f"{c.text()} more than {order}" for order, c in first.at_samples.items()]
     summary = (
-        f"On longer problems (view {view}) forward has accuracy {first.accuracy():.2f}: {', '.join(parts)}; "
-        f"{len(first.correct)} seeds."
-    ) + unresolved(decisive)
-    for other in further:
-        summary += f" In the view {other}: {verdicts[other]}."
-    trained = {order: measured[view, order].training_accuracy for order in orders}
-    if named := ", ".join(f"{order} ({acc:.2f})" for order, acc in trained.items() if acc < FITTED):
-        summary += f" Caution: {named} did not fit the training problems with the updates of this experiment."
+        f"On problems of {_range(longer)} operations (view {name}) forward has accuracy "
+        f"{first.longer[UNIDIRECTIONAL].text(sign=False)}: {', '.join(parts)}; {seeds}."
+    )
+    if unmet := first.unmet():
+        summary += f" No verdict, because {'; and '.join(unmet)}."
+    summary += unresolved(first.at_samples)
+    summary += f" At equal training tokens, on trained lengths: {first.tokens_word() or 'not measured'}."
+    text = first.text_word()
+    summary += f" At equal text length{', which favours the other orders' if text else ''}: "
+    summary += f"{text or 'no lengths to compare'}."
+    for other, view in further:
+        why = f" ({'; and '.join(view.unmet())})" if view.unmet() else ""
+        summary += f" In the view {other}: {view.verdict()}{why}."
     return summary
+
+
+def _range(lengths: Sequence[int]) -> str:
+    return f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
