@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 from .. import __version__
 from ..files.json_text import parse_json
+from .cells.sft import FIT, RISE
 from .database import MALFORMED
+from .experiments.scaling.f2a import SATURATED
 from .spec import PRESETS, StudySpec
 from .store import Store
 from .verdicts import FITTED, LEAST_DIFFERENCE, LEAST_SEEDS, LEAST_WIDTH, LEVEL
@@ -33,6 +35,9 @@ THRESHOLDS = {
     "least_difference": LEAST_DIFFERENCE,
     "least_width": LEAST_WIDTH,
     "fitted": FITTED,
+    "saturated": SATURATED,
+    "run_fits": FIT,
+    "run_rises": RISE,
 }
 """The numbers that all verdicts share."""
 ABSENT = "-"

@@ -13,8 +13,10 @@ from ...train.config import OptimizerConfig, SFTConfig
 from ..cells import SFTCell, SFTCellResult, Step0Cell, Step0Result
 from ..experiment import Experiment, Measured, check_axis
 from ..problems import even
+from ..rows import step0_rows
 
 if TYPE_CHECKING:
+    from ...report.data import CellRow
     from ..snapshot import Snapshot
     from ..spec import StudySpec
 
@@ -47,6 +49,9 @@ class SFTExperiment(Experiment[Measured]):
     many parts as seeds, seeds share no structure."""
     converge: bool = False
     """Runs end by the common rule of convergence (`cells.sft.SFTCell.converge`), after at most the given updates."""
+    points: int = 1
+    """Measurements during a run, evenly spaced or, with `converge`, at doubling numbers of updates. The result is the
+    one with the best validation accuracy."""
     test_count: int = 100
     """Measured held-out problems of each length."""
     validation_count: int = 100
@@ -60,6 +65,8 @@ class SFTExperiment(Experiment[Measured]):
             OptimizerConfig(learning_rate=rate, optimizer=self.optimizer)
         if self.parts < 1 or self.structures < 0:
             raise ValueError(f"parts must be at least 1 and structures at least 0, got {self.parts}, {self.structures}")
+        if self.points < 1 or (self.converge and self.points < 2):
+            raise ValueError(f"points must be at least 1, and 2 with converge, got {self.points}")
         SFTConfig(batch_size=self.batch_size)
         EvaluateConfig(n_ops=self.n_ops, count=self.test_count)
         if min(self.train_count, self.validation_count) < 1:
@@ -70,6 +77,10 @@ class SFTExperiment(Experiment[Measured]):
 
     def lengths(self) -> tuple[int, ...]:
         return self.n_ops
+
+    def check(self, spec: StudySpec) -> None:
+        if spec.engine == "trl" and (self.points > 1 or self.converge):
+            raise ValueError("the engine trl measures at the end only; use points = 1 without converge")
 
     def check_examples(self, fewest: int) -> None:
         """Raise `ValueError` if some length would have no example."""
@@ -126,6 +137,16 @@ class SFTExperiment(Experiment[Measured]):
         results = study.results(Step0Result)
         cells = [cell for cell in self.step0_cells(study.spec) if cell.model == model and cell.digest in results]
         return [(cell, results[cell.digest]) for cell in cells]
+
+    def step0_rows(self, study: Snapshot, stage: str) -> list[CellRow]:
+        """The rows of its bases before any training, for the table of cells."""
+        models = [cell.model for cell in self.step0_cells(study.spec)]
+        return [
+            row
+            for model in models
+            for cell, result in self.step0(study, model)
+            for row in step0_rows(stage, cell, result)
+        ]
 
     def finished(self, study: Snapshot) -> list[SFTCell]:
         """Its finished cells, in the order of `cells`."""

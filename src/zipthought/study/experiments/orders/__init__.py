@@ -71,6 +71,7 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
                 f"task {spec.task!r} has no order {missing[0]!r}; its orders are {', '.join(possible)}, and the "
                 "experiment 'orders' compares several"
             )
+        super().check(spec)
         if spec.engine == "trl" and "familiar" in self.views:
             raise ValueError("the engine trl does not spread positions; use views = ['plain']")
 
@@ -85,16 +86,19 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
         self.check_structures(spec, self.examples)
         spread = {"familiar": (self.familiar, self.sentences), "plain": (0, 0)}
         return [
-            SFTCell(
-                **self.cell_settings(spec, self.examples, seed)
-                | self.rate(order)
-                | {"format": str(parse_method(self.format)), "sentences": spread[view][1]},
-                order=order,
-                positions=spread[view][0],
-            )
-            for seed in self.seeds_of(spec)
-            for view in self.views
-            for order in self.orders
+            *self.step0_cells(spec),
+            *(
+                SFTCell(
+                    **self.cell_settings(spec, self.examples, seed)
+                    | self.rate(order)
+                    | {"format": str(parse_method(self.format)), "sentences": spread[view][1]},
+                    order=order,
+                    positions=spread[view][0],
+                )
+                for seed in self.seeds_of(spec)
+                for view in self.views
+                for order in self.orders
+            ),
         ]
 
     def collect(self, study: Snapshot) -> dict[tuple[str, str], OrderMeasurements] | None:

@@ -27,7 +27,7 @@ def section_of(study: Snapshot, orders: Orders, measured: Mapping[tuple[str, str
     """The section of a study."""
     cells = orders.finished(study)
     results = study.results(SFTCellResult)
-    rows = [
+    rows = orders.step0_rows(study, STAGES[orders.views[0]]) + [
         row
         for cell in cells
         for row in sft_rows(STAGES["familiar" if cell.positions else "plain"], cell, results[cell.digest])

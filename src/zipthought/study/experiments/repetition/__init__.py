@@ -63,13 +63,14 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, cells of few epochs first."""
         self.check_structures(spec, self.examples * (max(self.epochs) if "fresh" in self.arms else 1))
-        return [
+        runs = [
             self.cell(spec, fmt, seed, epochs, arm)
             for seed in self.seeds_of(spec)
             for epochs in self.epochs
             for arm in self.arms
             for fmt in canonical(self.formats)
         ]
+        return [*self.step0_cells(spec), *runs]
 
     def cell(self, spec: StudySpec, fmt: str, seed: int, epochs: int, arm: str) -> SFTCell:
         """The cell of an arm with the updates of so many epochs. After one epoch all arms are the same cell."""

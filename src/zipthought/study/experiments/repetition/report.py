@@ -67,7 +67,10 @@ def section_of(study: Snapshot, repetition: Repetition, measured: Mapping[str, F
             for i, epochs in enumerate(data.epochs)
             for seed in range(data.seeds)
         ],
-        [row for cell in cells for row in sft_rows(STAGE, cell, results[cell.digest])],
+        [
+            *repetition.step0_rows(study, STAGE),
+            *(row for cell in cells for row in sft_rows(STAGE, cell, results[cell.digest])),
+        ],
         sft_problems(study, repetition.NAME, repeated, first, label=lambda cell: f"{cell.steps} updates"),
     )
 

@@ -41,9 +41,6 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     updates."""
     epochs: int = 1
     """Passes over the examples with `steps` 0, as in the paper."""
-    points: int = 1
-    """Measurements during a run, evenly spaced or, with `converge`, at doubling numbers of updates. The result is the
-    one with the best validation accuracy."""
     thresholds: tuple[float, ...] = (0.5, 0.9)
     """Accuracies for which N* is estimated. The first decides the verdict."""
 
@@ -68,10 +65,6 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
                 f"{self.steps} updates of {self.batch_size} see {self.steps * self.batch_size} examples, fewer than "
                 f"the {max(self.examples)} of the largest cell; raise steps or batch_size"
             )
-
-    def check(self, spec: StudySpec) -> None:
-        if spec.engine == "trl" and self.points > 1:
-            raise ValueError("the engine trl measures at the end only; use points = 1")
 
     def updates(self, examples: int) -> int:
         """The updates of a cell with this many examples."""
