@@ -2,15 +2,18 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic_study import finished_study
 
 from zipthought.advise import Question, advise
 from zipthought.advise.curves import Run, fit
-from zipthought.advise.reference import Branches, FormatRuns, Reference, RepetitionRuns, from_plain
+from zipthought.advise.reference import BaseRun, Branches, FormatRuns, Reference, RepetitionRuns, from_plain, from_study
 from zipthought.cli import main
+from zipthought.study.spec import make_spec
 
 CHANCE = 1 / 23
 SIZES = (64, 256, 1024, 4096)
@@ -95,6 +98,7 @@ def reference():
                 n_ops=(4,),
                 accuracy={1: [0.1, 0.2], 4: [0.5, 0.6]},
                 memorized={1: [0.0, 0.0], 4: [0.1, 0.3]},
+                arms={"redress": [0.7, 0.7], "fresh": [0.8, 0.8]},
             )
         ],
         branches=[
@@ -127,41 +131,105 @@ def test_it_recommends_what_is_best_within_the_limit(reference):
 
 
 def test_a_tie_goes_to_the_shorter_response(reference):
-    same = [FormatRuns(**{f: getattr(made, f) for f in made.__slots__}) for made in reference.formats[:2]]
-    tied = FormatRuns(**{f: getattr(same[1], f) for f in same[1].__slots__} | {"runs": same[0].runs})
-    value = Reference(**{f: getattr(reference, f) for f in reference.__slots__} | {"formats": [same[0], tied]})
+    explicit, composed, _ = reference.formats
+    value = replace(reference, formats=[explicit, replace(composed, runs=explicit.runs)])
     assert advise(Question(examples=1024, n_ops=4), value).recommended.format == "composed:2"
 
 
-def test_nothing_is_extrapolated_in_silence(reference):
-    largest = advise(Question(examples=4096, n_ops=4), reference)
-    beyond = advise(Question(examples=1_000_000, n_ops=9, epochs=100), reference)
-    assert [line.split(":")[0] for line in beyond.outside] == ["examples", "n_ops", "epochs"]
-    assert beyond.recommended.accuracy == largest.recommended.accuracy
-    assert beyond.recommended.doubled is None
-    longer = {o.format: o.response_tokens for o in beyond.options}
-    assert longer["explicit"] > 55 * 1.8, "lengths of responses are known for any n_ops"
-    assert "examples" in advise(Question(examples=3, n_ops=4), reference).outside[0]
+def base(solved, n=1000):
+    return BaseRun(solved=solved, n=n, response_tokens=50.0)
 
 
-def test_no_format_is_extrapolated_by_what_another_was_measured_to(reference):
-    explicit, composed, implicit = reference.formats
-    short = [run for run in composed.runs if run.examples <= 256]
-    cut = FormatRuns(**{f: getattr(composed, f) for f in composed.__slots__} | {"runs": short})
-    value = Reference(
-        **{f: getattr(reference, f) for f in reference.__slots__} | {"formats": [explicit, cut, implicit]}
-    )
-    at_end, beyond = ({o.format: o for o in advise(Question(examples=n, n_ops=4), value).options} for n in (256, 2048))
-    assert beyond["composed:2"].accuracy == at_end["composed:2"].accuracy
-    assert beyond["composed:2"].doubled is None
-    assert beyond["explicit"].doubled is not None
-    assert advise(Question(examples=2048, n_ops=4), value).outside == [
-        "examples: 2,048 requested, 64 to 256 measured of composed:2; accuracies are those at 256"
+def test_sft_is_never_advised_where_the_base_is_better(reference):
+    question = Question(examples=1024, n_ops=4)
+    untrained = {rate: replace(reference, base=base(10 * rate)) for rate in (5, 96, 99)}
+    weak, close, strong = (advise(question, value) for value in untrained.values())
+    assert (weak.recommended.format, weak.options[-1].format) == ("explicit", "no SFT")
+    assert weak.recommended.best > 0.9
+    assert (strong.recommended.format, strong.runner_up.format) == ("no SFT", "explicit")
+    assert strong.recommended.best > 0.5
+    for advice in (weak, close, strong):
+        itself = next(option for option in advice.options if option.format == "no SFT")
+        assert advice.recommended is itself or advice.recommended.accuracy.mean > itself.accuracy.mean
+        assert itself.accuracy.low < itself.accuracy.mean < itself.accuracy.high
+        assert not any("unknown" in note for note in advice.notes)
+    short = advise(Question(examples=1024, n_ops=4, max_response_tokens=45), untrained[99])
+    assert short.recommended.format == "composed:2", "the base's responses are too long"
+    assert any("it is unknown whether SFT improves" in note for note in advise(question, reference).notes)
+
+
+def test_a_shorter_format_that_ties_with_the_best_still_loses_to_the_base(reference):
+    explicit, composed, _ = reference.formats
+    lower = [run._replace(solved=run.solved - 3) for run in explicit.runs]
+    value = replace(reference, formats=[explicit, replace(composed, runs=lower)])
+    question = Question(examples=1024, n_ops=4)
+    assert advise(question, value).recommended.format == "composed:2"
+    high, low = sorted((o.accuracy.mean for o in advise(question, value).options), reverse=True)
+    between = base(round(1e5 * (high + low) / 2), 100_000)
+    assert [o.format for o in advise(question, replace(value, base=between)).options] == [
+        "explicit",
+        "no SFT",
+        "composed:2",
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"examples": 1_000_000}, "examples: 1,000,000 requested, 64 to 4,096 measured of explicit, composed:2"),
+        ({"examples": 3}, "examples: 3 requested"),
+        ({"n_ops": 9}, "n_ops: 9 requested, 4 measured"),
+        ({"model": "Qwen/Qwen2.5-3B"}, "model: Qwen/Qwen2.5-3B requested, bundled measured"),
+        ({"task": "tree"}, "task: tree requested, chain measured"),
+        ({"epochs": 100}, "epochs: 100 requested, about 12.5 measured of explicit, composed:2, implicit:2"),
+        ({"structures": 100}, "structures: 100 requested, about 1.02e+03 measured"),
+    ],
+)
+def test_outside_what_was_measured_there_is_no_forecast(reference, change, line):
+    value = replace(reference, base=base(900))
+    answer = advise(Question(**{"examples": 1024, "n_ops": 4} | change), value)
+    assert answer.outside[0].startswith(line)
+    assert (answer.recommended, answer.runner_up, answer.options, answer.notes) == (None, None, [], [])
+    nearest = {measured.format: measured for measured in answer.nearest}
+    assert set(nearest) == {"explicit", "composed:2", "implicit:2"}
+    found = nearest["explicit"]
+    size = {1_000_000: 4096, 3: 64}.get(change.get("examples"), 1024)
+    solved = [run.solved / run.n for run in value.formats[0].runs if run.examples == size]
+    assert (found.examples, found.n_ops, found.model, found.runs) == (size, (4,), "bundled", 3)
+    assert found.accuracy == pytest.approx(np.mean(solved))
+
+
+def test_a_format_is_answered_within_its_own_range_only(reference):
+    explicit, composed, implicit = reference.formats
+    cut = replace(composed, runs=[run for run in composed.runs if run.examples <= 256])
+    answer = advise(Question(examples=2048, n_ops=4), replace(reference, formats=[explicit, cut, implicit]))
+    assert [option.format for option in answer.options] == ["explicit", "implicit:2"]
+    assert answer.options[0].doubled is not None
+    assert answer.outside == ["examples: 2,048 requested, 64 to 256 measured of composed:2"]
+    assert [(m.format, m.examples) for m in answer.nearest] == [("composed:2", 256)]
+
+
+def test_requested_passes_and_structures_are_compared_between_measured_sizes(reference):
+    few = replace(reference, formats=[replace(f, structures={1024: 256, 4096: 256}) for f in reference.formats])
+    assert advise(Question(examples=2048, n_ops=4, epochs=6, structures=256), few).outside == []
+    assert (
+        "structures: 2,048 requested, about 256 measured"
+        in (advise(Question(examples=2048, n_ops=4, structures=2048), few).outside[0])
+    )
+
+
+def test_granularity_and_structures_are_part_of_the_answer(reference):
+    few = replace(reference, formats=[replace(f, structures={4096: 1024}) for f in reference.formats])
+    at = {n: {o.format: o for o in advise(Question(examples=n, n_ops=4), few).options} for n in (1024, 4096)}
+    assert {fmt: o.granularity for fmt, o in at[1024].items()} == {"explicit": 1, "composed:2": 2, "implicit:2": 2}
+    assert (at[1024]["explicit"].structures, at[4096]["explicit"].structures) == (None, 1024)
+    note = next(n for n in advise(Question(examples=1024, n_ops=4, max_response_tokens=45), few).notes if "names" in n)
+    assert "0.55 with the same prompts, 0.70 with the same structures under new names" in note
+    assert "0.80 with new structures" in note
+
+
 def test_notes_say_what_repetition_and_rlvr_did(reference):
-    notes = " ".join(advise(Question(examples=1024, n_ops=4, epochs=4, rlvr=True), reference).notes)
+    notes = " ".join(advise(Question(examples=1024, n_ops=4, epochs=12, rlvr=True), reference).notes)
     assert "from 1 to 4 epochs" in notes
     assert "0.15 to 0.55" in notes
     assert "accuracy 0.20 to 0.80" in notes
@@ -182,13 +250,46 @@ def test_bad_questions():
         Question(examples=1, n_ops=3, epochs=-1)
 
 
+def test_a_reference_of_an_earlier_version_is_read(reference):
+    old = json.loads(json.dumps(reference.plain()))
+    for name in ("task", "parameters", "base"):
+        del old[name]
+    for row in old["formats"]:
+        del row["structures"]
+    for row in old["repetition"]:
+        del row["arms"]
+    value = from_plain(old)
+    assert (value.task, value.base, value.formats) == ("chain", None, reference.formats)
+
+
+def test_a_study_with_structures_convergence_and_its_base(tmp_path):
+    grid = {"formats": ["explicit", "composed:2"], "examples": [32, 128, 512], "structures": 128, "n_ops": [3]}
+    grid |= {"steps": 40, "points": 3, "converge": True, "test_count": 30, "train_count": 10}
+    repeats = {"formats": ["composed:2"], "examples": 32, "epochs": [1, 4], "n_ops": [3], "edited_count": 5}
+    spec = make_spec({"name": "new", "model": "bundled", "seeds": [0, 1], "scaling": grid, "repetition": repeats})
+    store = finished_study(tmp_path / "study", spec)
+    value = from_study(store.read())
+    assert value.formats[0].structures == {512: 128}
+    assert value.parameters == 100_000
+    assert value.base.n == 30
+    assert set(value.repetition[0].arms) == {"redress", "fresh"}
+    assert from_plain(json.loads(json.dumps(value.plain()))) == value
+    option = next(o for o in advise(Question(examples=512, n_ops=3), value).options if o.format == "explicit")
+    assert option.structures == 128
+
+
 def test_the_command(tmp_path, capsys):
     assert main(["advise", "--examples", "1000", "--n-ops", "3", "--rlvr", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["recommended"]["format"] in {o["format"] for o in made["options"]}
     assert made["outside"] == []
-    assert main(["advise", "--examples", "5000", "--n-ops", "8", "--max-response-tokens", "120", "--epochs", "3"]) == 0
-    assert "OUTSIDE WHAT WAS MEASURED: n_ops: 8 requested" in capsys.readouterr().out
+    assert main(["advise", "--examples", "1000", "--n-ops", "3"]) == 0
+    assert "it is unknown whether SFT improves" in capsys.readouterr().out
+    assert main(["advise", "--examples", "5000", "--n-ops", "8", "--model", "some/model"]) == 1
+    out = capsys.readouterr().out
+    for line in ("model: some/model requested", "n_ops: 8 requested", "examples: 5,000 requested"):
+        assert f"OUTSIDE WHAT WAS MEASURED: {line}" in out
+    assert "no advice" in out
     assert main(["advise"]) == 2
     assert main(["advise", "--examples", "5", "--n-ops", "3", "--study", str(tmp_path)]) == 2
     assert "holds no study" in capsys.readouterr().err
@@ -196,13 +297,14 @@ def test_the_command(tmp_path, capsys):
 
 def test_it_answers_for_a_file_of_ones_own(capsys):
     data = Path(__file__).parent.parent / "examples" / "solutions.jsonl"
-    assert main(["advise", "--data", str(data), "--json"]) == 0
+    assert main(["advise", "--data", str(data), "--json"]) == 1
     made = json.loads(capsys.readouterr().out)
     assert made["profile"]["verified"] > 10
     assert made["question"]["examples"] == made["profile"]["verified"]
-    tokens = {option["format"]: option["response_tokens"] for option in made["options"]}
+    tokens = made["profile"]["tokens"]
     assert tokens["explicit"] > tokens["composed:2"] > tokens["implicit:2"]
-    assert any(line.startswith("examples") for line in made["outside"])
+    assert [line.split(":")[0] for line in made["outside"]] == ["task", "examples"]
+    assert (made["recommended"], made["options"]) == (None, [])
 
 
 def test_the_shipped_reference_is_calibrated():

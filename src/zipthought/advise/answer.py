@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import beta
 
 from ..core.compress import compress
 from ..core.methods import parse_method
 from ..surfaces import count_pieces, get_surface
 from ..tasks.sampling import SamplerConfig, sample_batch
 from .curves import DRAWS, Posterior, Prediction, fit
-from .reference import Branches, FormatRuns, Reference, RepetitionRuns
+from .notes import notes_on
+from .reference import BaseRun, FormatRuns, Reference
+from .scope import Measured, Question, scope_of
 
 LEVEL = 0.9
 """The level of the intervals."""
@@ -20,41 +23,24 @@ SAMPLED = 64
 """Problems whose gold responses are counted for a length."""
 CLOSE = 0.02
 """Accuracies that differ by less are a tie, and the shorter response wins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """The budget that a compression is wanted for."""
-
-    examples: int
-    """Distinct training examples."""
-    n_ops: int
-    """Operations (steps of reasoning) of the problems."""
-    max_response_tokens: float = 0.0
-    """Token limit of a response, in the unit of the study; 0: no limit."""
-    epochs: float = 0.0
-    """Passes over the examples; 0: those of the measured runs."""
-    rlvr: bool = False
-    """Whether RLVR follows."""
-    tokens: dict[str, float] = field(default_factory=dict)
-    """Format -> tokens of a response, counted on the user's data. Formats without an entry are estimated."""
-
-    def __post_init__(self) -> None:
-        if self.examples < 1 or self.n_ops < 1:
-            raise ValueError(f"examples and n_ops must be at least 1, got {self.examples} and {self.n_ops}")
-        if self.max_response_tokens < 0 or self.epochs < 0:
-            raise ValueError("max_response_tokens and epochs must not be negative")
+NO_SFT = "no SFT"
+"""The option to use the base as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A format and what to expect of it."""
+    """A format, or the base without training, and what to expect of it."""
 
     format: str
+    """`no SFT` for the base without training."""
+    granularity: int | None
+    """The most operations of a step; None for the base."""
+    structures: int | None
+    """Distinct structures of the examples at the nearest measured N, where they are fewer; None otherwise."""
     accuracy: Prediction
-    """The accuracy of a new run with these examples, or with the nearest number that was measured."""
+    """The accuracy of a new run with these examples."""
     best: float
-    """The posterior probability that it has the highest accuracy among the formats that fit."""
+    """The posterior probability that it has the highest accuracy among the options that fit."""
     response_tokens: float
     """Mean tokens of a response to a problem of n_ops operations."""
     doubled: Prediction | None
@@ -66,6 +52,8 @@ class Option:
         """As JSON."""
         return {
             "format": self.format,
+            "granularity": self.granularity,
+            "structures": self.structures,
             "accuracy": self.accuracy.plain(),
             "best": round(self.best, 3),
             "response_tokens": round(self.response_tokens, 1),
@@ -80,14 +68,16 @@ class Advice:
 
     question: Question
     recommended: Option | None
-    """None where no format fits the limit."""
+    """None where no option fits the limit, and outside what was measured."""
     runner_up: Option | None
     options: list[Option]
-    """All measured formats, the best first."""
+    """The base, if it was measured, and the formats whose measured range holds the question; the best first."""
     outside: list[str]
-    """How the question lies outside the measured range. The numbers are then those of the nearest measured point."""
+    """How the question lies outside the measured range, of all formats or of those that it names."""
+    nearest: list[Measured]
+    """The nearest measured cells of the formats that are outside."""
     notes: list[str]
-    """Further measurements: repetition, memorization, RLVR."""
+    """Further measurements: the base, new names and structures, repetition, memorization, RLVR."""
     basis: dict[str, Any]
     """The study behind the advice."""
 
@@ -99,55 +89,35 @@ class Advice:
             "runner_up": self.runner_up.plain() if self.runner_up else None,
             "options": [option.plain() for option in self.options],
             "outside": self.outside,
+            "nearest": [measured.plain() for measured in self.nearest],
             "notes": self.notes,
             "basis": self.basis,
         }
 
 
 def advise(question: Question, reference: Reference) -> Advice:
-    """The format with the highest expected accuracy among those that fit the limit; the shortest one in a tie.
+    """The option with the highest expected accuracy among those that fit the limit; the shortest format in a tie.
 
-    Nothing is extrapolated. Outside the measured range of a format, the nearest measured N is used, and `outside` says
-    so. It also names lengths of problems and numbers of epochs that were not measured.
+    SFT is advised only where a format has a higher expected accuracy than the base without training, if the base
+    fits the limit and was measured. Nothing is extrapolated: a format whose measured range does not hold the question
+    has no option, and where none does, there is no advice.
     """
-    ranges = {runs.format: runs.examples for runs in reference.formats}
-    at = {fmt: min(max(question.examples, low), high) for fmt, (low, high) in ranges.items()}
-    chance = 1 / reference.modulus
-    fitted = {runs.format: fit(runs.runs, chance) for runs in reference.formats}
-    tokens = {
-        runs.format: question.tokens.get(runs.format) or _tokens(reference, runs, question.n_ops)
-        for runs in reference.formats
-    }
-    limit = question.max_response_tokens or float("inf")
-    within = [fmt for fmt in fitted if tokens[fmt] <= limit]
-    best = _best({fmt: fitted[fmt] for fmt in within}, at)
-    doubled = 2 * question.examples
-    options = [
-        Option(
-            format=fmt,
-            accuracy=posterior.predict(at[fmt], LEVEL),
-            best=best.get(fmt, 0.0),
-            response_tokens=tokens[fmt],
-            doubled=posterior.predict(doubled, LEVEL)
-            if ranges[fmt][0] <= question.examples and doubled <= ranges[fmt][1]
-            else None,
-            fits=fmt in within,
-        )
-        for fmt, posterior in fitted.items()
-    ]
-    options.sort(key=lambda o: (not o.fits, -o.accuracy.mean))
-    options = _shorter_first(options)
+    scope = scope_of(question, reference)
+    options = _options(question, reference, scope.formats)
     fitting = [option for option in options if option.fits]
     return Advice(
         question=question,
         recommended=fitting[0] if fitting else None,
         runner_up=fitting[1] if len(fitting) > 1 else None,
         options=options,
-        outside=_outside(question, reference),
-        notes=_notes(question, reference, fitting[0] if fitting else None),
+        outside=scope.outside,
+        nearest=scope.nearest,
+        notes=notes_on(question, reference, fitting[0].format if fitting else "") if options else [],
         basis={
             "study": reference.name,
             "model": reference.model,
+            "parameters": reference.parameters or None,
+            "task": reference.task,
             "n_ops": list(reference.n_ops),
             "examples": list(reference.examples),
             "runs": sum(len(runs.runs) for runs in reference.formats),
@@ -156,13 +126,65 @@ def advise(question: Question, reference: Reference) -> Advice:
     )
 
 
-def _best(fitted: dict[str, Posterior], at: dict[str, int]) -> dict[str, float]:
-    """The posterior probability that each format's mean accuracy is the highest."""
-    if not fitted:
+def _options(question: Question, reference: Reference, formats: list[FormatRuns]) -> list[Option]:
+    """Those that fit first, and of these the one to recommend first."""
+    if not formats:
+        return []
+    limit = question.max_response_tokens or float("inf")
+    fitted = {runs.format: fit(runs.runs, 1 / reference.modulus) for runs in formats}
+    tokens = {runs.format: _tokens(reference, runs, question.n_ops) for runs in formats}
+    base = reference.base
+    within = {fmt: posterior for fmt, posterior in fitted.items() if tokens[fmt] <= limit}
+    best = _best(within, base if base and base.response_tokens <= limit else None, question.examples)
+    options = [
+        Option(
+            format=runs.format,
+            granularity=parse_method(runs.format).granularity(question.n_ops),
+            structures=runs.structures.get(runs.nearest(question.examples)),
+            accuracy=fitted[runs.format].predict(question.examples, LEVEL),
+            best=best.get(runs.format, 0.0),
+            response_tokens=tokens[runs.format],
+            doubled=fitted[runs.format].predict(2 * question.examples, LEVEL)
+            if 2 * question.examples <= runs.examples[1]
+            else None,
+            fits=runs.format in within,
+        )
+        for runs in formats
+    ]
+    options = _shorter_first(sorted(options, key=lambda o: (not o.fits, -o.accuracy.mean)))
+    return _with_base(options, base, best.get(NO_SFT, 0.0), limit) if base else options
+
+
+def _with_base(options: list[Option], base: BaseRun, best: float, limit: float) -> list[Option]:
+    """The options with the base: before all formats that it does not lose to, where it fits the limit."""
+    shape = base.solved + 0.5, base.n - base.solved + 0.5
+    low, high = (float(beta.ppf(tail, *shape)) for tail in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    itself = Option(
+        format=NO_SFT,
+        granularity=None,
+        structures=None,
+        accuracy=Prediction(base.solved / base.n, low, high),
+        best=best,
+        response_tokens=base.response_tokens,
+        doubled=None,
+        fits=base.response_tokens <= limit,
+    )
+    if not itself.fits:
+        return [*options, itself]
+    better = [o for o in options if o.fits and o.accuracy.mean > itself.accuracy.mean]
+    return [*_shorter_first(better), itself, *(o for o in options if o not in better)]
+
+
+def _best(fitted: dict[str, Posterior], base: BaseRun | None, examples: int) -> dict[str, float]:
+    """The posterior probability that the mean accuracy of each option is the highest."""
+    draws = {fmt: curve.draws(examples, seed=i, new_run=False) for i, (fmt, curve) in enumerate(fitted.items())}
+    if base:
+        rng = np.random.default_rng(len(draws))
+        draws[NO_SFT] = rng.beta(base.solved + 0.5, base.n - base.solved + 0.5, DRAWS)
+    if not draws:
         return {}
-    draws = np.array([curve.draws(at[fmt], seed=i, new_run=False) for i, (fmt, curve) in enumerate(fitted.items())])
-    wins = np.bincount(draws.argmax(axis=0), minlength=len(fitted)) / DRAWS
-    return dict(zip(fitted, wins.tolist(), strict=True))
+    wins = np.bincount(np.array(list(draws.values())).argmax(axis=0), minlength=len(draws)) / DRAWS
+    return dict(zip(draws, wins.tolist(), strict=True))
 
 
 def _shorter_first(options: list[Option]) -> list[Option]:
@@ -175,86 +197,17 @@ def _shorter_first(options: list[Option]) -> list[Option]:
 
 
 def _tokens(reference: Reference, runs: FormatRuns, n_ops: int) -> float:
-    """Mean tokens of a response to problems of n_ops operations: the measured mean, scaled by the lengths of gold
-    responses, which are known for any n_ops."""
+    """Mean tokens of a response to problems of n_ops operations: the measured mean over all lengths, scaled by the
+    lengths of gold responses."""
     measured = np.mean([_gold_tokens(reference, runs.format, n) for n in reference.n_ops])
     return runs.response_tokens * _gold_tokens(reference, runs.format, n_ops) / float(measured)
 
 
 def _gold_tokens(reference: Reference, fmt: str, n_ops: int) -> float:
-    config = SamplerConfig(n_ops=n_ops, modulus=reference.modulus, number_range=reference.number_range)
+    config = SamplerConfig(
+        n_ops=n_ops, task=reference.task, modulus=reference.modulus, number_range=reference.number_range
+    )
     batch = sample_batch(config, "train", range(SAMPLED))
     render = get_surface(reference.surface).render
     texts = [render(compress(batch.problem(row), fmt), batch.aliases(row)) for row in range(SAMPLED)]
     return sum(map(count_pieces, texts)) / SAMPLED
-
-
-def _outside(question: Question, reference: Reference) -> list[str]:
-    found = []
-    ranges: dict[tuple[int, int], list[str]] = {}
-    for runs in reference.formats:
-        ranges.setdefault(runs.examples, []).append(runs.format)
-    for (low, high), formats in ranges.items():
-        if not low <= question.examples <= high:
-            nearest = low if question.examples < low else high
-            of = f" of {', '.join(formats)}" if len(ranges) > 1 else ""
-            found.append(
-                f"examples: {question.examples:,} requested, {low:,} to {high:,} measured{of}; accuracies are those at "
-                f"{nearest:,}"
-            )
-    if question.n_ops not in reference.n_ops:
-        lengths = ", ".join(map(str, reference.n_ops))
-        found.append(
-            f"n_ops: {question.n_ops} requested, {lengths} measured; accuracies are those of {lengths}, and longer "
-            "problems have lower ones"
-        )
-    if question.epochs:
-        measured = {n: e for runs in reference.formats for n, e in runs.epochs.items()}
-        nearest = min(measured, key=lambda n: abs(np.log(n / question.examples)))
-        if not 0.5 <= question.epochs / measured[nearest] <= 2:
-            found.append(
-                f"epochs: {question.epochs:g} requested; the runs with {nearest:,} examples made "
-                f"{measured[nearest]:.3g} passes over them"
-            )
-    return found
-
-
-def _measured_with(runs: RepetitionRuns | Branches) -> str:
-    """The base and the lengths that a note was measured with; they may differ from the question."""
-    return f"measured from {runs.model} on {' and '.join(map(str, runs.n_ops))} operations"
-
-
-def _notes(question: Question, reference: Reference, chosen: Option | None) -> list[str]:
-    notes = []
-    for runs in reference.repetition:
-        passes = sorted(runs.accuracy)
-        if question.epochs and len(passes) > 1:
-            upper = min((e for e in passes if e >= question.epochs), default=passes[-1])
-            first, last = (float(np.mean(runs.accuracy[e])) for e in (passes[0], upper))
-            memorized = float(np.mean(runs.memorized[upper]))
-            notes.append(
-                f"{runs.format} ({_measured_with(runs)}): from {passes[0]} to {upper} epochs over {runs.examples:,} "
-                f"examples, held-out accuracy went from {first:.2f} to {last:.2f}; old answers came back "
-                f"{memorized:+.2f} beyond the control"
-            )
-    if question.rlvr:
-        for branch in reference.branches:
-            before, after = branch.states["sft"], branch.states["rlvr"]
-            more = branch.states["sft-updates"]
-            notes.append(
-                f"RLVR after {branch.sft_steps} updates of SFT on {branch.format} ({_measured_with(branch)}): accuracy "
-                f"{before['accuracy']:.2f} to {after['accuracy']:.2f} (more SFT: {more['accuracy']:.2f}), operations a "
-                f"step {before['operations a step']:.2f} to {after['operations a step']:.2f}, response tokens "
-                f"{before['response tokens']:.0f} to {after['response tokens']:.0f}"
-            )
-        if not reference.branches:
-            notes.append("RLVR was not measured in this study")
-    if chosen and parse_method(chosen.format).NAME == "implicit":
-        notes.append("implicit traces state no operation, so a right answer cannot be checked step by step")
-    for measured in reference.formats:
-        if chosen and measured.format == chosen.format and measured.training_accuracy < 0.9:
-            notes.append(
-                f"{measured.format} had {measured.training_accuracy:.2f} on its own training problems at the largest "
-                "N: more updates may bring more"
-            )
-    return notes

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.methods import parse_method
 from .curves import Run
 
 if TYPE_CHECKING:
-    from ..study.cells import SFTCell
+    from ..study.cells import SFTCell, SFTCellResult
     from ..study.experiments import Scaling
     from ..study.snapshot import Snapshot
 
@@ -32,12 +35,41 @@ class FormatRuns:
     """N -> passes over the examples."""
     training_accuracy: float
     """Mean accuracy on its own training problems at the largest N."""
+    structures: dict[int, int] = field(default_factory=dict)
+    """N -> distinct structures of the examples. A size without an entry has one structure for each example."""
 
     @property
     def examples(self) -> tuple[int, int]:
         """The smallest and the largest N."""
         sizes = [run.examples for run in self.runs]
         return min(sizes), max(sizes)
+
+    def nearest(self, examples: int) -> int:
+        """The measured N that is nearest, by ratio."""
+        return min({run.examples for run in self.runs}, key=lambda n: (abs(math.log(n / examples)), n))
+
+    def distinct(self, examples: int) -> int:
+        """The distinct structures of a measured N."""
+        return self.structures.get(examples, examples)
+
+    def passes_at(self, examples: int) -> float:
+        """Passes over so many examples, between measured N by straight lines over the logarithms."""
+        return _between(examples, self.epochs)
+
+    def structures_at(self, examples: int) -> float:
+        """Distinct structures of so many examples, in the same way."""
+        return _between(examples, {run.examples: self.distinct(run.examples) for run in self.runs})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRun:
+    """The base of the data-scaling grid before any training, on the same held-out problems."""
+
+    solved: int
+    n: int
+    """Held-out problems measured."""
+    response_tokens: float
+    """Mean tokens of a completion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +87,9 @@ class RepetitionRuns:
     """Epochs -> held-out accuracy of each seed."""
     memorized: dict[int, list[float]]
     """Epochs -> the memorization of each seed: returned old answers minus those of the control."""
+    arms: dict[str, list[float]] = field(default_factory=dict)
+    """`redress` (the same structures under new names) or `fresh` (new structures) -> held-out accuracy of each seed
+    after the updates of the most epochs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +120,12 @@ class Reference:
     formats: list[FormatRuns]
     repetition: list[RepetitionRuns] = field(default_factory=list)
     branches: list[Branches] = field(default_factory=list)
+    task: str = "chain"
+    """The task of the problems."""
+    parameters: int = 0
+    """Parameters of the base; 0: unknown."""
+    base: BaseRun | None = None
+    """None: not measured."""
 
     @property
     def examples(self) -> tuple[int, int]:
@@ -123,7 +164,27 @@ def from_study(study: Snapshot) -> Reference:
         formats=formats,
         repetition=_repetition(study),
         branches=_branches(study),
+        task=spec.task,
+        parameters=_parameters(study, scaling),
+        base=_base(study, scaling),
     )
+
+
+def _parameters(study: Snapshot, scaling: Scaling) -> int:
+    from ..study.cells import SFTCellResult
+
+    results = study.results(SFTCellResult)
+    model = scaling.model or study.spec.model
+    return next(results[cell.digest].parameters for cell in scaling.finished(study) if cell.model == model)
+
+
+def _base(study: Snapshot, scaling: Scaling) -> BaseRun | None:
+    """None for a study without the cell, as studies of earlier versions are."""
+    for _, result in scaling.step0(study, scaling.model or study.spec.model):
+        return BaseRun(
+            solved=result.test.correct, n=result.test.n, response_tokens=_mean([result.test.response_tokens])
+        )
+    return None
 
 
 def _format_runs(study: Snapshot, scaling: Scaling) -> list[FormatRuns]:
@@ -146,10 +207,19 @@ def _format_runs(study: Snapshot, scaling: Scaling) -> list[FormatRuns]:
                 runs=[Run(examples, test.correct, test.n) for examples, test in tests],
                 response_tokens=_mean([result.test.response_tokens for result in largest]),
                 training_accuracy=_mean([result.train.accuracy for result in largest]),
-                epochs={c.examples: c.steps * c.batch_size / c.examples for c in members},
+                epochs=_passes(members, results),
+                structures={c.examples: c.structures for c in members if c.structures},
             )
         )
     return runs
+
+
+def _passes(cells: Sequence[SFTCell], results: Mapping[str, SFTCellResult]) -> dict[int, float]:
+    """N -> mean passes over the examples at the chosen point. Runs may end before their most updates."""
+    passes: dict[int, list[float]] = {}
+    for c in cells:
+        passes.setdefault(c.examples, []).append(results[c.digest].step * c.batch_size / c.examples)
+    return {examples: sum(values) / len(values) for examples, values in passes.items()}
 
 
 def _repetition(study: Snapshot) -> list[RepetitionRuns]:
@@ -167,6 +237,7 @@ def _repetition(study: Snapshot) -> list[RepetitionRuns]:
                 e: (data.old_train[:, i].mean(axis=1) - data.old_held_out[:, i].mean(axis=1)).tolist()
                 for i, e in enumerate(data.epochs)
             },
+            arms={arm: solved[:, -1].mean(axis=1).tolist() for arm, solved in data.arms.items()},
         )
         for fmt, data in ((experiment.collect(study) or {}) if experiment else {}).items()
         if experiment
@@ -216,13 +287,20 @@ def load(study: Path | None) -> Reference:
 
 
 def from_plain(value: Mapping[str, Any]) -> Reference:
-    """The inverse of `Reference.plain`."""
+    """The inverse of `Reference.plain`. It also reads references of earlier versions."""
 
     def numbered(mapping: Mapping[str, Any]) -> dict[int, Any]:
         return {int(key): item for key, item in mapping.items()}
 
     formats = [
-        FormatRuns(**row | {"runs": [Run(*run) for run in row["runs"]], "epochs": numbered(row["epochs"])})
+        FormatRuns(
+            **row
+            | {
+                "runs": [Run(*run) for run in row["runs"]],
+                "epochs": numbered(row["epochs"]),
+                "structures": numbered(row.get("structures", {})),
+            }
+        )
         for row in value["formats"]
     ]
     repetition = [
@@ -232,8 +310,15 @@ def from_plain(value: Mapping[str, Any]) -> Reference:
         for row in value["repetition"]
     ]
     branches = [Branches(**row | {"n_ops": tuple(row["n_ops"])}) for row in value["branches"]]
-    rest = {"n_ops": tuple(value["n_ops"]), "formats": formats, "repetition": repetition, "branches": branches}
+    base = BaseRun(**value["base"]) if value.get("base") else None
+    rest: dict[str, Any] = {"formats": formats, "repetition": repetition, "branches": branches, "base": base}
+    rest["n_ops"] = tuple(value["n_ops"])
     return Reference(**dict(value) | rest)
+
+
+def _between(examples: int, values: Mapping[int, float]) -> float:
+    sizes = sorted(values)
+    return math.exp(np.interp(math.log(examples), np.log(sizes), np.log([values[n] for n in sizes])))
 
 
 def _mean(values: list[float | None]) -> float:

@@ -34,8 +34,10 @@ def advise(
     examples: int = 0,
     n_ops: int = 0,
     max_response_tokens: float = 0.0,
+    structures: int = 0,
     epochs: float = 0.0,
     rlvr: bool = False,
+    model: str = "",
     study: Path | None = None,
     data: Path | None = None,
     tokenizer: str = "",
@@ -48,11 +50,15 @@ def advise(
         n_ops: Operations (steps of reasoning) of the problems; default with --data: their median.
         max_response_tokens: Longest allowed response, in tokens (words and punctuation, or those of --tokenizer with
             --data); 0 means no limit.
+        structures: Distinct structures of the examples, where prompts are structures dressed anew (`train sft
+            --redress`); 0 means those of the measured runs.
         epochs: Passes over the examples; 0 means those of the measured runs.
         rlvr: Whether RLVR follows.
+        model: The base that is trained; by default that of the study. For another one there is no advice.
         study: A study's directory, or a file that `zipthought study report --format reference` wrote. By default the
             bundled reference.
-        data: Your own solutions, in any layout that `zipthought compress` reads. The advice uses their counts.
+        data: Your own solutions, in any layout that `zipthought compress` reads. Their tokens in every format are
+            counted. A study measures problems of a task, so for solutions in prose there is no advice.
         tokenizer: A Hugging Face tokenizer that counts the tokens of --data (a directory, or a tokenizer.json).
         json: Print the advice as one object on standard output.
     """
@@ -62,21 +68,20 @@ def advise(
     if tokenizer and data is None:
         raise ValueError("--tokenizer counts the tokens of --data; give --data with your own solutions, too")
     reference = load(study)
-    profile = None
-    tokens: dict[str, float] = {}
-    if data is not None:
-        profile = profile_of(data, tokenizer, [measured.format for measured in reference.formats])
+    profile = profile_of(data, tokenizer, [measured.format for measured in reference.formats]) if data else None
+    if profile:
         examples, n_ops = examples or profile.verified, n_ops or profile.n_ops
-        tokens = profile.tokens
     if not examples or not n_ops:
         raise ValueError("advice needs --examples and --n-ops, or --data with your own solutions")
     question = Question(
         examples=examples,
         n_ops=n_ops,
+        structures=structures,
         max_response_tokens=max_response_tokens,
         epochs=epochs,
         rlvr=rlvr,
-        tokens=tokens,
+        model=model,
+        task=f"solutions of {data.name}" if data else "",
     )
     advice = answer(question, reference)
     if json:
@@ -110,30 +115,48 @@ def _median_steps(path: Path) -> int:
 
 def _show(advice: Advice, question: Question, profile: Profile | None) -> None:
     if profile:
+        counts = ", ".join(f"{fmt} {tokens:.0f}" for fmt, tokens in profile.tokens.items())
         echo(
-            f"{profile.verified} of {profile.input} solutions verify, with a median of {profile.n_ops} steps. "
-            "Tokens are counted on them."
+            f"{profile.verified} of {profile.input} solutions verify, with a median of {profile.n_ops} steps. Tokens "
+            f"of a response: {counts}."
         )
     for line in advice.outside:
         echo(f"OUTSIDE WHAT WAS MEASURED: {line}")
-    best, basis = advice.recommended, advice.basis
-    if best is None:
-        echo(f"no format has responses of at most {question.max_response_tokens:g} tokens at n_ops {question.n_ops}")
+    _show_best(advice, question)
+    for note in advice.notes:
+        echo(f"- {note}")
+    if advice.options:
+        _show_options(advice)
+    if advice.nearest:
+        _show_nearest(advice)
+
+
+def _show_best(advice: Advice, question: Question) -> None:
+    best, other = advice.recommended, advice.runner_up
+    if not advice.options:
+        echo("no advice: nothing is extrapolated. The nearest measured cells follow")
+    elif best is None:
+        echo(f"nothing has responses of at most {question.max_response_tokens:g} tokens at n_ops {question.n_ops}")
     else:
+        use = f"use {best.format}" if best.granularity else "use the base without SFT"
         echo(
-            f"use {best.format}: expected accuracy {best.accuracy.mean:.2f} ({best.accuracy.low:.2f} to "
-            f"{best.accuracy.high:.2f}), {best.response_tokens:.0f} tokens a response"
+            f"{use}: expected accuracy {best.accuracy.mean:.2f} ({best.accuracy.low:.2f} to {best.accuracy.high:.2f}), "
+            f"{best.response_tokens:.0f} tokens a response"
         )
         if best.doubled:
             echo(f"twice the examples: {best.doubled.mean:.2f} ({best.doubled.low:.2f} to {best.doubled.high:.2f})")
-        if advice.runner_up:
-            other = advice.runner_up
+        if other:
             echo(f"runner-up {other.format}: {other.accuracy.mean:.2f}, {other.response_tokens:.0f} tokens")
-    for note in advice.notes:
-        echo(f"- {note}")
+
+
+def _show_options(advice: Advice) -> None:
+    basis = advice.basis
+    dressed = any(option.structures for option in advice.options)
     rows = [
         {
             "format": option.format,
+            "operations a step": "-" if option.granularity is None else str(option.granularity),
+            **({"structures": f"{option.structures:,}" if option.structures else "-"} if dressed else {}),
             "accuracy": option.accuracy.mean,
             f"{basis['interval']:.0%} interval": f"{option.accuracy.low:.2f} to {option.accuracy.high:.2f}",
             "best": f"{option.best:.0%}",
@@ -141,9 +164,30 @@ def _show(advice: Advice, question: Question, profile: Profile | None) -> None:
         }
         for option in advice.options
     ]
+    print_table(_study(advice), rows)
+
+
+def _show_nearest(advice: Advice) -> None:
+    rows = [
+        {
+            "format": cell.format,
+            "examples": f"{cell.examples:,}",
+            "structures": f"{cell.structures:,}",
+            "n_ops": ", ".join(map(str, cell.n_ops)),
+            "runs": str(cell.runs),
+            "measured accuracy": cell.accuracy,
+            "tokens": f"{cell.response_tokens:.0f}",
+        }
+        for cell in advice.nearest
+    ]
+    print_table(f"the nearest measured cells, no forecast for the question; {_study(advice)}", rows)
+
+
+def _study(advice: Advice) -> str:
+    basis = advice.basis
     low, high = basis["examples"]
-    print_table(
-        f"from the study {basis['study']}: {basis['runs']} runs from {basis['model']}, n_ops "
-        f"{', '.join(map(str, basis['n_ops']))}, {low:,} to {high:,} examples",
-        rows,
+    size = f" ({basis['parameters'] / 1e6:.1f}M parameters)" if basis["parameters"] else ""
+    return (
+        f"from the study {basis['study']}: {basis['runs']} runs from {basis['model']}{size}, task {basis['task']}, "
+        f"n_ops {', '.join(map(str, basis['n_ops']))}, {low:,} to {high:,} examples"
     )
