@@ -170,8 +170,8 @@ def test_f2a_is_not_decided_by_a_format_that_lacks_updates():
 
 
 def test_f2a_calls_no_effect_where_there_is_none():
-    """`benchmarks/calibration.py` measured 0 false calls in 1,600 nulls, so their rate is below 0.2% (binomial, 95%). At
-    that rate, 2 of 12 or more have p < 0.001."""
+    """`benchmarks/calibration.py` measured 0 false calls in 1,600 nulls, so their rate is below 0.2% (binomial, 95%).
+    At that rate, 2 of 12 or more have p < 0.001."""
     null = rising(0.97, 2, 150)
     called = [
         f2a([scaled(planted(dict.fromkeys(("explicit", "composed:2"), null), 200 + i), draws=60)]).verdict
