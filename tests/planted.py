@@ -56,7 +56,8 @@ class Stairs:
     """A rise in several steps, a form that no fit has: (height, N in the middle of the step) of each."""
 
     steps: tuple[tuple[float, float], ...]
-    steepness: float = 6.0
+    steepness: float
+    """As `s` of a curve."""
 
     def __call__(self, n: float) -> float:
         return FLOOR + sum(height / (1 + (middle / n) ** self.steepness) for height, middle in self.steps)

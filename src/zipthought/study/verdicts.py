@@ -3,7 +3,7 @@
 A finding compares statistics that were named before the run. The standard error of each comparison comes from a
 hierarchical bootstrap (seeds, then problems). Its interval is the estimate plus or minus t(seeds - 1) standard errors.
 Percentiles of a bootstrap are too narrow with few seeds: without an effect, all of three seeds err to the same side one
-time in four. `tests/test_findings.py` measures the error rates.
+time in four. `benchmarks/calibration.py` measures the error rates.
 
 supported       Every interval lies above 0 (ratios: above 1), at 95% after a Bonferroni correction for the findings of
                 the study. All must hold, so nothing is corrected within a finding (an intersection-union test, Berger

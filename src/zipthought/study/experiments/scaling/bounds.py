@@ -37,6 +37,23 @@ def bounds_of(fit: Fit, threshold: float, seeds: int, training: Mapping[float, f
     return Bounds(above, reached)
 
 
+JUMP = 0.1
+"""A rise from within this much of a guess to within this much of the highest accuracy is the whole rise."""
+
+
+def jump_of(fit: Fit, threshold: float) -> tuple[float, float] | None:
+    """The two neighbouring N between which the accuracy makes its whole rise through a threshold; None if it does not.
+
+    The accuracies then say nothing about where between them N* lies: any curve that is steep enough fits them.
+    """
+    floor, top = fit.curve.floor, float(fit.accuracy.max())
+    for i in range(len(fit.examples) - 1):
+        before, after = fit.accuracy[i], fit.accuracy[i + 1]
+        if before <= floor + JUMP and after >= top - JUMP and before < threshold <= after:
+            return fit.examples[i], fit.examples[i + 1]
+    return None
+
+
 class Ratio(NamedTuple):
     """A ratio of two N* is above or at `low` and below or at `high`; neither is reached where both N* have bounds."""
 

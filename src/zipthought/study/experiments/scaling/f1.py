@@ -10,7 +10,7 @@ from typing import Any
 from ....report.data import Finding
 from ...statistics import MAIN_FORM, Threshold
 from ...verdicts import FITTED, LEAST_SEEDS, LEVEL, Comparison, undecided
-from .bounds import Bounds, Ratio, bounds_of, ratio_of
+from .bounds import JUMP, Bounds, Ratio, bounds_of, jump_of, ratio_of
 from .measurements import COSTS, X_NAMES, ScalingMeasurements, comparable
 
 CLAIM = "Coarser chains of thought need more SFT data."
@@ -18,10 +18,12 @@ RULE = (
     "N* is the number of distinct training prompts at which held-out accuracy reaches {threshold}. For each format "
     "with granularity above 1, the ratio of its N* to that of explicit is compared with 1, first by the grid alone: "
     "N* is at most a measured N where the interval of the mean accuracy lies above the threshold, and more than an N "
-    "where it lies below and the format fits its own training problems (accuracy of at least {fitted}). Where the grid "
-    "leaves it open, curves of several forms with the floor of a guess decide (logistic and Weibull in ln N, linear "
-    "interpolation): the interval runs from the lowest to the highest end over all forms, and is open where N* lies "
-    "outside the measured range. Standard errors come from a bootstrap over seeds, then problems; they are at least "
+    "where it lies below and the format fits its own training problems (accuracy of at least {fitted}). Where the "
+    "grid leaves it open, curves of several forms with the floor of a guess decide (logistic and Weibull in ln N, "
+    "linear interpolation): the interval runs from the lowest to the highest end over all forms, and is open where N* "
+    "lies outside the measured range. Where a format makes its whole rise between two neighbouring sizes (from within "
+    "{jump} of a guess to within {jump} of its highest accuracy), its N* may be anywhere between them, and the "
+    "interval reaches to both. Standard errors come from a bootstrap over seeds, then problems; they are at least "
     "those of the measured problems. Intervals are Student's t with seeds - 1 degrees of freedom, at 95% after a "
     "Bonferroni correction for the {findings} findings of the study, for the two ways, and in the grid for its sizes. "
     "Supported: every format needs more. Contradicted: one needs less, after a further correction for the number of "
@@ -65,7 +67,7 @@ class _Need:
 def f1(measured: Sequence[ScalingMeasurements], findings: int = 1) -> Finding:
     """The finding. `findings` is the number of findings of the study."""
     threshold = measured[0].thresholds[0] if measured else 0.5
-    rule = RULE.format(threshold=threshold, fitted=FITTED, findings=findings)
+    rule = RULE.format(threshold=threshold, fitted=FITTED, findings=findings, jump=JUMP)
     if not comparable(measured):
         return undecided("F1", CLAIM, rule, NOTHING)
     rows: list[dict[str, Any]] = []
@@ -101,6 +103,7 @@ def _needs(data: ScalingMeasurements, x: str, accuracy: float, findings: int) ->
     formats = data.coarse(x)
     level = LEVEL / findings / WAYS
     at = {fmt: fit.thresholds(accuracy) for fmt, fit in fits.items() if fmt in ("explicit", *formats)}
+    jumps = {fmt: jump_of(fits[fmt], accuracy) for fmt in at}
 
     def bounds(fmt: str, level: float) -> Bounds:
         # Along a run, the training problems are those of the largest size at every point.
@@ -122,7 +125,7 @@ def _needs(data: ScalingMeasurements, x: str, accuracy: float, findings: int) ->
                 len(formats),
                 ratio=True,
             )
-            forms[form] = _bounded(ratio, mine, base)
+            forms[form] = _bounded(_widened(ratio, mine, base, jumps[fmt], jumps["explicit"]), mine, base)
         grid = Ratio(more.low, less.high)
         needs[fmt] = _Need(grid, forms, bounds(fmt, level), bounds("explicit", level))
     return needs
@@ -195,6 +198,21 @@ def unfitted(data: ScalingMeasurements, formats: Sequence[str]) -> str:
         f" Not fitted to their own training problems, so that updates may be missing rather than data: "
         f"{', '.join(named)}."
     )
+
+
+def _widened(
+    compared: Comparison,
+    mine: Threshold,
+    base: Threshold,
+    my_jump: tuple[float, float] | None,
+    base_jump: tuple[float, float] | None,
+) -> Comparison:
+    """The comparison, with an interval that reaches to both ends of the jumps (`jump_of`) of the two formats."""
+    my_low, my_high = my_jump or (mine.value, mine.value)
+    base_low, base_high = base_jump or (base.value, base.value)
+    down = min(1.0, my_low / mine.value) * min(1.0, base.value / base_high)
+    up = max(1.0, my_high / mine.value) * max(1.0, base.value / base_low)
+    return Comparison(compared.value, compared.low * down, compared.high * up, compared.wide_high * up)
 
 
 def _bounded(compared: Comparison, mine: Threshold, base: Threshold) -> Comparison:
