@@ -16,25 +16,22 @@ from .measurements import COSTS, X_NAMES, ScalingMeasurements, comparable
 CLAIM = "Coarser chains of thought need more SFT data."
 RULE = (
     "N* is the number of distinct training prompts at which held-out accuracy reaches {threshold}. For each format "
-    "with granularity above 1, the ratio of its N* to that of explicit is compared with 1, first by the grid alone: "
-    "N* is at most a measured N where the interval of the mean accuracy lies above the threshold, and more than an N "
-    "where it lies below and the format fits its own training problems (accuracy of at least {fitted}). Where the "
-    "grid leaves it open, curves of several forms with the floor of a guess decide (logistic and Weibull in ln N, "
-    "linear interpolation): the interval runs from the lowest to the highest end over all forms, and is open where N* "
-    "lies outside the measured range. Where a format makes its whole rise between two neighbouring sizes (from within "
-    "{jump} of a guess to within {jump} of its highest accuracy), its N* may be anywhere between them, and the "
-    "interval reaches to both. Standard errors come from a bootstrap over seeds, then problems; they are at least "
-    "those of the measured problems. Intervals are Student's t with seeds - 1 degrees of freedom, at 95% after a "
-    "Bonferroni correction for the {findings} findings of the study, for the two ways, and in the grid for its sizes. "
-    "Supported: every format needs more. Contradicted: one needs less, after a further correction for the number of "
-    "formats. Otherwise, with fewer than 3 seeds, and where the base reaches the threshold before any training: "
-    "inconclusive. The verdict is that at equal examples, from the first base. The same rule gives verdicts at equal "
-    "tokens of the distinct training examples, and at equal updates and training compute along the runs with the most "
-    "examples."
+    "with granularity above 1, the ratio of its N* to that of explicit is compared with 1, by the grid alone: N* is "
+    "at most a measured N where the interval of the mean accuracy lies above the threshold, and more than an N where "
+    "it lies below and the format fits its own training problems (accuracy of at least {fitted}). Standard errors "
+    "come from a bootstrap over seeds, then problems; they are at least those of the measured problems. Intervals are "
+    "Student's t with seeds - 1 degrees of freedom, at 95% after a Bonferroni correction for the {findings} findings "
+    "of the study and for the sizes. Supported: every format needs more. Contradicted: one needs less, after a "
+    "further correction for the number of formats. Otherwise, with fewer than 3 seeds, and where the base reaches the "
+    "threshold before any training: inconclusive. The verdict is that at equal examples, from the first base. The "
+    "same rule gives verdicts at equal tokens of the distinct training examples, and at equal updates and training "
+    "compute along the runs with the most examples. Curves do not decide: their form between two sizes is an "
+    "assumption. They are shown beside the bounds, in several forms with the floor of a guess (logistic and Weibull "
+    "in ln N, linear interpolation). Their interval runs from the lowest to the highest end over all forms; it is "
+    "open where N* lies outside the measured range, and reaches to both sizes where a format makes its whole rise "
+    "between them (from within {jump} of a guess to within {jump} of its highest accuracy)."
 )
 NOTHING = "No seed has every explicit and coarser cell at two data sizes or more: nothing to compare."
-WAYS = 2
-"""The grid alone, and the forms of curves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,10 @@ class _Need:
 
     @property
     def status(self) -> str:
-        """`more`, `less` or `open`."""
+        """`more`, `less` or `open`, by the grid."""
         if self.grid.low >= 1:
             return "more"
-        if self.grid.high <= 1:
-            return "less"
-        if self.interval[0] > 1:
-            return "more"
-        return "less" if max(c.wide_high for c in self.forms.values()) < 1 else "open"
+        return "less" if self.grid.high <= 1 else "open"
 
 
 def f1(measured: Sequence[ScalingMeasurements], findings: int = 1) -> Finding:
@@ -101,7 +94,7 @@ def _needs(data: ScalingMeasurements, x: str, accuracy: float, findings: int) ->
     """Format -> what it needs against explicit, to reach an accuracy."""
     fits, scale = data.at_equal(x)
     formats = data.coarse(x)
-    level = LEVEL / findings / WAYS
+    level = LEVEL / findings
     at = {fmt: fit.thresholds(accuracy) for fmt, fit in fits.items() if fmt in ("explicit", *formats)}
     jumps = {fmt: jump_of(fits[fmt], accuracy) for fmt in at}
 
@@ -121,8 +114,7 @@ def _needs(data: ScalingMeasurements, x: str, accuracy: float, findings: int) ->
                 relative * mine.value / base.value,
                 relative * draws / base_draws,
                 data.seeds,
-                findings * WAYS,
-                len(formats),
+                findings,
                 ratio=True,
             )
             forms[form] = _bounded(_widened(ratio, mine, base, jumps[fmt], jumps["explicit"]), mine, base)
