@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +26,7 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     NAME: ClassVar[str] = "scaling"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F1", "F2a")
     TABLES: ClassVar[tuple[str, ...]] = ("curves", "thresholds", "training", "paths")
+    ADDED: ClassVar[Mapping[str, Any]] = {"before": False}
 
     models: tuple[str, ...] = ()
     """Further bases of the grid, without its baselines. `model` decides the verdicts."""
@@ -34,6 +36,8 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     """Further formats, which stand beside the others and decide no verdict."""
     further_seeds: int = 2
     """How many seeds they have, the first of the experiment."""
+    before: bool = True
+    """Measure every base before any training, too."""
     examples: tuple[int, ...] = (64, 256, 1024)
     """Distinct training prompts."""
     steps: int = 60
@@ -70,6 +74,7 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
             )
 
     def check(self, spec: StudySpec) -> None:
+        super().check(spec)
         if spec.engine == "trl" and self.points > 1:
             raise ValueError("the engine trl measures at the end only; use points = 1")
 
@@ -103,6 +108,8 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
         return own + (canonical(self.further_formats) if seed in self.seeds_of(spec)[: self.further_seeds] else [])
 
     def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
+        if not self.before:
+            return []
         first = super().step0_cells(spec)[0]
         return [replace(first, **spec.shared(model)) for model in (self.model, *self.models)]
 
