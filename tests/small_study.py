@@ -52,7 +52,18 @@ def results(store):
     return {c.digest: {k: v for k, v in c.result.plain().items() if k != "train_seconds"} for c in cells}
 
 
-LATER = {"before", "rates", "structures", "parts", "part", "converge", "arms", "further_formats", "further_seeds"}
+LATER = {
+    "before",
+    "tune_each",
+    "rates",
+    "structures",
+    "parts",
+    "part",
+    "converge",
+    "arms",
+    "further_formats",
+    "further_seeds",
+}
 """Settings of experiments and fields of cells since version 0.4."""
 
 

@@ -46,6 +46,9 @@ def test_a_learning_rate_is_chosen_with_the_same_effort_for_every_format():
     ]
     assert {(c.split, c.steps) for c in tuning} == {("validation", 4)}
     assert len(cells) == 8 + 8
+    together = runs_of({"scaling": {**table, "learning_rates": [1e-3, 2e-3], "tune_each": False}})
+    assert {cell.examples for cell in together if cell.seed == TUNING_SEED} == {16}
+    assert len(together) == 4 + 4
     for cell in cells:
         if cell.seed != TUNING_SEED:
             assert {(n.format, n.examples) for n in cell.needs()} == {(cell.format, cell.examples)}

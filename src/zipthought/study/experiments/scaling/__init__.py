@@ -26,7 +26,7 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     NAME: ClassVar[str] = "scaling"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F1", "F2a")
     TABLES: ClassVar[tuple[str, ...]] = ("curves", "thresholds", "training", "paths")
-    ADDED: ClassVar[Mapping[str, Any]] = {"before": False}
+    ADDED: ClassVar[Mapping[str, Any]] = {"before": False, "tune_each": False}
 
     models: tuple[str, ...] = ()
     """Further bases of the grid, without its baselines. `model` decides the verdicts."""
@@ -38,6 +38,9 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     """How many seeds they have, the first of the experiment."""
     before: bool = True
     """Measure every base before any training, too."""
+    tune_each: bool = True
+    """Whether each number of examples has its own choice of `learning_rates`. False: the runs that choose have the most
+    examples, and all take their choice."""
     examples: tuple[int, ...] = (64, 256, 1024)
     """Distinct training prompts."""
     steps: int = 60
@@ -85,11 +88,13 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, cells of few examples first."""
         self.check_structures(spec, max(self.examples))
+        tuned = {} if self.tune_each or len(self.learning_rates) == 1 else {"tuning_examples": max(self.examples)}
         return [
             *self.step0_cells(spec),
             *(
                 SFTCell(
                     **self.cell_settings(spec, examples, seed, model)
+                    | tuned
                     | self.rate(fmt, index)
                     | {"steps": self.updates(examples), "format": fmt}
                 )
