@@ -1,11 +1,13 @@
 """A study of every kind of cell, as small as it can be, for tests of what runs studies."""
 
 import contextlib
+import json
 import sqlite3
 from dataclasses import replace
 
 from zipthought.evaluation.metrics import summarize
 from zipthought.study.cells import SFTCellResult
+from zipthought.study.meta import write_meta
 from zipthought.study.spec import make_spec
 
 
@@ -48,6 +50,38 @@ def results(store):
     """Digest -> result of every cell, without the training time."""
     cells = store.read().cells
     return {c.digest: {k: v for k, v in c.result.plain().items() if k != "train_seconds"} for c in cells}
+
+
+LATER = {
+    "before",
+    "tune_each",
+    "rates",
+    "structures",
+    "parts",
+    "part",
+    "converge",
+    "arms",
+    "further_formats",
+    "further_seeds",
+}
+"""Settings of experiments and fields of cells since version 0.4."""
+
+
+def as_version_03(directory):
+    """Rewrite a store as version 0.3 would have written it: without later settings and cells of bases."""
+    with contextlib.closing(sqlite3.connect(directory / "study.db", isolation_level=None)) as db:
+        for digest, config in db.execute("SELECT digest, config FROM cells").fetchall():
+            values = json.loads(config)
+            if values["kind"] == "step0":
+                db.execute("DELETE FROM cells WHERE digest = ?", (digest,))
+            elif values["kind"] == "sft":
+                old = json.dumps({name: value for name, value in values.items() if name not in LATER})
+                db.execute("UPDATE cells SET config = ? WHERE digest = ?", (old, digest))
+        meta = {key: json.loads(text) for key, text in db.execute("SELECT key, value FROM meta") if key != "checksums"}
+        for name in ("scaling", "repetition", "orders"):
+            if table := meta["spec"].get(name):
+                meta["spec"][name] = {key: value for key, value in table.items() if key not in LATER}
+        write_meta(db, meta)
 
 
 def as_version_02(directory):

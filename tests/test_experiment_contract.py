@@ -11,13 +11,16 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, fields, replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_study import as_version_02, result_of, results, spec_of
+from small_study import as_version_02, as_version_03, result_of, results, spec_of
+from synthetic_study import finished_study
 
 from zipthought.cli import main
 from zipthought.core.methods import METHODS, FixedMethod
@@ -42,7 +45,7 @@ from zipthought.study.experiments.scaling.measurements import ScalingMeasurement
 from zipthought.study.meta import write_meta
 from zipthought.study.ray_backend import _arguments, run_packed
 from zipthought.study.report import measure, report_data
-from zipthought.study.spec import load_spec, make_spec
+from zipthought.study.spec import make_spec, stored_spec
 from zipthought.study.store import Store
 from zipthought.surfaces import get_surface
 
@@ -190,8 +193,10 @@ def test_digests_are_those_of_version_01(cell, digest):
     ],
 )
 def test_the_presets_have_the_cells_of_version_01(preset, count, first, last):
-    """These digests depend on the bytes of the bundled bases, too. Later versions added states of the decomposition."""
-    digests = [cell.digest for cell in load_spec(preset).cells()]
+    """As a store of version 0.1 has them. These digests depend on the bytes of the bundled bases, too. Later versions
+    added states of the decomposition."""
+    settings = tomllib.loads((resources.files("zipthought.study") / "presets" / f"{preset}.toml").read_text())
+    digests = [cell.digest for cell in stored_spec(settings, {}).cells()]
     assert len(digests) == len(set(digests)) == count
     assert digests.index(first) < digests.index(last)
 
@@ -289,9 +294,9 @@ def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
     assert data.spec["task"] == "tree:width=2"
 
 
-def test_structures_are_counted_only_where_the_task_can():
-    many = {"n_ops": [3], "examples": [100_000], "steps": 100_000}
-    with pytest.raises(ValueError, match="n_ops=3 has 5324 structures in all; lower examples"):
+def test_a_task_with_more_structures_has_more_examples():
+    many = {"n_ops": [3], "examples": [6_000], "steps": 6_000}
+    with pytest.raises(ValueError, match=r"6000 examples .* n_ops=3 has 425\d training structures; lower examples"):
         make_spec({"name": "x", "scaling": many}).cells()
     assert make_spec({"name": "x", "task": "tree", "scaling": many}).cells()
 
@@ -314,6 +319,7 @@ def as_version_01(directory: Path) -> None:
         added = {"task"} | ({"correct"} if "accuracy" in value and isinstance(value.get("correct"), int) else set())
         return {name: old(item) for name, item in value.items() if name not in added}
 
+    as_version_03(directory)
     as_version_02(directory)
     with contextlib.closing(sqlite3.connect(directory / "study.db", isolation_level=None)) as db:
         db.execute("DELETE FROM meta WHERE key = 'format'")
@@ -326,7 +332,9 @@ def as_version_01(directory: Path) -> None:
 
 
 def test_a_store_of_version_01_opens_reports_and_grows(tiny_base, tmp_path):
-    spec = replace(spec_of(tiny_base), seeds=(0,))
+    now = replace(spec_of(tiny_base), seeds=(0,))
+    scaling = replace(now.experiments["scaling"], before=False, tune_each=False)
+    spec = replace(now, experiments=now.experiments | {"scaling": scaling})
     store = run_here(Store.create(tmp_path, spec, {"command": "x"}))
     study = store.read()
     before = report_data(study, measure(study)).plain()
@@ -346,8 +354,37 @@ def test_a_store_of_version_01_opens_reports_and_grows(tiny_base, tmp_path):
     assert again.read().meta["environment"] == {"command": "x"}  # The same study.
     assert again.read().meta["format"] == FORMAT
     assert report_data(again.read(), measure(again.read())).plain() == before | {"notes": [note]}
-    more = replace(spec, seeds=(0, 1))
+    based = replace(spec, experiments=spec.experiments | {"scaling": replace(scaling, before=True)})
+    assert Store.create(tmp_path, based, {}).counts() == {"done": done, "pending": 1}  # The base before training.
+    more = replace(based, seeds=(0, 1))
     assert Store.create(tmp_path, more, {}).counts() == {"done": done, "pending": len(more.cells()) - done}
+
+
+def test_a_store_of_version_03_has_no_later_arms_and_cells(tiny_base, tmp_path):
+    """It reads without a complaint, and goes on with the settings of today."""
+    sft = {"n_ops": [3], "batch_size": 4, "test_count": 3, "train_count": 2}
+    tables = {
+        "scaling": sft | {"formats": ["explicit", "implicit:2"], "examples": [4, 8], "steps": 2},
+        "repetition": sft
+        | {"formats": ["composed:2", "implicit:2"], "examples": 4, "epochs": [1, 2], "arms": ["repeat"]},
+    }
+    tables["scaling"] |= {"before": False, "tune_each": False}
+    settings = {"name": "x", "model": str(tiny_base), "bootstrap": 10} | tables
+    finished_study(tmp_path, make_spec(settings))
+    as_version_03(tmp_path)
+    old = Store.open(tmp_path).read()
+    assert (old.faults, old.counts()) == ([], {"done": 4 + 4})
+    assert old.spec == make_spec(settings)
+    data = report_data(old, measure(old))
+    assert data.warnings == data.notes == []
+    verdicts = {finding.id: finding.summary for finding in data.findings}
+    assert "nothing to compare" in verdicts["F6"]
+    assert "nothing to compare" not in verdicts["F2b"]
+    for table in tables.values():
+        for name in ("before", "tune_each", "arms"):
+            table.pop(name, None)
+    grown = Store.create(tmp_path, make_spec(settings | tables), {})
+    assert (grown.mended, grown.counts()) == ([], {"done": 8, "pending": 1 + 4})
 
 
 def test_a_store_of_a_later_version_is_refused(tiny_base, tmp_path):
@@ -424,7 +461,7 @@ def test_a_method_by_granularity_is_under_study_and_one_that_needs_a_tokenizer_i
     try:
         fits = dict.fromkeys(("explicit", "halves", "answer-only", "random-steps:0.5", "implicit:2"))
         data = ScalingMeasurements(
-            model="x", seeds=3, fits=fits, compute={}, tokens_per_example={}, training_accuracy={}, longest=4
+            model="x", seeds=3, fits=fits, costs={}, tokens_per_example={}, training={}, longest=4
         )
         assert data.coarse() == ["halves", "implicit:2"]
         with pytest.raises(ValueError, match="format needy needs a tokenizer"):

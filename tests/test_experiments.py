@@ -7,7 +7,7 @@ import pytest
 from small_study import result_of
 
 from zipthought.cli import main
-from zipthought.study.cells import TUNING_SEED, SFTCell, make_cell
+from zipthought.study.cells import TUNING_SEED, SFTCell, Step0Cell, make_cell
 from zipthought.study.estimate import estimate
 from zipthought.study.experiments.scaling.f1 import f1
 from zipthought.study.experiments.scaling.f2a import f2a
@@ -17,6 +17,11 @@ from zipthought.study.store import Store
 from zipthought.study.workspace import Workspace
 
 SFT = {"n_ops": [3], "batch_size": 4, "test_count": 3, "train_count": 2}
+
+
+def runs_of(settings):
+    """The SFT runs of a study."""
+    return [cell for cell in make_spec({"name": "x"} | settings).cells() if isinstance(cell, SFTCell)]
 
 
 def test_every_preset_loads_and_its_cells_come_after_those_they_need():
@@ -34,26 +39,27 @@ def test_every_preset_loads_and_its_cells_come_after_those_they_need():
 
 def test_a_learning_rate_is_chosen_with_the_same_effort_for_every_format():
     table = {**SFT, "formats": ["explicit", "implicit:2"], "examples": [8, 16], "steps": 4}
-    spec = make_spec({"name": "x", "seeds": [0, 1], "scaling": {**table, "learning_rates": [1e-3, 2e-3]}})
-    tuning = [cell for cell in spec.cells() if cell.seed == TUNING_SEED]
-    assert sorted((c.format, c.learning_rates) for c in tuning) == [
-        (fmt, (rate,)) for fmt in ("explicit", "implicit:2") for rate in (1e-3, 2e-3)
+    cells = runs_of({"seeds": [0, 1], "scaling": {**table, "learning_rates": [1e-3, 2e-3]}})
+    tuning = [cell for cell in cells if cell.seed == TUNING_SEED]
+    assert sorted((c.format, c.examples, c.learning_rates) for c in tuning) == [
+        (fmt, examples, (rate,)) for fmt in ("explicit", "implicit:2") for examples in (8, 16) for rate in (1e-3, 2e-3)
     ]
-    assert {(c.split, c.examples, c.steps) for c in tuning} == {("validation", 16, 4)}
-    assert len(spec.cells()) == 4 + 8
-    for cell in spec.cells():
+    assert {(c.split, c.steps) for c in tuning} == {("validation", 4)}
+    assert len(cells) == 8 + 8
+    together = runs_of({"scaling": {**table, "learning_rates": [1e-3, 2e-3], "tune_each": False}})
+    assert {cell.examples for cell in together if cell.seed == TUNING_SEED} == {16}
+    assert len(together) == 4 + 4
+    for cell in cells:
         if cell.seed != TUNING_SEED:
-            assert {n.format for n in cell.needs()} == {cell.format}
-    alone = make_spec({"name": "x", "seeds": [0, 1], "scaling": table})
-    assert all(not cell.needs() for cell in alone.cells())
+            assert {(n.format, n.examples) for n in cell.needs()} == {(cell.format, cell.examples)}
+    assert all(not cell.needs() for cell in runs_of({"seeds": [0, 1], "scaling": table}))
 
 
 def test_the_rate_with_the_best_validation_accuracy_is_taken():
     from zipthought.study.cells.sft_run import _learning_rate
 
     table = {**SFT, "examples": [16], "steps": 4, "learning_rates": [1e-3, 2e-3, 4e-3]}
-    spec = make_spec({"name": "x", "scaling": table})
-    cell = next(cell for cell in spec.cells() if cell.seed == 0)
+    cell = next(cell for cell in runs_of({"scaling": table}) if cell.seed == 0)
     found = {
         candidate.digest: result_of(accuracy={1e-3: 0.2, 2e-3: 0.7, 4e-3: 0.7}[rate])
         for rate, candidate in cell.tuning_cells().items()
@@ -65,11 +71,25 @@ def test_experiments_share_cells():
     same = {**SFT, "formats": ["explicit"], "learning_rates": [1e-3]}
     scaling = {**same, "examples": [16], "steps": 8}
     orders = {**SFT, "learning_rates": [1e-3], "examples": 16, "steps": 8, "longer_n_ops": [4], "views": ["plain"]}
-    repetition = {**same, "examples": 16, "epochs": [2], "edited_count": 1}
-    spec = make_spec({"name": "x", "scaling": scaling, "repetition": repetition, "orders": orders})
-    assert len(spec.cells()) == 1 + 1 + 3  # They measure other things, so these differ,
-    twice = make_spec({"name": "x", "scaling": {**scaling, "models": ["bundled"]}})
-    assert len(twice.cells()) == 1  # and these do not.
+    repetition = {**same, "examples": 16, "epochs": [2], "arms": ["repeat"], "edited_count": 1}
+    cells = runs_of({"scaling": scaling, "repetition": repetition, "orders": orders})
+    assert len(cells) == 1 + 1 + 3  # They measure other things, so these differ,
+    twice = make_spec({"name": "x", "scaling": {**scaling, "models": ["bundled"]}}).cells()
+    assert [cell.NAME for cell in twice] == ["step0", "sft"]  # and these do not.
+
+
+def test_every_base_of_a_grid_is_measured_before_any_training():
+    table = {**SFT, "examples": [8], "steps": 2, "models": ["bundled-deep"]}
+    spec = make_spec({"name": "x", "seeds": [3, 4], "scaling": table})
+    cells = [cell for cell in spec.cells() if isinstance(cell, Step0Cell)]
+    assert [(c.model, c.seed, c.n_ops, c.test_count) for c in cells] == [
+        ("bundled", 0, (3,), 3),
+        ("bundled-deep", 0, (3,), 3),
+    ]
+    assert not spec.experiments["scaling"].cells(spec)[0].needs()
+    assert len(runs_of({"seeds": [3, 4], "scaling": table})) == len(spec.cells()) - 2
+    without = make_spec({"name": "x", "seeds": [3, 4], "scaling": table | {"before": False}})
+    assert {cell.NAME for cell in without.cells()} == {"sft"}
 
 
 def test_other_bases_run_the_grid_without_the_baselines():
@@ -80,7 +100,7 @@ def test_other_bases_run_the_grid_without_the_baselines():
         "steps": 8,
         "learning_rates": [1e-3],
     }
-    cells = make_spec({"name": "x", "scaling": {**table, "models": ["bundled-deep"]}}).cells()
+    cells = runs_of({"scaling": {**table, "models": ["bundled-deep"]}})
     assert {(c.model, c.format) for c in cells} == {
         ("bundled", "explicit"),
         ("bundled", "answer-only"),
@@ -91,7 +111,7 @@ def test_other_bases_run_the_grid_without_the_baselines():
 
 def test_epochs_decide_the_updates_where_steps_are_0():
     table = {**SFT, "examples": [8, 30], "steps": 0, "epochs": 3}
-    cells = make_spec({"name": "x", "scaling": table}).cells()
+    cells = runs_of({"scaling": table})
     assert {(c.examples, c.steps) for c in cells} == {(8, 6), (30, 24)}
 
 
@@ -125,6 +145,7 @@ def test_settings_that_no_cell_could_have(settings, message):
 
 def test_a_cell_waits_for_those_it_needs(tiny_base, tmp_path):
     table = {**SFT, "formats": ["explicit"], "examples": [8], "steps": 2, "learning_rates": [1e-3, 2e-3]}
+    table |= {"before": False}
     spec = make_spec({"name": "x", "model": str(tiny_base), "scaling": table})
     store = Store.create(tmp_path, spec, {})
     assert store.ready() == 2
@@ -156,10 +177,11 @@ def test_a_store_is_read_where_its_model_is_gone(tiny_base, tmp_path):
     base = shutil.copytree(tiny_base, tmp_path / "base")
     table = {**SFT, "formats": ["explicit"], "examples": [8], "steps": 2}
     store = Store.create(tmp_path / "study", make_spec({"name": "x", "model": str(base), "scaling": table}), {})
-    digest = store.read().cells[0].digest
+    digests = [cell.digest for cell in store.read().cells]
+    assert len(digests) == 2
     shutil.rmtree(base)
     model_digest.cache_clear()
-    assert [cell.digest for cell in Store.open(tmp_path / "study").read().spec.cells()] == [digest]
+    assert [cell.digest for cell in Store.open(tmp_path / "study").read().spec.cells()] == digests
 
 
 def test_the_verdict_stays_that_of_the_first_base_though_it_has_no_finished_run(tiny_base, tmp_path):
@@ -188,7 +210,7 @@ def test_a_workspace_packs_what_a_cell_left(tmp_path):
 def test_an_estimate_counts_tokens_and_needs_the_parameters():
     spec = load_spec("quick")
     part = estimate(spec)["scaling"]
-    assert part.cells == 36
+    assert part.cells == 36 + 1
     per_sequence = part.trained_tokens / (36 * 70 * 24)
     assert 60 < per_sequence < 130  # A prompt of 5 operations and a mean of four formats.
     assert part.training_flops == pytest.approx(6 * 640_128 * part.trained_tokens)
@@ -200,7 +222,7 @@ def test_an_estimate_counts_tokens_and_needs_the_parameters():
 def test_a_dry_run_runs_nothing(tmp_path, capsys):
     assert main(["study", "run", "paper", "--dry-run", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert made["experiments"]["scaling"]["cells"] == 108
+    assert made["experiments"]["scaling"]["cells"] == 108 + 1
     assert made["gpu_hours"] > 10
     assert main(["study", "run", "quick"]) == 2
     assert "--output-dir" in capsys.readouterr().err
@@ -222,16 +244,17 @@ def test_a_whole_study_of_every_experiment(tiny_base, tmp_path, capsys):
     file.write_text("\n".join(lines))
     assert main(["study", "run", str(file), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert made["cells"] == {"done": 4 + 4 + 6}
-    assert [f["id"] for f in made["findings"]] == ["F1", "F2a", "F2b", "F4"]
+    assert made["cells"] == {"done": (4 + 1) + (2 + 6) + 6}
+    assert [f["id"] for f in made["findings"]] == ["F1", "F2a", "F2b", "F6", "F4"]
     assert {f["verdict"] for f in made["findings"]} == {"inconclusive"}
     page = (out / "report.html").read_text()
+    assert page.count(">no training<") >= 2  # All lengths together, and the only one.
     for key in ("fig-flops", "fig-repetition-memory", "fig-orders-plain"):
         assert f'id="{key}"' in page
     for form in ("markdown", "csv", "json", "svg"):
         assert main(["study", "report", str(out), "--format", form]) == 0
     printed = capsys.readouterr().out.split()
-    assert (out / "report.md").read_text().count("### F") == 4
+    assert (out / "report.md").read_text().count("### F") == 5
     assert json.loads((out / "report.json").read_text())["repetition"]
     assert "finding-F2b.csv" in {path.name for path in (out / "tables").iterdir()}
     assert (out / "figures" / "orders.svg").read_text().startswith("<svg")

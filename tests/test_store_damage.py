@@ -52,7 +52,7 @@ measure_every = 1
 count = 6
 samples = 1
 """
-CELLS = 16
+CELLS = 17
 
 
 @pytest.fixture(scope="session")

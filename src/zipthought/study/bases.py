@@ -138,13 +138,13 @@ def _neutral(config: PretrainConfig, model: PreTrainedModel, tokenizer: PreTrain
     longest = max(n for n, _ in config.n_ops)
     names = [name for name, _ in config.primitives if name != "syntax"]  # Its format is drawn, so it has no one answer.
     samplers = {
-        n: SamplerConfig(n_ops=n, modulus=config.modulus, number_range=config.number_range) for n in range(1, 7)
+        str(n): SamplerConfig(n_ops=n, modulus=config.modulus, number_range=config.number_range) for n in MEASURED_N_OPS
     }
     return {
         "texts": MEASURED_COUNT,
         "primitives": primitive_accuracy(model, tokenizer, primitives, names, MEASURED_COUNT),
         "walks": {
-            direction: {n: walks(n, direction == "forward") for n in WALKS if n <= longest}
+            direction: {str(n): walks(n, direction == "forward") for n in WALKS if n <= longest}
             for direction in ("forward", "backward")
         },
         "habit": {n: habit(model, tokenizer, s, KINDS, MEASURED_COUNT)._asdict() for n, s in samplers.items()},

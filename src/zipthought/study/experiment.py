@@ -17,7 +17,7 @@ The fields are the settings of the table: text, numbers, or tuples of them. A mo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -43,6 +43,10 @@ class Experiment(ABC, Generic[Measured]):
     of all its experiments."""
     TABLES: ClassVar[tuple[str, ...]] = ()
     """The names of the tables of its `section`."""
+
+    ADDED: ClassVar[Mapping[str, Any]] = {}
+    """Settings added after version 0.3 whose default changes the cells -> their values in a study that was stored
+    without them."""
 
     model: str = ""
     """The base; empty: that of the study."""

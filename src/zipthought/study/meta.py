@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .database import CHECKED_COLUMNS, FORMAT, MALFORMED, StoreError, text_checksum
-from .spec import StudySpec, make_spec
+from .spec import StudySpec, stored_spec
 
 CHECKSUMS = "checksums"
 """The key of the row with the checksums of all others."""
@@ -87,7 +87,7 @@ def read_meta(db: sqlite3.Connection, directory: Path) -> Meta:
     spec = None
     if not set(SETTINGS) & set(faults) and all(key in values for key in SETTINGS):
         try:
-            spec = make_spec(values["spec"], values["models"])
+            spec = stored_spec(values["spec"], values["models"])
         except MALFORMED as error:
             faults["spec"] = f"cannot be used: {error}"
     return Meta(values=values, faults=faults, checked=checked, spec=spec)

@@ -144,6 +144,16 @@ def load_spec(name: str, overrides: Mapping[str, Any] | None = None) -> StudySpe
     return make_spec(settings | dict(overrides or {}))
 
 
+def stored_spec(settings: Mapping[str, Any], digests: Mapping[str, str]) -> StudySpec:
+    """The spec that a store recorded. Settings that its version did not have are as that version behaved."""
+    tables = {
+        name: {**kind.ADDED, **table}
+        for name, kind in EXPERIMENTS.items()
+        if isinstance(table := settings.get(name), Mapping)
+    }
+    return make_spec({**settings, **tables}, digests)
+
+
 def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = None) -> StudySpec:
     """A spec from plain settings, and the digests that its store recorded. Lists become tuples, and tables experiments.
 
@@ -172,4 +182,4 @@ def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = N
     return StudySpec(**values, experiments=experiments, digests=digests or {})
 
 
-__all__ = ["PRESETS", "StudySpec", "load_spec", "make_spec"]
+__all__ = ["PRESETS", "StudySpec", "load_spec", "make_spec", "stored_spec"]

@@ -12,6 +12,8 @@ from .optimizers import OPTIMIZERS
 ENGINES = ("native", "trl")
 ADVANTAGES = ("grpo", "dr-grpo")
 LOSSES = ("token", "sequence", "constant")
+PRIMITIVES = ("facts", "forms", "lookups", "starts", "names", "sentences", "syntax")
+"""What a neutral base may be pretrained on (`train.primitives`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,11 +288,24 @@ class PretrainConfig:
         shares = (self.facts, self.lookups, self.walks, self.starts)
         if min(shares) < 0 or sum(shares) > 1:
             raise ValueError(f"facts, lookups, walks and starts must be at least 0, their sum at most 1; got {shares}")
+        self._check_primitives()
         if self.steps < 1 or self.batch_size < 1:
             raise ValueError(f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}")
         if self.grow < 0 or (self.grow and not self.init):
             raise ValueError(f"grow must be at least 0, and above 0 it needs a model in init; got {self.grow}")
         MODEL_FAMILIES.find(self.family)
+
+    def _check_primitives(self) -> None:
+        names = [name for name, _ in self.primitives]
+        if unknown := [name for name in names if name not in PRIMITIVES]:
+            raise ValueError(f"unknown primitive {unknown[0]!r}; use {', '.join(PRIMITIVES)}")
+        shares = [share for _, share in self.primitives]
+        if names and (len(set(names)) < len(names) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9):
+            raise ValueError(
+                f"primitives needs pairs of a name, each once, and its share, sum 1; got {self.primitives}"
+            )
+        if self.positions < 0 or (self.positions and not names):
+            raise ValueError(f"positions must be at least 0, and above 0 it needs primitives; got {self.positions}")
 
     @property
     def chains(self) -> float:

@@ -10,7 +10,7 @@ from ...core.methods import parse_method
 from ...evaluation.config import EvaluateConfig
 from ...tasks.distinct import distinct_problems
 from ...train.config import OptimizerConfig, SFTConfig
-from ..cells import SFTCell, SFTCellResult, Step0Cell, Step0Result
+from ..cells import TUNING_SEED, SFTCell, SFTCellResult, Step0Cell, Step0Result
 from ..experiment import Experiment, Measured, check_axis
 from ..problems import even
 from ..rows import step0_rows
@@ -67,6 +67,7 @@ class SFTExperiment(Experiment[Measured]):
             raise ValueError(f"parts must be at least 1 and structures at least 0, got {self.parts}, {self.structures}")
         if self.points < 1 or (self.converge and self.points < 2):
             raise ValueError(f"points must be at least 1, and 2 with converge, got {self.points}")
+        self._check_rates()
         SFTConfig(batch_size=self.batch_size)
         EvaluateConfig(n_ops=self.n_ops, count=self.test_count)
         if min(self.train_count, self.validation_count) < 1:
@@ -75,12 +76,28 @@ class SFTExperiment(Experiment[Measured]):
                 f"{self.validation_count}"
             )
 
-    def lengths(self) -> tuple[int, ...]:
-        return self.n_ops
+    def _check_rates(self) -> None:
+        """Raise `ValueError` for rates of a format (or an order) that the experiment does not have, and for a number of
+        rates that fits no axis."""
+        if not self.rates:
+            return
+        formats = getattr(self, "formats", ()) + getattr(self, "further_formats", ())
+        names = list(getattr(self, "orders", ())) or canonical(formats)
+        examples = getattr(self, "examples", ())
+        sizes = len(examples) if isinstance(examples, tuple) else 1
+        for name, rates in self.rates.items():
+            if name not in names:
+                raise ValueError(f"unknown name {name!r} in rates; use {', '.join(names)}")
+            if len(rates) not in (1, sizes):
+                sizes_too = f", or {sizes}, one for each of examples" if sizes > 1 else ""
+                raise ValueError(f"rates of {name} must be 1{sizes_too}; got {len(rates)}")
 
     def check(self, spec: StudySpec) -> None:
-        if spec.engine == "trl" and (self.points > 1 or self.converge):
-            raise ValueError("the engine trl measures at the end only; use points = 1 without converge")
+        if spec.engine == "trl" and self.converge:
+            raise ValueError("the engine trl has no rule of convergence; leave out converge, or use the engine native")
+
+    def lengths(self) -> tuple[int, ...]:
+        return self.n_ops
 
     def check_examples(self, fewest: int) -> None:
         """Raise `ValueError` if some length would have no example."""
@@ -94,11 +111,13 @@ class SFTExperiment(Experiment[Measured]):
             structures = count_structures(spec, n)
             if structures is not None and structures * TRAINING_SHARE / self.parts > 4 * needed:
                 continue
-            for seed in self.seeds_of(spec):
+            parts = {seed: seed % self.parts for seed in self.seeds_of(spec)}
+            tuned = {(TUNING_SEED, part) for part in parts.values()} if len(self.learning_rates) > 1 else set()
+            for seed, part in [*parts.items(), *sorted(tuned)]:
                 sampler = replace(spec.sampler(n), seed=seed)
-                found = len(distinct_problems(sampler, "train", needed, part=(seed % self.parts, self.parts)))
+                found = len(distinct_problems(sampler, "train", needed, part=(part, self.parts)))
                 if found < needed:
-                    share = f" in part {seed % self.parts} of {self.parts}" if self.parts > 1 else ""
+                    share = f" in part {part} of {self.parts}" if self.parts > 1 else ""
                     raise ValueError(
                         f"{most} examples of n_ops {self.n_ops}: n_ops={n} has {found} training structures{share}; "
                         "lower examples, or set structures"

@@ -3,8 +3,9 @@ new names or new structures bring instead (F6)?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ....report.data import Finding, Section
 from ...cells import Cell, SFTCell
@@ -30,6 +31,7 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
     NAME: ClassVar[str] = "repetition"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F2b", "F6")
     TABLES: ClassVar[tuple[str, ...]] = ("repetition",)
+    ADDED: ClassVar[Mapping[str, Any]] = {"arms": ("repeat",)}
 
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
     """The formats, for example `composed:2` or `random-steps:0.8`."""
@@ -53,6 +55,11 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
         check_axis(self, ("epochs",), ascending=True)
         self.check_examples(self.examples)
         canonical(self.formats)
+        if "fresh" in self.arms and self.distinct(most := self.examples * max(self.epochs)) < most:
+            raise ValueError(
+                f"the arm fresh shows {most} structures, got structures = {self.structures}; raise it or leave out "
+                "fresh"
+            )
         if min(self.epochs) < 1 or self.edited_count < 1:
             raise ValueError(f"epochs and edited_count must be at least 1, got {self.epochs} and {self.edited_count}")
 
@@ -67,7 +74,7 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
             self.cell(spec, fmt, seed, epochs, arm)
             for seed in self.seeds_of(spec)
             for epochs in self.epochs
-            for arm in self.arms
+            for arm in (self.arms if epochs > 1 else ("repeat",))
             for fmt in canonical(self.formats)
         ]
         return [*self.step0_cells(spec), *runs]
@@ -75,11 +82,12 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
     def cell(self, spec: StudySpec, fmt: str, seed: int, epochs: int, arm: str) -> SFTCell:
         """The cell of an arm with the updates of so many epochs. After one epoch all arms are the same cell."""
         examples = self.examples if arm == "repeat" else self.examples * epochs
-        structures = self.examples if arm == "redress" and epochs > 1 else 0
+        structures = {"structures": self.distinct(self.examples)} if arm == "redress" and epochs > 1 else {}
         return SFTCell(
             **self.cell_settings(spec, examples, seed)
             | self.rate(fmt)
-            | {"structures": structures, "format": fmt, "steps": self.updates(epochs)}
+            | structures
+            | {"format": fmt, "steps": self.updates(epochs)}
         )
 
     def collect(self, study: Snapshot) -> dict[str, FormatMeasurements] | None:

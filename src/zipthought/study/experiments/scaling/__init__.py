@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +26,7 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     NAME: ClassVar[str] = "scaling"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F1", "F2a")
     TABLES: ClassVar[tuple[str, ...]] = ("curves", "thresholds", "training", "paths")
+    ADDED: ClassVar[Mapping[str, Any]] = {"before": False, "tune_each": False}
 
     models: tuple[str, ...] = ()
     """Further bases of the grid, without its baselines. `model` decides the verdicts."""
@@ -34,6 +36,11 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     """Further formats, which stand beside the others and decide no verdict."""
     further_seeds: int = 2
     """How many seeds they have, the first of the experiment."""
+    before: bool = True
+    """Measure every base before any training, too."""
+    tune_each: bool = True
+    """Whether each number of examples has its own choice of `learning_rates`. False: the runs that choose have the most
+    examples, and all take their choice."""
     examples: tuple[int, ...] = (64, 256, 1024)
     """Distinct training prompts."""
     steps: int = 60
@@ -73,11 +80,13 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, cells of few examples first."""
         self.check_structures(spec, max(self.examples))
+        tuned = {} if self.tune_each or len(self.learning_rates) == 1 else {"tuning_examples": max(self.examples)}
         return [
             *self.step0_cells(spec),
             *(
                 SFTCell(
                     **self.cell_settings(spec, examples, seed, model)
+                    | tuned
                     | self.rate(fmt, index)
                     | {"steps": self.updates(examples), "format": fmt}
                 )
@@ -96,6 +105,8 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
         return own + (canonical(self.further_formats) if seed in self.seeds_of(spec)[: self.further_seeds] else [])
 
     def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
+        if not self.before:
+            return []
         first = super().step0_cells(spec)[0]
         return [replace(first, **spec.shared(model)) for model in (self.model, *self.models)]
 
