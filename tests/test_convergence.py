@@ -154,4 +154,4 @@ def test_rates_of_orders_are_named_by_order(tiny_base):
 def test_the_engine_trl_has_no_rule_of_convergence(tiny_base):
     for name in ("scaling", "repetition"):
         with pytest.raises(ValueError, match="no rule of convergence"):
-            make_spec({"name": "x", "model": str(tiny_base), "engine": "trl", name: {"converge": True}})
+            make_spec({"name": "x", "model": str(tiny_base), "engine": "trl", name: {"converge": True, "points": 2}})

@@ -30,9 +30,9 @@ def test_arms_have_equal_updates_and_differ_in_what_later_passes_show(tiny_base)
 
 
 def test_arms_can_be_left_out(tiny_base):
-    cells = spec_of(tiny_base, arms=["repeat", "redress"]).cells()
+    cells = spec_of(tiny_base, arms=["repeat", "redress"], before=False).cells()
     assert [(c.examples, c.structures) for c in cells] == [(8, 0), (8, 0), (16, 8)]
-    limited = spec_of(tiny_base, arms=["repeat", "redress"], structures=4).cells()
+    limited = spec_of(tiny_base, arms=["repeat", "redress"], structures=4, before=False).cells()
     assert [(c.examples, c.structures) for c in limited] == [(8, 4), (8, 4), (16, 4)]
 
 

@@ -52,6 +52,8 @@ class SFTExperiment(Experiment[Measured]):
     points: int = 1
     """Measurements during a run, evenly spaced or, with `converge`, at doubling numbers of updates. The result is the
     one with the best validation accuracy."""
+    before: bool = True
+    """Measure every base before any training, too."""
     test_count: int = 100
     """Measured held-out problems of each length."""
     validation_count: int = 100
@@ -93,8 +95,10 @@ class SFTExperiment(Experiment[Measured]):
                 raise ValueError(f"rates of {name} must be 1{sizes_too}; got {len(rates)}")
 
     def check(self, spec: StudySpec) -> None:
-        if spec.engine == "trl" and self.converge:
-            raise ValueError("the engine trl has no rule of convergence; leave out converge, or use the engine native")
+        if spec.engine == "trl" and (self.converge or self.points > 1):
+            raise ValueError(
+                "the engine trl measures at the end only and has no rule of convergence; use points = 1, no converge"
+            )
 
     def lengths(self) -> tuple[int, ...]:
         return self.n_ops
@@ -148,7 +152,9 @@ class SFTExperiment(Experiment[Measured]):
         return {"learning_rates": (rates[min(index, len(rates) - 1)],), "tuning_examples": 0}
 
     def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
-        """The cells of the bases before any training."""
+        """The cells of the bases before any training; none without `before`."""
+        if not self.before:
+            return []
         return [Step0Cell(**spec.shared(self.model), seed=0, n_ops=self.lengths(), test_count=self.test_count)]
 
     def step0(self, study: Snapshot, model: str) -> list[tuple[Step0Cell, Step0Result]]:

@@ -3,8 +3,9 @@ what the base did (F7)?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ....core.methods import parse_method
 from ....report.data import Finding, Section
@@ -39,6 +40,7 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     NAME: ClassVar[str] = "decomposition"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F3", "F7")
+    ADDED: ClassVar[Mapping[str, Any]] = {"branches": ("rlvr", "sft-updates", "sft-tokens")}
     TABLES: ClassVar[tuple[str, ...]] = ("profiles",)
 
     formats: tuple[str, ...] = ("composed:2",)

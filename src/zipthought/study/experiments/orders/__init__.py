@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ....core.methods import parse_method
 from ....core.orders import ORDERS
@@ -25,6 +26,7 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
 
     NAME: ClassVar[str] = "orders"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F4",)
+    ADDED: ClassVar[Mapping[str, Any]] = {"before": False}
     TABLES: ClassVar[tuple[str, ...]] = ("orders_by_length",)
 
     n_ops: tuple[int, ...] = (3, 4, 5, 6)

@@ -36,8 +36,6 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     """Further formats, which stand beside the others and decide no verdict."""
     further_seeds: int = 2
     """How many seeds they have, the first of the experiment."""
-    before: bool = True
-    """Measure every base before any training, too."""
     tune_each: bool = True
     """Whether each number of examples has its own choice of `learning_rates`. False: the runs that choose have the most
     examples, and all take their choice."""
@@ -105,10 +103,8 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
         return own + (canonical(self.further_formats) if seed in self.seeds_of(spec)[: self.further_seeds] else [])
 
     def step0_cells(self, spec: StudySpec) -> list[Step0Cell]:
-        if not self.before:
-            return []
-        first = super().step0_cells(spec)[0]
-        return [replace(first, **spec.shared(model)) for model in (self.model, *self.models)]
+        cells = super().step0_cells(spec)
+        return [replace(cell, **spec.shared(model)) for cell in cells for model in (self.model, *self.models)]
 
     def collect(self, study: Snapshot) -> list[ScalingMeasurements] | None:
         from .measurements import collect
