@@ -32,6 +32,8 @@ from .runner import environment
 CARD = "card.json"
 MEASURED_N_OPS = (1, 2, 3, 4, 5, 6)
 MEASURED_COUNT = 500
+HABIT_COUNT = 200
+"""Problems of each length for the habit of a neutral base."""
 WALKS = (2, 4, 6, 8, 10, 12)
 """Operations of the measured walks of a neutral base."""
 KINDS = tuple(
@@ -147,5 +149,5 @@ def _neutral(config: PretrainConfig, model: PreTrainedModel, tokenizer: PreTrain
             direction: {str(n): walks(n, direction == "forward") for n in WALKS if n <= longest}
             for direction in ("forward", "backward")
         },
-        "habit": {n: habit(model, tokenizer, s, KINDS, MEASURED_COUNT)._asdict() for n, s in samplers.items()},
+        "habit": {n: habit(model, tokenizer, s, KINDS, HABIT_COUNT)._asdict() for n, s in samplers.items()},
     }
