@@ -22,15 +22,16 @@ from zipthought.train import pretrain
 from zipthought.train.config import PRIMITIVES, PretrainConfig
 from zipthought.train.loop import train_loop
 from zipthought.train.pretrain import PrimitiveStream
-from zipthought.train.primitives import PAGE, Primitives
+from zipthought.train.primitives import Primitives
 
 MODULUS = 23
+PAGE = 6
 N_OPS = ((1, 0.2), (2, 0.3), (4, 0.3), (6, 0.2))
 DRAWS = 300
 
 
 def texts(name, count=DRAWS):
-    primitives, rng = Primitives(MODULUS, 5, N_OPS), np.random.default_rng(7)
+    primitives, rng = Primitives(MODULUS, 5, N_OPS, PAGE, 0.5), np.random.default_rng(7)
     return [primitives.draw(name, rng) for _ in range(count)]
 
 
@@ -77,7 +78,7 @@ def chain_to(problem, name):
 def test_every_primitive_has_its_draw():
     rng = np.random.default_rng(0)
     for name in PRIMITIVES:
-        prompt, completion = Primitives(MODULUS, 5, N_OPS).draw(name, rng)
+        prompt, completion = Primitives(MODULUS, 5, N_OPS, PAGE, 0.5).draw(name, rng)
         assert prompt
         assert completion.endswith(".")
 
@@ -149,7 +150,7 @@ def test_a_walk_has_the_length_that_is_asked_for(forward):
     rng = np.random.default_rng(3)
     for length in (1, 3, 9):
         for beyond in (0, 2):
-            prompt, completion = Primitives(MODULUS, 5, N_OPS).walk(rng, length, forward, beyond)
+            prompt, completion = Primitives(MODULUS, 5, N_OPS, PAGE, 0.5).walk(rng, length, forward, beyond)
             problem, (mark, target) = asked(prompt)
             path = completion.split()[:-1]
             assert len(path) == length + 1
@@ -242,7 +243,7 @@ def test_exact_counts_greedy_completions(tiny_base):
     assert exact(model, tokenizer, [(prompt, "")], MODULUS) == 1.0
     text = tokenizer.decode(written)
     assert exact(model, tokenizer, [(prompt, ""), (prompt, text), ("2 + 2 .", "")], MODULUS) == pytest.approx(2 / 3)
-    found = primitive_accuracy(model, tokenizer, Primitives(MODULUS, 5, N_OPS), ("facts", "names"), 4)
+    found = primitive_accuracy(model, tokenizer, Primitives(MODULUS, 5, N_OPS, PAGE, 0.5), ("facts", "names"), 4)
     assert found == {"facts": 0.0, "names": 0.0}
 
 

@@ -40,7 +40,7 @@ KINDS = tuple(
     Kind(fmt, order) for order in ORDERS for fmt in SYNTAX_FORMATS if order == "forward" or fmt != "answer-only"
 )
 """Formats and orders in which the habit of a neutral base is measured."""
-_ADDED = {"primitives": (), "positions": 0}
+_ADDED = {"primitives": (), "page": 1, "wide_numbers": 0.0, "positions": 0}
 """Fields that recipes have had since version 0.4; a card leaves them out at their defaults."""
 
 
@@ -130,7 +130,7 @@ def _measured(
 
 def _neutral(config: PretrainConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """What the card of a neutral base has besides: its primitives, its walks by length, and its habit by length."""
-    primitives = Primitives(config.modulus, config.number_range, config.n_ops)
+    primitives = Primitives.of(config)
     rng = np.random.default_rng(HELD_OUT_SEED)
 
     def walks(n: int, forward: bool) -> float:

@@ -267,6 +267,11 @@ class PretrainConfig:
     """(primitive, share), as in `--primitives facts 0.2 names 0.8`: a neutral base, which sees primitives
     (`train.primitives`) and no trace of more than two operations. `n_ops` is then the length of walks, and the shares
     above are not used. Empty: a base that sees whole traces."""
+    page: int = 1
+    """The most facts, forms or look-ups in one text."""
+    wide_numbers: float = 0.0
+    """The share of look-ups and walks whose numbers are drawn from all number tokens. Of four constants, one guess in 4
+    is right, so a model learns late to copy them. It learns to follow names sooner without such numbers."""
     positions: int = 0
     """Spread every second text of primitives over up to this many positions, as `SFTConfig.positions` does. 0: none."""
     modulus: int = 23
@@ -303,6 +308,10 @@ class PretrainConfig:
         if names and (len(set(names)) < len(names) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9):
             raise ValueError(
                 f"primitives needs pairs of a name, each once, and its share, sum 1; got {self.primitives}"
+            )
+        if self.page < 1 or not 0 <= self.wide_numbers <= 1:
+            raise ValueError(
+                f"page must be at least 1 and wide_numbers in 0..1, got {self.page} and {self.wide_numbers}"
             )
         if self.positions < 0 or (self.positions and not names):
             raise ValueError(f"positions must be at least 0, and above 0 it needs primitives; got {self.positions}")

@@ -168,7 +168,7 @@ class PrimitiveStream:
     def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         self._config, self._tokenizer = config, tokenizer
         self._names, self._shares = zip(*config.primitives, strict=True)
-        self._primitives = Primitives(config.modulus, config.number_range, config.n_ops)
+        self._primitives = Primitives.of(config)
         vocabulary = tokenizer.get_vocab()
         self._encode = lambda text: [vocabulary[word] for word in text.split()]
         self._head = prompt_ids(tokenizer, prompt_messages("", config.modulus, "terse"))

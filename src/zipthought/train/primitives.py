@@ -12,7 +12,7 @@ two operations, knows where to look and how to calculate. It does not know which
     sentences  ... ? = + lamps    ->  kites = 3 . drums = kites + 4 .    the sentences of that walk
     syntax     ... ? lamps        ->  a solution in any format and order, for problems of one and two operations
 
-Facts, forms and look-ups come several to a text, because most of a text would otherwise teach only copying. Walks have
+Facts, forms and look-ups can come several to a text, because most of a text otherwise teaches only copying. Walks have
 up to `max(n_ops)` operations. The chain of a walk may go on beyond the target, so that neither its end nor a count of
 steps says where to stop. Half of the walks have several chains and name the quantity that they start from;
 then the start cannot be guessed.
@@ -34,25 +34,35 @@ from ..surfaces import terse
 from ..surfaces.expressions import write
 from ..tasks.names import nouns
 from ..tasks.splits import split_of
+from .config import PretrainConfig
 
 Text = tuple[str, str]
 """A prompt and its completion."""
 
 SYNTAX_FORMATS = ("explicit", "composed:2", "implicit:1", "implicit:2", "answer-only")
 SYNTAX_N_OPS = (1, 2)
-WIDE = 0.5
-"""The share of look-ups and walks whose numbers are drawn from all number tokens. Of four constants, one guess in four
-is right, and a model learns late to copy them."""
-PAGE = 6
-"""The most facts, forms or look-ups in a text."""
 
 
 class Primitives:
     """Draws of primitives over the residues of a modulus."""
 
-    def __init__(self, modulus: int, number_range: int, n_ops: Sequence[tuple[int, float]]) -> None:
+    def __init__(
+        self,
+        modulus: int,
+        number_range: int,
+        n_ops: Sequence[tuple[int, float]],
+        page: int = 1,
+        wide_numbers: float = 0.0,
+    ) -> None:
+        """`page` and `wide_numbers` are as in `PretrainConfig`."""
         self.modulus, self._range = modulus, number_range
+        self._page_size, self._wide = page, wide_numbers
         self._lengths, self._weights = zip(*n_ops, strict=True)
+
+    @classmethod
+    def of(cls, config: PretrainConfig) -> Primitives:
+        """The primitives of a recipe."""
+        return cls(config.modulus, config.number_range, config.n_ops, config.page, config.wide_numbers)
 
     def walk(self, rng: np.random.Generator, length: int, forward: bool, beyond: int = 0) -> Text:
         """A walk of names over `length` operations of a problem whose chain goes on `beyond` its target."""
@@ -66,10 +76,10 @@ class Primitives:
         return getattr(self, name)(rng)
 
     def facts(self, rng: np.random.Generator) -> Text:
-        return self._page([self._fact(rng) for _ in range(rng.integers(1, PAGE + 1))])
+        return self._page([self._fact(rng) for _ in range(rng.integers(1, self._page_size + 1))])
 
     def forms(self, rng: np.random.Generator) -> Text:
-        return self._page([self._form(rng) for _ in range(rng.integers(1, PAGE + 1))])
+        return self._page([self._form(rng) for _ in range(rng.integers(1, self._page_size + 1))])
 
     def _fact(self, rng: np.random.Generator) -> tuple[Expr, Expr]:
         """An expression and its value."""
@@ -97,7 +107,7 @@ class Primitives:
 
     def lookups(self, rng: np.random.Generator) -> Text:
         problem = self._chains(rng, int(rng.integers(1, 4)))[0]
-        names = rng.permutation(list(problem.definitions)).tolist()[: int(rng.integers(1, PAGE + 1))]
+        names = rng.permutation(list(problem.definitions)).tolist()[: int(rng.integers(1, self._page_size + 1))]
         return self._asked(problem, f"? = {' '.join(names)}"), self._stated(problem, names)
 
     def starts(self, rng: np.random.Generator) -> Text:
@@ -135,7 +145,7 @@ class Primitives:
         """A problem with one chain, which goes on beyond the target in half of the cases."""
         length = int(rng.choice(self._lengths, p=self._weights))
         beyond = int(rng.integers(0, self._lengths[-1] - length + 1)) if rng.random() < 0.5 else 0
-        wide = rng.random() < WIDE
+        wide = rng.random() < self._wide
         return self._in_training(lambda: self._study_like(rng, length, beyond, wide))
 
     def _in_training(self, draw: Callable[[], Problem]) -> Problem:
@@ -146,7 +156,7 @@ class Primitives:
 
     def _chains(self, rng: np.random.Generator, count: int) -> tuple[Problem, list[str]]:
         """A problem with several chains in mixed order, and the names of one of them from its start to its end."""
-        wide = rng.random() < WIDE
+        wide = rng.random() < self._wide
         lengths = rng.choice(self._lengths, p=self._weights, size=count)
         if count > 1:
             lengths[1:] = np.minimum(lengths[1:], rng.integers(1, 5, size=count - 1))
