@@ -116,7 +116,7 @@ def test_epochs_decide_the_updates_where_steps_are_0():
 
 
 def test_the_familiar_view_has_the_sentences_of_the_longest_problems():
-    cells = make_spec({"name": "x", "orders": {**SFT, "longer_n_ops": [4, 7], "familiar": 99}}).cells()
+    cells = make_spec({"name": "x", "orders": {**SFT, "longer_n_ops": [4, 7], "familiar": 99, "before": False}}).cells()
     assert {(c.positions, c.sentences) for c in cells} == {(99, 15), (0, 0)}
     assert {c.order for c in cells} == {"forward", "backward", "hierarchical"}
 
@@ -244,11 +244,11 @@ def test_a_whole_study_of_every_experiment(tiny_base, tmp_path, capsys):
     file.write_text("\n".join(lines))
     assert main(["study", "run", str(file), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert made["cells"] == {"done": (4 + 1) + (2 + 6) + 6}
+    assert made["cells"] == {"done": (4 + 1) + (2 + 6) + (6 + 1)}
     assert [f["id"] for f in made["findings"]] == ["F1", "F2a", "F2b", "F6", "F4"]
     assert {f["verdict"] for f in made["findings"]} == {"inconclusive"}
     page = (out / "report.html").read_text()
-    assert page.count(">no training<") >= 2  # All lengths together, and the only one.
+    assert page.count("</svg>no training <small") >= 2  # All lengths together, and the only one.
     for key in ("fig-flops", "fig-repetition-memory", "fig-orders-plain"):
         assert f'id="{key}"' in page
     for form in ("markdown", "csv", "json", "svg"):
