@@ -86,7 +86,6 @@ def test_where_there_is_no_effect_few_verdicts_find_one(noise):
     assert max(called.values()) <= 8, called
 
 
-@pytest.mark.parametrize("seeds", [6, 8])
 @pytest.mark.parametrize(
     ("finding", "coverage", "accuracy"),
     [
@@ -97,19 +96,18 @@ def test_where_there_is_no_effect_few_verdicts_find_one(noise):
         (f7, EQUAL | {"rlvr": 0.7}, EQUAL),
     ],
 )
-def test_few_verdicts_on_decomposition_find_what_is_not_there(finding, coverage, accuracy, seeds):
+def test_few_verdicts_on_decomposition_find_what_is_not_there(finding, coverage, accuracy):
     """Over 50 planted nulls at 95%, 2.5 are expected at most; 7 would be too many (binomial, p < 0.01)."""
-    nulls = [planted(coverage, accuracy, seeds=seeds, problems=100, noise=0.05, rng=number) for number in range(50)]
+    nulls = [planted(coverage, accuracy, seeds=6, problems=100, noise=0.05, rng=number) for number in range(50)]
     called = [finding([null], draws=100).verdict != "inconclusive" for null in nulls]
     assert sum(called) <= 6
 
 
-@pytest.mark.parametrize("seeds", [6, 8])
-def test_the_intervals_of_the_decomposition_cover_what_is_planted(seeds):
+def test_the_intervals_of_the_decomposition_cover_what_is_planted():
     """Of 100 intervals at 95%, 95 are expected to cover the planted difference; 88 would be too few (p < 0.01)."""
     inside = 0
     for number in range(100):
-        data = planted(EQUAL | {"rlvr": 0.6}, seeds=seeds, problems=100, noise=0.05, rng=number)
+        data = planted(EQUAL | {"rlvr": 0.6}, seeds=6, problems=100, noise=0.05, rng=number)
         comparison = difference(data, "coverage", "sft", 1, 1, 100)
         inside += comparison.low < 0.3 < comparison.high
     assert inside >= 89
