@@ -97,7 +97,7 @@ def test_where_there_is_no_effect_few_verdicts_find_one(noise):
     ],
 )
 def test_few_verdicts_on_decomposition_find_what_is_not_there(finding, coverage, accuracy):
-    """50 planted nulls each. `benchmarks/calibration.py` measured false calls in at most 4% of 100 such nulls of a design.
+    """50 planted nulls each. `benchmarks/calibration.py` measured false calls in at most 4% of 100 nulls of a design.
     At 4%, 7 of 50 or more have p = 0.004 (binomial)."""
     nulls = [planted(coverage, accuracy, seeds=6, problems=100, noise=0.05, rng=number) for number in range(50)]
     called = [finding([null], draws=100).verdict != "inconclusive" for null in nulls]
@@ -105,8 +105,8 @@ def test_few_verdicts_on_decomposition_find_what_is_not_there(finding, coverage,
 
 
 def test_the_intervals_of_the_decomposition_cover_what_is_planted():
-    """100 intervals. `benchmarks/calibration.py` measured a coverage of at least 94% in each design without collapses. At
-    94%, 86 or fewer have p = 0.004 (binomial)."""
+    """100 intervals. `benchmarks/calibration.py` measured a coverage of at least 94% where nothing collapses. At 94%,
+    86 or fewer have p = 0.003 (binomial)."""
     inside = 0
     for number in range(100):
         data = planted(EQUAL | {"rlvr": 0.6}, seeds=6, problems=100, noise=0.05, rng=number)

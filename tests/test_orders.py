@@ -190,9 +190,8 @@ def coverage(studies, noise, effect=0.1, draws=100):
 
 
 def test_error_rates_in_the_design_of_the_studies():
-    """40 studies each. `benchmarks/calibration.py` measured false calls in 1% of 100 such nulls of a design, and in none
-    at the floor. At 2%, 5 of 40 or more have p = 0.001. At a coverage of 95%, 33 of 40 or fewer have p = 0.003 (binomial).
-    """
+    """40 studies each. `benchmarks/calibration.py` measured false calls in 1% of 100 such nulls, and none at the floor.
+    At 2%, 5 of 40 or more have p = 0.001. At a coverage of 95%, 33 of 40 or fewer have p = 0.003 (binomial)."""
     assert false_calls(40, noise=0.1) <= 4 / 40
     assert false_calls(40, noise=0.05, level=0.05) == 0  # At the floor.
     assert coverage(40, noise=0.1) >= 34 / 40
