@@ -1,19 +1,15 @@
-"""The planted truths that `calibration.py` measures each finding on. A further finding is one function that returns its
-`Scenario`s, and its line in `FINDINGS`."""
+"""The planted truths of F1, F2a, F2b and F6 for `calibration.py`: a function for each finding."""
 
 from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
 from planted import FLOOR, SIZES, Stairs, difficulties, expected, means_only, planted, repeated, rising, scaled
 
 from zipthought.report.data import Finding
@@ -74,10 +70,9 @@ def in_summary(finding: Finding) -> list[Interval]:
     return [(float(low), float(high)) for low, high in found]
 
 
-def over_all_forms(finding: Finding) -> list[Interval]:
-    """The intervals of the ratios of F1 at equal examples."""
-    texts = [row["interval over all forms"] for row in finding.rows if row["at equal"] == "examples"]
-    return [_ratio(text) for text in texts]
+def in_column(name: str, finding: Finding) -> list[Interval]:
+    """The intervals of the ratios of F1 at equal examples, from this column of its table."""
+    return [_ratio(row[name]) for row in finding.rows if row["at equal"] == "examples"]
 
 
 def _ratio(text: str) -> Interval:
@@ -109,21 +104,23 @@ def any_size(rng: np.random.Generator) -> float:
     return math.exp(rng.uniform(math.log(2 * SIZES[0]), math.log(SIZES[-1] / 2)))
 
 
-def of_f1(curves: Pair) -> Callable[[Settings], Study]:
-    """Planted studies of F1."""
+def of_f1(curves: Pair, fit: Callable[..., Any]) -> Callable[[Settings], Study]:
+    """Planted studies of F1, with fits as those of `fit_formats`."""
 
     def draw(at: Settings) -> Study:
         explicit, composed = curves(at.rng)
         outcomes = planted(
             {"explicit": explicit, "composed:2": composed}, at.rng.integers(2**32), at.seeds, noise=at.noise
         )
-        data = scaled(outcomes, draws=at.draws)
+        data = scaled(outcomes, draws=at.draws, fit=fit)
         return Study(lambda findings: f1([data], findings), [composed.crossing(0.5) / explicit.crossing(0.5)])
 
     return draw
 
 
-def f1_scenarios() -> list[Scenario]:
+def f1_scenarios(fit: Callable[..., Any], column: str) -> list[Scenario]:
+    """With the coverage of the intervals in a column of its table."""
+
     def same(rng: np.random.Generator) -> tuple[Curve, Curve]:
         curve = any_curve(rng, any_size(rng))
         return curve, curve
@@ -131,6 +128,9 @@ def f1_scenarios() -> list[Scenario]:
     def same_need(rng: np.random.Generator) -> tuple[Curve, Curve]:
         n_star = any_size(rng)
         return any_curve(rng, n_star), any_curve(rng, n_star)
+
+    def at_a_size(rng: np.random.Generator) -> tuple[Curve, Curve]:
+        return any_curve(rng, SIZES[1]), any_curve(rng, SIZES[1])
 
     def needs(times: float) -> Pair:
         def draw(rng: np.random.Generator) -> tuple[Curve, Curve]:
@@ -162,6 +162,7 @@ def f1_scenarios() -> list[Scenario]:
     planted_truths = [
         ("none", "the same curve", same),
         ("none", "the same N*, other curves", same_need),
+        ("none", "the same N*, a measured size", at_a_size),
         ("none", "the same N*, a sudden step and gradual", sudden((0.95, 1))),
         ("none", "the same N*, two sudden steps and gradual", sudden((0.35, 1), (0.6, 6))),
         ("effect", "2 times", needs(2)),
@@ -170,7 +171,8 @@ def f1_scenarios() -> list[Scenario]:
         ("shape", "two steps, 4 times", stairs(3.0)),
         ("shape", "two sudden steps, 4 times", stairs(SUDDEN)),
     ]
-    return [Scenario(kind, name, of_f1(curves), over_all_forms) for kind, name, curves in planted_truths]
+    printed = partial(in_column, column)
+    return [Scenario(kind, name, of_f1(curves, fit), printed) for kind, name, curves in planted_truths]
 
 
 def of_f2a(curves: Pair) -> Callable[[Settings], Study]:
@@ -274,12 +276,3 @@ def f6_scenarios() -> list[Scenario]:
         ("effect", "0.2 each", (0.2, 0.2)),
     ]
     return [Scenario(kind, name, of_f6(more), in_summary) for kind, name, more in planted_truths]
-
-
-FINDINGS: dict[str, Callable[[], list[Scenario]]] = {
-    "F1": f1_scenarios,
-    "F2a": f2a_scenarios,
-    "F2b": f2b_scenarios,
-    "F6": f6_scenarios,
-}
-"""Finding -> its planted truths."""

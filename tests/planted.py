@@ -7,7 +7,7 @@ distributions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,6 +88,15 @@ def means_only(outcomes, draws, floor=FLOOR):
     return {
         fmt: Fit(o.examples, o.accuracy(), bootstrap_means(o.correct, draws), o.correct.shape[2], {}, {})
         for fmt, o in outcomes.items()
+    }
+
+
+def fit_once(outcomes, draws, floor=FLOOR):
+    """As `fit_formats`, for findings that curves do not decide: without curves of the draws."""
+    once = fit_formats(outcomes, 1, floor=floor)
+    return {
+        fmt: replace(fit, curves=once[fmt].curves, resampled=once[fmt].resampled)
+        for fmt, fit in means_only(outcomes, draws, floor).items()
     }
 
 

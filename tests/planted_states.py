@@ -11,7 +11,7 @@ EQUAL = dict.fromkeys(NAMES, 0.3)
 
 
 def planted(coverage, accuracy=None, wrong=0.0, faithful=0.95, seeds=5, problems=200, noise=0.03, rng=0, sft_steps=30):
-    """States with these mean coverages (and accuracies; by default the same).
+    """States with these mean coverages (and accuracies; by default the same), each a number or (S, 1).
 
     Each seed shifts a state by N(0, noise), but the base has one row for all. Each problem shifts all states, by up to
     0.1. Of the operations that are not shown singly and validly, the share `wrong` (or that of the state) is shown

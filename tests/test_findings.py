@@ -71,8 +71,8 @@ def test_nothing_measured_is_inconclusive():
 
 @pytest.mark.parametrize("noise", [0.15, 0.4])
 def test_where_there_is_no_effect_few_verdicts_find_one(noise):
-    """60 planted nulls each. `benchmarks/calibration.py` measured false calls in at most 4.5% of the nulls of a design.
-    At 5%, 9 of 60 or more have p = 0.003 (binomial)."""
+    """60 planted nulls each. `benchmarks/calibration.py` measured false calls in at most 4% of 200 nulls of a design.
+    At 4%, 8 of 60 or more have p = 0.003 (binomial)."""
     called = {"F2b": 0, "F6": 0}
     for seed in range(60):
         rng = np.random.default_rng(1000 + seed)
@@ -83,10 +83,9 @@ def test_where_there_is_no_effect_few_verdicts_find_one(noise):
         }
         called["F2b"] += f2b(null, draws=120).verdict != "inconclusive"
         called["F6"] += f6(null, draws=120).verdict != "inconclusive"
-    assert max(called.values()) <= 8, called
+    assert max(called.values()) <= 7, called
 
 
-@pytest.mark.parametrize("seeds", [6, 8])
 @pytest.mark.parametrize(
     ("finding", "coverage", "accuracy"),
     [
@@ -97,22 +96,23 @@ def test_where_there_is_no_effect_few_verdicts_find_one(noise):
         (f7, EQUAL | {"rlvr": 0.7}, EQUAL),
     ],
 )
-def test_few_verdicts_on_decomposition_find_what_is_not_there(finding, coverage, accuracy, seeds):
-    """Over 50 planted nulls at 95%, 2.5 are expected at most; 7 would be too many (binomial, p < 0.01)."""
-    nulls = [planted(coverage, accuracy, seeds=seeds, problems=100, noise=0.05, rng=number) for number in range(50)]
+def test_few_verdicts_on_decomposition_find_what_is_not_there(finding, coverage, accuracy):
+    """50 planted nulls each. `benchmarks/calibration.py` measured false calls in at most 4% of 100 nulls of a design.
+    At 4%, 7 of 50 or more have p = 0.004 (binomial)."""
+    nulls = [planted(coverage, accuracy, seeds=6, problems=100, noise=0.05, rng=number) for number in range(50)]
     called = [finding([null], draws=100).verdict != "inconclusive" for null in nulls]
     assert sum(called) <= 6
 
 
-@pytest.mark.parametrize("seeds", [6, 8])
-def test_the_intervals_of_the_decomposition_cover_what_is_planted(seeds):
-    """Of 100 intervals at 95%, 95 are expected to cover the planted difference; 88 would be too few (p < 0.01)."""
+def test_the_intervals_of_the_decomposition_cover_what_is_planted():
+    """100 intervals. `benchmarks/calibration.py` measured a coverage of at least 94% where nothing collapses. At 94%,
+    86 or fewer have p = 0.003 (binomial)."""
     inside = 0
     for number in range(100):
-        data = planted(EQUAL | {"rlvr": 0.6}, seeds=seeds, problems=100, noise=0.05, rng=number)
+        data = planted(EQUAL | {"rlvr": 0.6}, seeds=6, problems=100, noise=0.05, rng=number)
         comparison = difference(data, "coverage", "sft", 1, 1, 100)
         inside += comparison.low < 0.3 < comparison.high
-    assert inside >= 89
+    assert inside >= 87
 
 
 def test_an_interval_takes_students_t():
