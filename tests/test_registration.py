@@ -73,11 +73,11 @@ def test_the_file_holds_what_is_fixed_and_its_own_digest(file, tiny_base, tmp_pa
     assert capsys.readouterr().out == f"{values['sha256']}  {path}\n"
     assert values["settings"]["scaling"]["learning_rates"] == [1e-3]  # A default, resolved.
     assert values["settings"]["scaling"]["seeds"] == [0]  # Those of the study.
-    assert values["rules"]["F1"]["rule"].startswith("N* is the number of distinct training examples")
+    assert values["rules"]["F1"]["rule"].startswith("N* is the number of distinct training prompts")
     assert set(values["rules"]) == {"F1", "F2a"}
     assert values["thresholds"]["fitted"] == 0.9
     assert values["models"] == {str(tiny_base): model_digest(str(tiny_base))}
-    assert values["cells"]["count"] == 1
+    assert values["cells"]["count"] == 2  # One run, and the base before it.
     assert list(values) == sorted(values)
     made = read_registration(path)
     assert (made.digest, made.text()) == (values["sha256"], path.read_text())
@@ -132,7 +132,7 @@ def test_a_run_without_registration_says_so_and_cannot_be_registered_later(file,
     assert "Rule, registered" not in (out / "report.html").read_text()
     capsys.readouterr()
     assert main([*run, "--registration", str(path)]) == 2
-    assert "1 finished cells and no registration; register before the run" in capsys.readouterr().err
+    assert "2 finished cells and no registration; register before the run" in capsys.readouterr().err
     assert main(["study", "status", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["registration"]["sha256"] == ""
 

@@ -236,7 +236,8 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
         for label, members in groups.items()
     ]
     print_table(f"{name}: {study.counts()}, worker-seconds left: {left}", rows)
-    _warn(registration_view(study).sentences)
+    for sentence in registration_view(study).sentences:
+        echo(sentence)
     if study.faults:
         _warn([f"{len(study.faults)} faults; 'zipthought study check {directory}' names them"])
     return 0
