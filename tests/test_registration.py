@@ -119,7 +119,7 @@ def test_register_run_and_report(file, tmp_path, capsys):
     assert main(["study", "status", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["registration"] == shown
     assert main(["study", "status", str(out)]) == 0
-    assert EQUAL in capsys.readou.out().err
+    assert EQUAL in capsys.readouterr().out
 
 
 def test_a_run_without_registration_says_so_and_cannot_be_registered_later(file, tmp_path, capsys):
