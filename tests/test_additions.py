@@ -124,7 +124,7 @@ train_count = 2
 """
     )
     summary = run(capsys, "study", "run", spec, "--output-dir", tmp_path / "out", "--workers", 1)
-    assert summary["cells"] == {"done": 4}
+    assert summary["cells"] == {"done": 5}
     assert [finding["id"] for finding in summary["findings"]] == ["F1", "F2a"]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "head:2" in page

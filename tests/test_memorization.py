@@ -12,7 +12,7 @@ from zipthought.evaluation.metrics import judge_completion
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.schema import make_record
-from zipthought.study.cells.sft_run import with_more_sentences
+from zipthought.study.problems import with_more_sentences
 from zipthought.train.batches import EpochBatches, spread_positions
 from zipthought.train.config import SFTConfig
 from zipthought.train.loop import batch_loss

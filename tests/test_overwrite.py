@@ -65,7 +65,7 @@ PATHS = {
     "evaluate": Paths(
         "evaluate --model model --n-ops 1 --count 1 --output o.parquet", {"--model": MODEL}, {"--output": ["o.parquet"]}
     ),
-    "advise": Paths("", {"--study": [], "--data": [], "--tokenizer": []}, {}),
+    "advise": Paths("", {"--study": [], "--data": [], "--tokenizer": [], "--model": []}, {}),
     "study run": Paths(
         "study run study.toml --registration r.json --output-dir o",
         {"SPEC": ["study.toml"], "--registration": ["r.json"]},
