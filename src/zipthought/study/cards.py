@@ -7,6 +7,14 @@ from typing import Any
 
 from ..evaluation.step0 import OTHER
 
+_FRONT = """---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: text-generation
+---
+"""
+"""What the hub reads of a card."""
+
 
 def stages(card: dict[str, Any]) -> list[dict[str, Any]]:
     """The cards of the runs that led to a base, in their order."""
@@ -36,12 +44,7 @@ def render_card(card: dict[str, Any]) -> str:
     )
     grown = " and ".join(f"{c['recipe']['grow']} layers before run {n}" for n, c in runs if c["recipe"].get("grow"))
     added = f"\nLayers whose outputs are zero at first were added on top (`--grow`): {grown}." if grown else ""
-    return f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: text-generation
----
-# zipthought base, {recipe["family"]} {card["parameters"] / 1e6:.1f}M
+    return f"""{_FRONT}# zipthought base, {recipe["family"]} {card["parameters"] / 1e6:.1f}M
 
 A tiny base model for studying compressed chains of thought on a laptop: {card["parameters"]:,} parameters, word-level
 tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups and chains of
@@ -71,12 +74,7 @@ Lengths beyond {max(n for n, _ in recipe["n_ops"])} were never trained. sha256 o
 def render_neutral(card: dict[str, Any]) -> str:
     """The model card of a neutral base as Markdown."""
     millions = f"{card['parameters'] / 1e6:.1f}M"
-    return f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: text-generation
----
-# zipthought base, neutral, {card["recipe"]["family"]} {millions}
+    return f"""{_FRONT}# zipthought base, neutral, {card["recipe"]["family"]} {millions}
 
 A tiny base model for studying compressed chains of thought on a laptop: {card["parameters"]:,} parameters, word-level
 tokenizer, the `terse` surface of zipthought. It was pretrained on primitives: facts, linear forms, look-ups, walks of

@@ -12,7 +12,7 @@ contradicted    At least one interval lies below, after a further correction for
 inconclusive    Otherwise, and always with fewer than `LEAST_SEEDS` seeds.
 
 An interval without width is not evidence: if every draw gives the same value, the bootstrap has not measured the error.
-Nor is a difference below `LEAST_DIFFERENCE`, which fits of curves cannot resolve. Such a comparison supports nothing
+Nor is a difference below `LEAST_DIFFERENCE`. Such a comparison supports nothing
 and contradicts nothing, and the summary says so (`unresolved`).
 """
 
