@@ -18,7 +18,7 @@ from .experiments import EXPERIMENTS, Experiment
 from .models import model_digest
 from .settings import read_settings
 
-PRESETS = ("quick", "laptop", "decomposition", "paper")
+PRESETS = ("quick", "laptop", "decomposition", "paper", "smollm2")
 Kind = TypeVar("Kind", bound=Experiment[Any])
 
 
