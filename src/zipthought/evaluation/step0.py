@@ -60,7 +60,7 @@ def habit(
 ) -> Habit:
     """The habit on `count` problems of one length in `terse`."""
     problems = [problem for _, problem in distinct_problems(sampler, split, count)]
-    prompts = [prompt_ids(tokenizer, prompt_messages(_prompt(p), p.modulus, terse.NAME)) for p in problems]
+    prompts = [prompt_ids(tokenizer, prompt_messages(terse.render_problem(p), p.modulus, terse.NAME)) for p in problems]
     sampled = generate(
         model,
         tokenizer,
@@ -81,10 +81,6 @@ def habit(
         written={name: number / len(problems) for name, number in Counter(names).most_common()},
         loss={name: _loss(model, tokenizer, prompts, of_kind) for name, of_kind in gold.items()},
     )
-
-
-def _prompt(problem: Problem) -> str:
-    return terse.render_problem(problem)
 
 
 def _gold(problem: Problem, kind: Kind) -> str:

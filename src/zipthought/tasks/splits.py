@@ -10,6 +10,8 @@ import numpy as np
 
 SPLITS = ("train", "validation", "test")
 _TRAIN, _VALIDATION = 80, 90
+TRAINING_SHARE = _TRAIN / 100
+"""The share of structures in the train split."""
 
 
 def split_of(structure: str) -> str:

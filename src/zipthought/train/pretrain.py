@@ -131,8 +131,15 @@ class PretrainStream:
         return Problem(c.modulus, shuffled, end), start
 
     def _build_window(self, window: int) -> list[list[Example]]:
+        size = self._config.batch_size
+        rng = np.random.default_rng([self._config.seed, window])
+        examples = sorted(self._draw(window, rng), key=lambda e: len(e.ids))
+        batches = [examples[i : i + size] for i in range(0, len(examples), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def _draw(self, window: int, rng: np.random.Generator) -> list[Example]:
+        """The examples of a window."""
         c = self._config
-        rng = np.random.default_rng([c.seed, window])
         count = self.WINDOW * c.batch_size
         *others, starts, chains = rng.multinomial(count, [c.facts, c.lookups, c.walks, c.starts, c.chains])
         lengths = rng.multinomial(starts + chains, self._weights)
@@ -151,44 +158,28 @@ class PretrainStream:
                 trace = mixed_trace(problem, c.granularity, rng)
                 example = self._example(terse.render_problem(problem), terse.render(trace))
                 examples.append(self._first_step(example) if next(first_step_only) else example)
-        examples.sort(key=lambda e: len(e.ids))
-        batches = [examples[i : i + c.batch_size] for i in range(0, count, c.batch_size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return examples
 
     def __call__(self, step: int) -> TokenBatch:
         window, index = divmod(step, self.WINDOW)
         return collate(self._window(window)[index], self._tokenizer.pad_token_id)
 
 
-class PrimitiveStream:
+class PrimitiveStream(PretrainStream):
     """``stream(step)`` of a neutral base: primitives in their shares, a pure function of (config, step)."""
 
-    WINDOW = 32
-
     def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._config, self._tokenizer = config, tokenizer
+        super().__init__(config, tokenizer)
         self._names, self._shares = zip(*config.primitives, strict=True)
         self._primitives = Primitives.of(config)
-        vocabulary = tokenizer.get_vocab()
-        self._encode = lambda text: [vocabulary[word] for word in text.split()]
-        self._head = prompt_ids(tokenizer, prompt_messages("", config.modulus, "terse"))
-        self._tail = completion_ids(tokenizer, "")
-        self._ends = frozenset({vocabulary["."]})
-        self._window = lru_cache(maxsize=2)(self._build_window)
 
-    def _build_window(self, window: int) -> list[list[Example]]:
-        c = self._config
-        rng = np.random.default_rng([c.seed, window])
-        counts = rng.multinomial(self.WINDOW * c.batch_size, self._shares)
-        examples = []
-        for name, count in zip(self._names, counts.tolist(), strict=True):
-            for _ in range(count):
-                prompt, completion = self._primitives.draw(name, rng)
-                before = self._head + self._encode(prompt)
-                examples.append(Example(before + self._encode(completion) + self._tail, len(before)))
-        examples.sort(key=lambda e: len(e.ids))
-        batches = [examples[i : i + c.batch_size] for i in range(0, len(examples), c.batch_size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
+    def _draw(self, window: int, rng: np.random.Generator) -> list[Example]:
+        counts = rng.multinomial(self.WINDOW * self._config.batch_size, self._shares)
+        return [
+            self._example(*self._primitives.draw(name, rng))
+            for name, count in zip(self._names, counts.tolist(), strict=True)
+            for _ in range(count)
+        ]
 
     def __call__(self, step: int) -> TokenBatch:
         window, index = divmod(step, self.WINDOW)
@@ -196,7 +187,9 @@ class PrimitiveStream:
         if not limit:
             return collate(examples, self._tokenizer.pad_token_id)
         rng = np.random.default_rng([self._config.seed, step, limit])
-        spread = [spread_positions(e.ids, self._ends, limit if i % 2 else 0, rng) for i, e in enumerate(examples)]
+        spread = [
+            spread_positions(e.ids, frozenset({self._stop}), limit if i % 2 else 0, rng) for i, e in enumerate(examples)
+        ]
         return collate(examples, self._tokenizer.pad_token_id, spread)
 
 

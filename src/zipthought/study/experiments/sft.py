@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.methods import parse_method
 from ...evaluation.config import EvaluateConfig
 from ...tasks.distinct import distinct_problems
+from ...tasks.splits import TRAINING_SHARE
 from ...train.config import OptimizerConfig, SFTConfig
 from ..cells import TUNING_SEED, SFTCell, SFTCellResult, Step0Cell, Step0Result
 from ..experiment import Experiment, Measured, check_axis
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from ...report.data import CellRow
     from ..snapshot import Snapshot
     from ..spec import StudySpec
-
-
-TRAINING_SHARE = 0.8
-"""The share of structures in the train split."""
 
 
 @dataclass(frozen=True, kw_only=True)
