@@ -218,8 +218,9 @@ def compressing(directory, workers):
         cwd=directory,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        # A shell's background job, as the tests may be, ignores it, and so would all that it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # A shell's background job, as the tests may be, ignores Ctrl-C, and one of nohup SIGHUP; so would all that it
+        # starts.
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
         start_new_session=True,
     )
     try:

@@ -8,10 +8,11 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from typing import IO, Any, NamedTuple
 
 from ...core.methods import Method
@@ -101,22 +102,38 @@ def _compress_batches(config: CompressConfig, batches: Iterator[list[SourceItem]
         yield from (compress_batch(config, batch) for batch in batches)
         return
     waiting: deque[Future[Written]] = deque()
+    processes: list[BaseProcess] = []
     # Spawned, not forked: this process may have threads (of Arrow, of torch) whose locks a forked copy would wait for.
     pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_follow_parent)
     try:
         for batch in batches:
             with _interrupts_held():
                 waiting.append(pool.submit(compress_batch, config, batch))
+            processes = processes or list(pool._processes.values())  # The first batch starts all of them.
             if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft(), pool, processes)
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft(), pool, processes)
     except BrokenProcessPool as error:
         raise ChildProcessError(
             "a worker process was killed, perhaps for want of memory; try again, or with fewer --workers"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _result(future: Future[Written], pool: ProcessPoolExecutor, processes: list[BaseProcess]) -> Written:
+    """The result of a batch. Raises `BrokenProcessPool` if a process was killed.
+
+    The pool notices this itself, unless the process was killed while it wrote a result: then the pool waits for the
+    rest of the result for ever (CPython 3.10 to 3.14). So the rest is cut off here.
+    """
+    while not wait([future], timeout=1).done:
+        if any(not process.is_alive() for process in processes) and not wait([future], timeout=5).done:
+            for process in processes:
+                process.kill()
+            pool._result_queue._writer.close()  # type: ignore[attr-defined]  # The last open end.
+    return future.result()
 
 
 @contextmanager
