@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed bench bench-training clean
+.PHONY: study laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -95,6 +95,24 @@ base-mixed: $(VENV)/.installed  ## the recipe of the base of mixed granularity: 
 	  --n-ops 1 0.1 2 0.1 3 0.15 4 0.2 5 0.2 6 0.25
 	$(PRETRAIN)/mixed-3 --init runs/mixed-2 $(MIX) --seed 5 --steps 1800 --facts 0.02 --lookups 0.06 --walks 0.12 \
 	  --starts 0.45 --n-ops 1 0.08 2 0.1 3 0.17 4 0.2 5 0.2 6 0.25
+
+SEED := 0
+NEUTRAL := --batch-size 64 --page 6 --wide-numbers 0.5
+LONG := --positions 448 --n-ops 1 0.05 2 0.05 3 0.1 4 0.1 5 0.1 6 0.1 7 0.1 8 0.1 9 0.075 10 0.075 11 0.075 12 0.075
+base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: four runs, about 2 hours; SEED=10 for the second
+	$(PRETRAIN)/neutral-$(SEED)-1 --size 1M --batch-size 64 --seed $(SEED) --steps 2400 --learning-rate 7e-3 \
+	  --min-learning-rate-ratio 0.5 --n-ops 1 0.2 2 0.2 3 0.15 4 0.15 5 0.15 6 0.15 \
+	  --primitives facts 0.1 forms 0.1 lookups 0.2 names 0.4 sentences 0.2
+	$(PRETRAIN)/neutral-$(SEED)-2 --init runs/neutral-$(SEED)-1 $(NEUTRAL) --seed $$(($(SEED) + 1)) --steps 1600 \
+	  --learning-rate 6e-3 --min-learning-rate-ratio 0.3 \
+	  --n-ops 1 0.125 2 0.125 3 0.125 4 0.125 5 0.125 6 0.125 7 0.125 8 0.125 \
+	  --primitives facts 0.2 forms 0.15 lookups 0.15 starts 0.2 names 0.15 sentences 0.15
+	$(PRETRAIN)/neutral-$(SEED)-3 --init runs/neutral-$(SEED)-2 $(NEUTRAL) $(LONG) --seed $$(($(SEED) + 2)) \
+	  --steps 3000 --learning-rate 5e-3 --min-learning-rate-ratio 0.02 \
+	  --primitives facts 0.2 forms 0.22 starts 0.26 names 0.13 sentences 0.06 lookups 0.05 syntax 0.08
+	$(PRETRAIN)/neutral-$(SEED)-4 --init runs/neutral-$(SEED)-3 $(NEUTRAL) $(LONG) --seed $$(($(SEED) + 3)) \
+	  --steps 2000 --learning-rate 4e-3 --min-learning-rate-ratio 0.01 --simple-forms 0.5 \
+	  --primitives facts 0.2 forms 0.4 starts 0.06 names 0.12 sentences 0.1 lookups 0.06 syntax 0.06
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/generate.py

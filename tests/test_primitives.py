@@ -100,6 +100,18 @@ def test_facts_and_forms_evaluate(name):
     assert {len(sentences(prompt)) for prompt, _ in pages} == set(range(1, PAGE + 1))
 
 
+def test_simple_forms_have_a_product_or_a_sum_alone():
+    def products(share):
+        rng, primitives = np.random.default_rng(3), Primitives(MODULUS, 5, N_OPS, simple_forms=share)
+        prompts = [primitives.forms(rng)[0].split() for _ in range(200)]
+        values = [words for words in prompts if not any(word.isalpha() for word in words)]
+        return [(words[0] != "(", words[-2] != ")") for words in values]  # Whether it multiplies, whether it adds.
+
+    assert (True, True) not in products(1.0)
+    assert (True, True) in products(0.5)
+    assert {(True, False), (False, True)} <= set(products(0.5))
+
+
 def test_lookups_state_the_sentences_of_the_problem():
     for prompt, completion in texts("lookups"):
         problem, (mark, *names) = asked(prompt)

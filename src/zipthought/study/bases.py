@@ -40,7 +40,7 @@ KINDS = tuple(
     Kind(fmt, order) for order in ORDERS for fmt in SYNTAX_FORMATS if order == "forward" or fmt != "answer-only"
 )
 """Formats and orders in which the habit of a neutral base is measured."""
-_ADDED = {"primitives": (), "page": 1, "wide_numbers": 0.0, "positions": 0}
+_ADDED = {"primitives": (), "page": 1, "wide_numbers": 0.0, "simple_forms": 0.0, "positions": 0}
 """Fields that recipes have had since version 0.4; a card leaves them out at their defaults."""
 
 

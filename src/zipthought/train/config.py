@@ -272,6 +272,9 @@ class PretrainConfig:
     wide_numbers: float = 0.0
     """The share of look-ups and walks whose numbers are drawn from all number tokens. Of four constants, one guess in 4
     is right, so a model learns late to copy them. It learns to follow names sooner without such numbers."""
+    simple_forms: float = 0.0
+    """The share of linear forms that are a product or a sum alone. A form has one of each, over all residues, and a
+    model learns the two together late."""
     positions: int = 0
     """Spread every second text of primitives over up to this many positions, as `SFTConfig.positions` does. 0: none."""
     modulus: int = 23
@@ -309,9 +312,10 @@ class PretrainConfig:
             raise ValueError(
                 f"primitives needs pairs of a name, each once, and its share, sum 1; got {self.primitives}"
             )
-        if self.page < 1 or not 0 <= self.wide_numbers <= 1:
+        shares_of = (self.wide_numbers, self.simple_forms)
+        if self.page < 1 or min(shares_of) < 0 or max(shares_of) > 1:
             raise ValueError(
-                f"page must be at least 1 and wide_numbers in 0..1, got {self.page} and {self.wide_numbers}"
+                f"page must be at least 1, wide_numbers and simple_forms in 0..1; got {self.page} and {shares_of}"
             )
         if self.positions < 0 or (self.positions and not names):
             raise ValueError(f"positions must be at least 0, and above 0 it needs primitives; got {self.positions}")

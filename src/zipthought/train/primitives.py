@@ -53,16 +53,18 @@ class Primitives:
         n_ops: Sequence[tuple[int, float]],
         page: int = 1,
         wide_numbers: float = 0.0,
+        simple_forms: float = 0.0,
     ) -> None:
-        """`page` and `wide_numbers` are as in `PretrainConfig`."""
+        """`page`, `wide_numbers` and `simple_forms` are as in `PretrainConfig`."""
         self.modulus, self._range = modulus, number_range
-        self._page_size, self._wide = page, wide_numbers
+        self._page_size, self._wide, self._simple = page, wide_numbers, simple_forms
         self._lengths, self._weights = zip(*n_ops, strict=True)
 
     @classmethod
     def of(cls, config: PretrainConfig) -> Primitives:
         """The primitives of a recipe."""
-        return cls(config.modulus, config.number_range, config.n_ops, config.page, config.wide_numbers)
+        c = config
+        return cls(c.modulus, c.number_range, c.n_ops, c.page, c.wide_numbers, c.simple_forms)
 
     def walk(self, rng: np.random.Generator, length: int, forward: bool, beyond: int = 0) -> Text:
         """A walk of names over `length` operations of a problem whose chain goes on `beyond` its target."""
@@ -90,6 +92,8 @@ class Primitives:
         """An expression of a linear form, and the form or value that it reduces to."""
         m = self.modulus
         a, b = int(rng.integers(1, m)), int(rng.integers(m))
+        if self._simple and rng.random() < self._simple:
+            a, b = (a, 0) if rng.random() < 0.5 else (1, b)
         name = nouns()[int(rng.integers(len(nouns())))]
         kind = rng.integers(4)
         if kind == 0:  # The value of a form.
