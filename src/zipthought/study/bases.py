@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def _measured(
 
 def _neutral(config: PretrainConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """What the card of a neutral base has besides: its primitives, its walks by length, and its habit by length."""
-    primitives = Primitives.of(config)
+    primitives = Primitives.of(replace(config, page=1, simple_forms=0.0))
     rng = np.random.default_rng(HELD_OUT_SEED)
 
     def walks(n: int, forward: bool) -> float:

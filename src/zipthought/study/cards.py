@@ -88,7 +88,7 @@ Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]})
 {_runs(card)}
 
 {card.get("notes", "")}
-Primitives, {card["texts"]} new texts each, right in every token:
+Primitives, {card["texts"]} new texts each with one fact, form or look-up, right in every token:
 
 {_table(("primitive", "exact"), [(name, f"{value:.3f}") for name, value in card["primitives"].items()])}
 
