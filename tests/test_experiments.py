@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from small_study import result_of
@@ -208,7 +209,7 @@ def test_a_workspace_packs_what_a_cell_left(tmp_path):
 
 
 def test_an_estimate_counts_tokens_and_needs_the_parameters():
-    spec = load_spec("quick")
+    spec = load_spec(str(Path(__file__).parent / "presets_01" / "quick.toml"))
     part = estimate(spec)["scaling"]
     assert part.cells == 36 + 1
     per_sequence = part.trained_tokens / (36 * 70 * 24)
