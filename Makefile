@@ -97,22 +97,28 @@ base-mixed: $(VENV)/.installed  ## the recipe of the base of mixed granularity: 
 	  --starts 0.45 --n-ops 1 0.08 2 0.1 3 0.17 4 0.2 5 0.2 6 0.25
 
 SEED := 0
-NEUTRAL := --batch-size 64 --page 6 --wide-numbers 0.5
+NEUTRAL := --batch-size 64 --wide-numbers 0.5
 LONG := --positions 448 --n-ops 1 0.05 2 0.05 3 0.1 4 0.1 5 0.1 6 0.1 7 0.1 8 0.1 9 0.075 10 0.075 11 0.075 12 0.075
-base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: four runs, about 2 hours; SEED=10 for the second
+FORMS := --page 12 --learning-rate 2e-3 --min-learning-rate-ratio 0.01 \
+  --primitives facts 0.1 forms 0.56 starts 0.06 names 0.1 sentences 0.08 lookups 0.05 syntax 0.05
+base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: six runs, about 2.5 hours; SEED=10 for another one
 	$(PRETRAIN)/neutral-$(SEED)-1 --size 1M --batch-size 64 --seed $(SEED) --steps 2400 --learning-rate 7e-3 \
 	  --min-learning-rate-ratio 0.5 --n-ops 1 0.2 2 0.2 3 0.15 4 0.15 5 0.15 6 0.15 \
 	  --primitives facts 0.1 forms 0.1 lookups 0.2 names 0.4 sentences 0.2
-	$(PRETRAIN)/neutral-$(SEED)-2 --init runs/neutral-$(SEED)-1 $(NEUTRAL) --seed $$(($(SEED) + 1)) --steps 1600 \
+	$(PRETRAIN)/neutral-$(SEED)-2 --init runs/neutral-$(SEED)-1 $(NEUTRAL) --page 6 --seed $$(($(SEED) + 1)) --steps 1600 \
 	  --learning-rate 6e-3 --min-learning-rate-ratio 0.3 \
 	  --n-ops 1 0.125 2 0.125 3 0.125 4 0.125 5 0.125 6 0.125 7 0.125 8 0.125 \
 	  --primitives facts 0.2 forms 0.15 lookups 0.15 starts 0.2 names 0.15 sentences 0.15
-	$(PRETRAIN)/neutral-$(SEED)-3 --init runs/neutral-$(SEED)-2 $(NEUTRAL) $(LONG) --seed $$(($(SEED) + 2)) \
+	$(PRETRAIN)/neutral-$(SEED)-3 --init runs/neutral-$(SEED)-2 $(NEUTRAL) $(LONG) --page 6 --seed $$(($(SEED) + 2)) \
 	  --steps 3000 --learning-rate 5e-3 --min-learning-rate-ratio 0.02 \
 	  --primitives facts 0.2 forms 0.22 starts 0.26 names 0.13 sentences 0.06 lookups 0.05 syntax 0.08
-	$(PRETRAIN)/neutral-$(SEED)-4 --init runs/neutral-$(SEED)-3 $(NEUTRAL) $(LONG) --seed $$(($(SEED) + 3)) \
+	$(PRETRAIN)/neutral-$(SEED)-4 --init runs/neutral-$(SEED)-3 $(NEUTRAL) $(LONG) --page 6 --seed $$(($(SEED) + 3)) \
 	  --steps 2000 --learning-rate 4e-3 --min-learning-rate-ratio 0.01 --simple-forms 0.5 \
 	  --primitives facts 0.2 forms 0.4 starts 0.06 names 0.12 sentences 0.1 lookups 0.06 syntax 0.06
+	$(PRETRAIN)/neutral-$(SEED)-5 --init runs/neutral-$(SEED)-4 $(NEUTRAL) $(LONG) $(FORMS) --seed $$(($(SEED) + 4)) \
+	  --steps 2000 --simple-forms 0.5
+	$(PRETRAIN)/neutral-$(SEED)-6 --init runs/neutral-$(SEED)-5 $(NEUTRAL) $(LONG) $(FORMS) --seed $$(($(SEED) + 5)) \
+	  --steps 1400 --simple-forms 0.25
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/generate.py

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_study import result_of
 
 from zipthought.models.loading import load
 from zipthought.study.cells import SFTCell
-from zipthought.study.cells.sft import FIT, RISE
+from zipthought.study.cells.sft import FIT, RISE, RunPoint
 from zipthought.study.cells.sft_run import run_sft, sft_problems
 from zipthought.study.spec import make_spec
 from zipthought.study.workspace import Workspace
@@ -60,6 +61,13 @@ def test_a_run_that_cannot_fit_goes_to_its_cap(tiny_base, tmp_path):
 def test_without_the_rule_a_run_that_fits_goes_on(tiny_base, tmp_path):
     result = run_sft(cell_of(tiny_base, converge=False, steps=8, points=2), Workspace(tmp_path))
     assert [(point.step, point.train) for point in result.points] == [(4, None), (8, None)]
+
+
+def test_a_run_that_fitted_at_any_point_did_not_lack_updates():
+    point = RunPoint(step=1, tokens=1, flops=1.0, correct=(True,), validation=0.5, train=0.95)
+    chosen = replace(result_of(), train=replace(result_of().train, accuracy=0.3))
+    assert chosen.fit == 0.3
+    assert replace(chosen, points=(replace(point, train=None), point, replace(point, train=0.2))).fit == 0.95
 
 
 def test_averaged_weights_follow_the_formula(tiny_base):

@@ -206,7 +206,7 @@ def _format_runs(study: Snapshot, scaling: Scaling) -> list[FormatRuns]:
                 format=fmt,
                 runs=[Run(examples, test.correct, test.n) for examples, test in tests],
                 response_tokens=_mean([result.test.response_tokens for result in largest]),
-                training_accuracy=_mean([result.train.accuracy for result in largest]),
+                training_accuracy=_mean([result.fit for result in largest]),
                 epochs=_passes(members, results),
                 structures={c.examples: c.structures for c in members if c.structures},
             )

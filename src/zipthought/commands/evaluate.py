@@ -24,7 +24,7 @@ def evaluate(
 
     Args:
         config: Which problems are evaluated, and how completions are generated.
-        model: bundled, bundled-deep, bundled-mixed, a directory with a model, or a hub id.
+        model: bundled, bundled-deep, bundled-mixed, neutral, a directory with a model, or a hub id.
         output: Parquet file (.parquet) for the completions and their verdicts.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 is the default of torch.

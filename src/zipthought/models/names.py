@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-BUNDLED = ("bundled", "bundled-deep", "bundled-mixed")
+BUNDLED = ("bundled", "bundled-deep", "bundled-mixed", "neutral")
 """Names of the bases that ship with the package, under ``models/bases/``."""
 PARTIAL = ".partial"
 """How the name of a directory ends in which a training run is not finished."""

@@ -18,7 +18,7 @@ from .experiments import EXPERIMENTS, Experiment
 from .models import model_digest
 from .settings import read_settings
 
-PRESETS = ("quick", "laptop", "decomposition", "paper", "smollm2")
+PRESETS = ("quick", "laptop", "evening", "decomposition", "paper", "smollm2")
 Kind = TypeVar("Kind", bound=Experiment[Any])
 
 
@@ -29,7 +29,7 @@ class StudySpec:
     name: str
     """The name of the study, for the report."""
     model: str = "bundled"
-    """The base: `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
+    """The base: `neutral`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     parameters: int = 0
     """The parameters of a model that is not on this disk; ``--dry-run`` needs them."""
     engine: str = "native"

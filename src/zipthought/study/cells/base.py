@@ -64,7 +64,7 @@ class Cell(ABC):
     digests of version 0.1 stay."""
 
     model: str
-    """The base: `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
+    """The base: `neutral`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     model_digest: str
     """The digest of the base's files (`study.models.model_digest`); `hub` if they are not on this disk."""
     engine: str

@@ -98,6 +98,13 @@ class SFTCellResult(Result):
     loss: tuple[tuple[int, float], ...]
     """(step, loss) of a thinned training curve."""
 
+    @property
+    def fit(self) -> float:
+        """The highest accuracy on its training problems during the run. A run that fitted them did not lack updates,
+        even if an earlier point is the best on validation."""
+        assert self.train.accuracy is not None, "every cell measures training problems"
+        return max([self.train.accuracy, *(point.train for point in self.points if point.train is not None)])
+
     def plain(self) -> dict[str, Any]:
         """The result as JSON values."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("test", "train")}

@@ -50,7 +50,7 @@ class OrderMeasurements:
     gold_tokens: Mapping[int, float]
     """n_ops -> mean tokens of a gold text in this order."""
     training_accuracy: np.ndarray
-    """(S,) accuracy on its own training problems."""
+    """(S,) highest accuracy on its own training problems."""
     training_tokens: np.ndarray
     """(S,) training tokens of the measured model."""
     runs: tuple[RunMeasurements, ...]
@@ -102,7 +102,7 @@ def _measure(study: Snapshot, orders: Orders, cells: Sequence[SFTCell]) -> Order
         response_tokens=over(lambda c: c.response_tokens, int),
         truncated=over(lambda c: c.truncated, bool),
         gold_tokens={n: mean_tokens(cells[0], cells[0].format, cells[0].order, (n,))[1] for n in orders.lengths()},
-        training_accuracy=np.array([result.train.accuracy for result in results], dtype=float),
+        training_accuracy=np.array([result.fit for result in results]),
         training_tokens=np.array([result.tokens for result in results]),
         runs=tuple(
             RunMeasurements(

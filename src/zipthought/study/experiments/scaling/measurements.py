@@ -39,7 +39,7 @@ class ScalingMeasurements:
     tokens_per_example: dict[str, float]
     """Format -> mean training tokens of an example, prompt included."""
     training: dict[str, dict[float, float]]
-    """Format -> N -> mean accuracy on its own training problems."""
+    """Format -> N -> mean of the highest accuracies on its own training problems."""
     further: frozenset[str] = frozenset()
     """Formats that decide no verdict."""
     step0: float | None = None
@@ -120,8 +120,7 @@ def _measure(study: Snapshot, scaling: Scaling, model: str, formats: Sequence[st
     for (fmt, _, n), cell in cells.items():
         result = results[cell.digest]
         per_example[fmt].append(result.distinct_tokens / cell.examples)
-        assert result.train.accuracy is not None, "every cell measures training problems"
-        training[fmt][n].append(result.train.accuracy)
+        training[fmt][n].append(result.fit)
     draws, floor = study.spec.bootstrap, 1 / study.spec.modulus
     return ScalingMeasurements(
         model=model,
