@@ -126,7 +126,7 @@ def _result(future: Future[Written], pool: ProcessPoolExecutor, processes: list[
     """The result of a batch. Raises `BrokenProcessPool` if a process was killed.
 
     The pool notices this itself, unless the process was killed while it wrote a result: then the pool waits for the
-    rest of the result for ever (CPython 3.10 to 3.14). So the rest is cut off here.
+    rest of the result for ever (seen with CPython 3.11). So the rest is cut off here.
     """
     while not wait([future], timeout=1).done:
         if any(not process.is_alive() for process in processes) and not wait([future], timeout=5).done:
