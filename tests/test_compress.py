@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,28 @@ def test_a_line_of_ten_megabytes(tmp_path):
                 {"role": "assistant", "content": GOOD["answer"]},
             ]
         },
+        {"question": "How many?", "steps": ["2 + 3 = <<2+3=5>>5", "<<5*4=20>>"], "answer": "20"},
+        {"question": "How many?", "rationale": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": "20", "correct": "A"},
+        {"question": "How many?", "solution": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": 20},
+        {"problem": "How many?", "solution": GOOD["answer"], "answer": None},
+        {"query": "How many?", "response": GOOD["answer"]},
+        {"instruction": "How many?", "output": GOOD["answer"], "answer": "20.0"},
+        {"prompt": "How many?", "completion": GOOD["answer"]},
+        {
+            "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How many?"}],
+            "completion": [{"role": "assistant", "content": GOOD["answer"]}],
+        },
+        {"prompt": [{"role": "user", "content": "How many?"}], "response": GOOD["answer"]},
+        {"conversations": [{"role": "user", "content": "How many?"}, {"role": "model", "content": GOOD["answer"]}]},
+        {
+            "question": "unused",
+            "answer": "20",
+            "messages": [
+                {"role": "developer", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "How many?"}]},
+                {"role": "assistant", "content": [{"type": "text", "value": GOOD["answer"]}]},
+            ],
+        },
     ],
 )
 def test_layouts(tmp_path, record):
@@ -119,6 +142,122 @@ def test_layouts(tmp_path, record):
     assert rejects == []
     assert out[0]["prompt"] == "How many?"
     assert out[0]["answer"] == "20"
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"question": "How many?", "solution": GOOD["answer"], "answer": "21"}, "conflicting_finals"),
+        ({"instruction": "How many?", "output": GOOD["answer"], "answer": "21"}, "conflicting_finals"),
+        ({"question": "How many?", "steps": ["<<2+3=5>>", 7], "answer": "5"}, "missing_field"),
+        ({"query": "How many?", "solution": GOOD["answer"]}, "missing_field"),
+        ({"prompt": [{"role": "user", "content": "a"}], "completion": True}, "missing_field"),
+        (
+            {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "user", "content": "b"}]},
+            "not_one_turn",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "5"}]},
+            "missing_field",
+        ),
+    ],
+)
+def test_records_whose_fields_do_not_fit(tmp_path, record, reason):
+    _, _, rejects = run(tmp_path, json.dumps(record))
+    assert [row["reason"] for row in rejects] == [reason]
+
+
+@pytest.mark.parametrize("answer", ["21", None])
+def test_a_named_answer_counts_in_every_layout(tmp_path, answer):
+    turns = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": GOOD["answer"]}]
+    record = {"messages": turns, **({"label": {"value": answer}} if answer else {})}
+    (tmp_path / "in.jsonl").write_text(json.dumps(record))
+    config = CompressConfig(input=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", answer_field="label.value")
+    reason = "conflicting_finals" if answer else "missing_field"
+    assert compress_file(config)["reasons"] == {reason: 1}
+
+
+VERL = """
+[[layout]]
+name = "verl"
+question = "extra_info.question"
+solution = "extra_info.answer"
+answer = "reward_model.ground_truth"
+"""
+
+
+def test_layouts_of_a_file_come_first(tmp_path):
+    nested = {"extra_info": {"question": "How many?", "answer": GOOD["answer"]}, "reward_model": {"ground_truth": "20"}}
+    usual = {"problem": "How many?", "solution": GOOD["answer"]}
+    (tmp_path / "layouts.toml").write_text(VERL)
+    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(record) for record in (nested, usual, usual | nested)))
+    options = ["--layout-file", str(tmp_path / "layouts.toml"), "--output", str(tmp_path / "out.v2"), "--workers", "2"]
+    assert main(["compress", str(tmp_path / "in.jsonl"), *options]) == 0
+    assert [row["answer"] for row in rows(tmp_path / "out.v2" / "composed-2.jsonl")] == ["20"] * 3
+    (tmp_path / "in.jsonl").write_text(
+        json.dumps({"extra_info.question": "How many?", "extra_info": nested["extra_info"]})
+    )
+    assert main(["compress", str(tmp_path / "in.jsonl"), *options, "--layout", "verl"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("layout = 3", "[[layout]] tables"),
+        ("[[layout]]\nname = 'a'\nquestion = 'q'", "a layout needs a name"),
+        ("[[layout]]\nname = 'a'\nturns = 't'\nquestion = 'q'\nsolution = 's'", "a layout needs a name"),
+        ("[[layout]]\nname = 'a'\ntopic = 'q'", "no 'topic'"),
+        ("[[layout]]\nname = 'a'\nquestion = 3", "must be text"),
+        (VERL + VERL, "'verl' exists already"),
+        (VERL.replace("verl", "alpaca"), "'alpaca' exists already"),
+        ("layout", "not valid TOML"),
+    ],
+)
+def test_faults_of_a_layout_file(tmp_path, text, fault):
+    (tmp_path / "layouts.toml").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        CompressConfig(input=tmp_path / "in", output=tmp_path / "out", layout_file=tmp_path / "layouts.toml")
+
+
+def test_all_types_of_files_give_the_same_records(tmp_path):
+    import gzip
+
+    import pyarrow
+
+    question, steps = "How many, or\t more?", "2 + 3 = <<2+3=5>>5 <<5*4=20>>"
+    lines = json.dumps({"question": question, "solution": steps, "answer": "20"}) + "\n"
+    (tmp_path / "in.csv").write_text(f'\ufeffquestion,solution,answer\n"{question}",{steps},20\n')
+    (tmp_path / "in.json").write_text(json.dumps(json.loads(lines), indent=1) + "\n")
+    (tmp_path / "in.txt").write_text(f"{question}||{steps} #### 20\n")
+    with gzip.open(tmp_path / "in.jsonl.gz", "wt") as file:
+        file.write(lines)
+    with pyarrow.output_stream(str(tmp_path / "in.jsonl.zst"), compression="zstd") as stream:
+        stream.write(lines.encode())
+    (tmp_path / "in.jsonl").write_text(lines)
+    files = ["in.jsonl", "in.csv", "in.json", "in.txt", "in.jsonl.gz", "in.jsonl.zst"]
+    written = []
+    for name in files:
+        compress_file(CompressConfig(input=tmp_path / name, output=tmp_path / "out.jsonl"))
+        written.append([{**row, "id": "", "source_id": ""} for row in rows(tmp_path / "out.jsonl")])
+    assert written == written[:1] * len(files)
+
+
+def test_lines_of_text_that_are_no_record(tmp_path):
+    _, out, rejects = run(tmp_path, "a question alone\n\nHow many?||<<2+3=5>>\nHow many?||<<2+3=5>> #### 5\n", "in.txt")
+    assert [row["answer"] for row in out] == ["5"]
+    assert [row["reason"] for row in rejects] == ["broken_json", "empty_line", "no_final_answer"]
+
+
+def test_a_damaged_compressed_file(tmp_path, monkeypatch, capsys):
+    import gzip
+
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl.gz").write_bytes(gzip.compress(json.dumps(GOOD).encode() * 500)[:-20])
+    Path("in.jsonl.zst").write_bytes(b"no frame")
+    for name in ("in.jsonl.gz", "in.jsonl.zst"):
+        assert main(["compress", name, "--output", "out.jsonl"]) == 2
+        assert name in capsys.readouterr().err
+        assert not Path("out.jsonl").exists()
 
 
 def test_fields_by_flag(tmp_path):
@@ -247,10 +386,10 @@ def test_a_directory_with_the_name_of_an_output_file(tmp_path, monkeypatch, caps
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "in.jsonl"]
 
 
-@pytest.mark.parametrize("name", ["missing.jsonl", "in.txt", "empty"])
+@pytest.mark.parametrize("name", ["missing.jsonl", "in.pdf", "in.parquet.gz", "empty"])
 def test_unreadable_inputs(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
-    Path("in.txt").write_text("a")
+    Path("in.pdf").write_text("a")
     Path("empty").mkdir()
     assert main(["compress", name, "--output", "out.jsonl"]) == 2
     assert name in capsys.readouterr().err

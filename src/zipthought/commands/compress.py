@@ -17,6 +17,7 @@ def compress(
     output: Path,
     format: tuple[str, ...] = ("composed:2",),  # noqa: A002
     layout: str = "auto",
+    layout_file: Path | None = None,
     question_field: str = "",
     solution_field: str = "",
     answer_field: str = "",
@@ -31,15 +32,17 @@ def compress(
     """Compress solutions.
 
     Args:
-        input: JSON Lines, JSON, Parquet, or a Hugging Face dataset directory.
+        input: JSON Lines, JSON, CSV, Parquet, lines of `question||solution` (.txt), or a Hugging Face dataset
+            directory. Text files may be compressed (.gz, .zst).
         output: A .jsonl file for the records of all formats, or a directory for one file per format. Records that do
             not verify go to OUTPUT.rejects.jsonl.
         format: composed:k, implicit:k, answer-only, and the baselines random-steps:p (about a share p of the text) and
             prose (the original text).
-        layout: question-answer, question-cot-answer, alpaca, sharegpt, messages; auto detects it for each record.
-        question_field: The field of the question, if no layout fits.
+        layout: The name of the layout of all records (docs/real_data.md); auto detects it for each record.
+        layout_file: A TOML file with further layouts, as [[layout]] tables.
+        question_field: The field of the question, if no layout fits; of a nested one the path, like a.b.
         solution_field: The field of the solution, if no layout fits.
-        answer_field: The field of the final answer, if the solution does not state it.
+        answer_field: The field of the final answer. Every record must have it.
         id_field: The field of the source's id.
         family: gsm8k (arithmetic in prose), countdown, or auto (by the question).
         tokenizer: A Hugging Face tokenizer to count with (a directory, or a tokenizer.json).
@@ -48,21 +51,7 @@ def compress(
         overwrite: Replace existing files that zipthought did not write, too. Inputs are never replaced.
         json: Print the summary as one JSON object on standard output.
     """
-    config = CompressConfig(
-        input=input,
-        output=output,
-        format=format,
-        layout=layout,
-        question_field=question_field,
-        solution_field=solution_field,
-        answer_field=answer_field,
-        id_field=id_field,
-        family=family,
-        tokenizer=tokenizer,
-        workers=workers,
-        seed=seed,
-        overwrite=overwrite,
-    )
+    config = CompressConfig(**{name: value for name, value in locals().items() if name != "json"})
     with progress() as bar:
         task = bar.add_task("compress", total=count_lines(input), note="")
         summary = compress_file(config, lambda done: bar.update(task, completed=done))

@@ -10,9 +10,10 @@ from typing import Any
 
 from ...core.methods import Method
 from ...core.pieces import count_pieces
+from ...files.sources import is_data_file
 from ..family import FAMILIES
 from ..methods import parse_solution_method
-from .layouts import FIELDS, LAYOUTS
+from .layouts import Layout, columns, read_layouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,21 +21,22 @@ class CompressConfig:
     """Which solutions to compress, how, and where to write them."""
 
     input: Path
-    """JSON Lines, JSON, Parquet, or a Hugging Face dataset directory."""
+    """A file of `files.sources.FILE_TYPES`, or a Hugging Face dataset directory."""
     output: Path
     """A `.jsonl` file for the records of all formats, or a directory for one file per format."""
     format: tuple[str, ...] = ("composed:2",)
     """`composed:k`, `implicit:k`, `answer-only`, and the baselines `random-steps:p` (about a share p of the text) and
     `prose` (the original text)."""
     layout: str = "auto"
-    """The layout of a record: `question-answer` (the answer is the whole solution), `question-cot-answer`, `alpaca`,
-    `sharegpt`, `messages`; `auto` detects it for each record by its fields."""
+    """The name of the layout of all records (`layouts.LAYOUTS`); `auto` detects it for each record by its fields."""
+    layout_file: Path | None = None
+    """A TOML file with further layouts (`layouts.read_layouts`)."""
     question_field: str = ""
-    """The field of the question, if no layout fits."""
+    """The field of the question, if no layout fits. A path such as `extra_info.question` is a field of a field."""
     solution_field: str = ""
     """The field of the solution, if no layout fits."""
     answer_field: str = ""
-    """The field of the final answer, if the solution does not state it."""
+    """The field of the final answer. Every record must have it."""
     id_field: str = "id"
     """The field of the source's id. A record without it gets a hash of its own text."""
     family: str = "auto"
@@ -55,19 +57,20 @@ class CompressConfig:
             raise ValueError("format is empty; give at least one, for example composed:2")
         if len(set(map(str, formats))) < len(formats):
             raise ValueError(f"format has a duplicate: {', '.join(self.format)}; give each format once")
-        if not self.output.suffix and len({method.file_stem for method in formats}) < len(formats):
+        if not self.is_one_file and len({method.file_stem for method in formats}) < len(formats):
             raise ValueError(f"two of the formats {', '.join(self.format)} have the same file; compress them apart")
         for method in formats:
             _check_needs(method, self.tokenizer)
-        if self.layout not in LAYOUTS:
-            raise ValueError(f"unknown layout {self.layout!r}; use {', '.join(LAYOUTS)}")
+        names = ["auto", *(layout.name for layout in self.layouts)]
+        if self.layout not in names:
+            raise ValueError(f"unknown layout {self.layout!r}; use {', '.join(names)}")
         if bool(self.question_field) != bool(self.solution_field):
             raise ValueError("question_field and solution_field go together; give both")
         if self.family != "auto":
             FAMILIES.find(self.family)
         if self.workers < 0:
             raise ValueError(f"workers must be at least 0, got {self.workers}")
-        if self.output.suffix and self.output.suffix != ".jsonl":
+        if not self.is_one_file and is_data_file(self.output):
             raise ValueError(f"the output must be a .jsonl file or a directory, got {self.output}")
 
     @property
@@ -75,10 +78,20 @@ class CompressConfig:
         return [parse_solution_method(text) for text in self.format]
 
     @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts that a record may have."""
+        return read_layouts(self.layout_file)
+
+    @property
     def fields(self) -> list[str]:
         """The fields of a record that may be read."""
-        named = (self.question_field, self.solution_field, self.answer_field, self.id_field)
-        return [*FIELDS, *(name for name in named if name and name not in FIELDS)]
+        named = Layout("", self.question_field, self.solution_field, self.answer_field, self.id_field)
+        return columns([*self.layouts, named])
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether the output is one file for all formats."""
+        return self.output.suffix == ".jsonl"
 
     @property
     def rejects_path(self) -> Path:
@@ -87,7 +100,7 @@ class CompressConfig:
 
     def path(self, method: Method) -> Path:
         """The file of one format."""
-        return self.output if self.output.suffix else self.output / f"{method.file_stem}.jsonl"
+        return self.output if self.is_one_file else self.output / f"{method.file_stem}.jsonl"
 
 
 def _check_needs(method: Method, tokenizer: str) -> None:

@@ -54,8 +54,8 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
     """
     formats = config.parsed_formats
     paths = sorted({config.path(method) for method in formats} | {config.rejects_path})
-    refuse_overwrite(paths, [config.input, *tokenizer_files(config.tokenizer)])
-    if not config.output.suffix and config.output.exists() and not config.output.is_dir():
+    refuse_overwrite(paths, [config.input, *tokenizer_files(config.tokenizer), *filter(None, [config.layout_file])])
+    if not config.is_one_file and config.output.exists() and not config.output.is_dir():
         raise NotADirectoryError(f"the output directory {config.output} is a file; choose another one")
     refuse_directories(paths)
     load_tokenizer(config.tokenizer)  # Raises here rather than in every process.
