@@ -99,9 +99,10 @@ base-mixed: $(VENV)/.installed  ## the recipe of the base of mixed granularity: 
 SEED := 0
 NEUTRAL := --batch-size 64 --wide-numbers 0.5
 LONG := --positions 448 --n-ops 1 0.05 2 0.05 3 0.1 4 0.1 5 0.1 6 0.1 7 0.1 8 0.1 9 0.075 10 0.075 11 0.075 12 0.075
-FORMS := --page 12 --learning-rate 2e-3 --min-learning-rate-ratio 0.01 \
+LAST := --page 12 --learning-rate 2e-3 --min-learning-rate-ratio 0.01
+FORMS := $(LAST) \
   --primitives facts 0.1 forms 0.56 starts 0.06 names 0.1 sentences 0.08 lookups 0.05 syntax 0.05
-base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: six runs, about 2.5 hours; SEED=10 for another one
+base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: eight runs, about 3.5 hours; SEED=10 for another one
 	$(PRETRAIN)/neutral-$(SEED)-1 --size 1M --batch-size 64 --seed $(SEED) --steps 2400 --learning-rate 7e-3 \
 	  --min-learning-rate-ratio 0.5 --n-ops 1 0.2 2 0.2 3 0.15 4 0.15 5 0.15 6 0.15 \
 	  --primitives facts 0.1 forms 0.1 lookups 0.2 names 0.4 sentences 0.2
@@ -119,6 +120,12 @@ base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: six runs, a
 	  --steps 2000 --simple-forms 0.5
 	$(PRETRAIN)/neutral-$(SEED)-6 --init runs/neutral-$(SEED)-5 $(NEUTRAL) $(LONG) $(FORMS) --seed $$(($(SEED) + 5)) \
 	  --steps 1400 --simple-forms 0.25
+	$(PRETRAIN)/neutral-$(SEED)-7 --init runs/neutral-$(SEED)-6 $(NEUTRAL) $(LONG) $(LAST) --seed $$(($(SEED) + 6)) \
+	  --steps 1800 --simple-forms 0.25 \
+	  --primitives facts 0.1 forms 0.42 lookups 0.12 sentences 0.13 names 0.11 starts 0.06 syntax 0.06
+	$(PRETRAIN)/neutral-$(SEED)-8 --init runs/neutral-$(SEED)-7 $(NEUTRAL) $(LONG) $(LAST) --seed $$(($(SEED) + 7)) \
+	  --steps 1200 --simple-forms 0.15 \
+	  --primitives facts 0.08 forms 0.6 lookups 0.08 sentences 0.08 names 0.07 starts 0.04 syntax 0.05
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/generate.py
