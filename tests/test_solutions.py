@@ -20,15 +20,19 @@ She sells 9 eggs * $2/egg = $<<9*2=18>>18 worth.
 #### 18"""
 
 
+QUESTION = "The ducks lay 16 eggs. She eats 3, bakes with 4 and sells the rest for $2 each. What does she earn?"
+
+
 def compressed(text, fmt, question=""):
     return compress_solution(gsm8k.read(question, text), fmt)
 
 
 def test_composed_nests_the_operations_in_the_last_sentence():
     assert (
-        compressed(EGGS, "composed:3") == "She sells (16 - 3 - 4) eggs * $2/egg = $<<(16-3-4)*2=18>>18 worth.\n#### 18"
+        compressed(EGGS, "composed:3", QUESTION)
+        == "She sells (16 - 3 - 4) eggs * $2/egg = $<<(16-3-4)*2=18>>18 worth.\n#### 18"
     )
-    assert compressed(EGGS, "composed:2").split("\n") == [
+    assert compressed(EGGS, "composed:2", QUESTION).split("\n") == [
         "She bakes with 4 of them. That leaves 16 - 3 - 4 = <<16-3-4=9>>9 eggs.",
         "She sells 9 eggs * $2/egg = $<<9*2=18>>18 worth.",
         "#### 18",
@@ -36,12 +40,12 @@ def test_composed_nests_the_operations_in_the_last_sentence():
 
 
 def test_implicit_shows_only_results():
-    assert compressed(EGGS, "implicit:2").split("\n") == [
+    assert compressed(EGGS, "implicit:2", QUESTION).split("\n") == [
         "She bakes with 4 of them. That leaves 9 eggs.",
         "She sells $18 worth.",
         "#### 18",
     ]
-    assert compressed(EGGS, "implicit:9") == "She sells $18 worth.\n#### 18"
+    assert compressed(EGGS, "implicit:9", QUESTION) == "She sells $18 worth.\n#### 18"
 
 
 def test_the_other_formats():

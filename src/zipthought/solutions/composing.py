@@ -7,46 +7,87 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ..core.arithmetic import BinOp, Expr, walk
-from .equations import Equation
+from .equations import Equation, Span
 from .solution import Edit, Solution
-from .tokens import plain_digits
+from .tokens import CURRENCY, Token, plain_digits
 
 _OPERATOR_CHARACTERS = tuple("+-−–*×·/÷xX")
 _UNIT = re.compile(r" (?![xX] |times |plus |minus |divided |multiplied |of |equals )[^\W\d_]")
+_SIGN = re.compile(rf"\\?{CURRENCY}")
+_SIGN_BEFORE = re.compile(rf"\\?{CURRENCY} ?$")
+_GLUED = re.compile(r"(?:°|(?![xX])[^\W\d_]{1,3})(?!\w)")
 _LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 Written = tuple[list[str], str]
 """The tokens of an expression, and the operator at its root; "" for a single number."""
 
 
+class Nested(NamedTuple):
+    """The expression of a step that is not shown."""
+
+    noted: Written
+    """For an annotation: numbers without units."""
+    prose: Written
+    """For prose: numbers with the currency signs and the units that touch them in the text."""
+
+
 def compose(solution: Solution, shown: Iterable[int]) -> dict[int, list[Edit]]:
     """The edits of the shown steps' sentences that nest the expressions of all other steps in them."""
     edits: dict[int, list[Edit]] = {index: [] for index in shown}
-    nested: dict[int | None, Written] = {}  # The expression of each step that is not shown.
+    nested: dict[int | None, Nested] = {}
     for index, (equation, _, sources) in enumerate(solution.steps):
         inner = {slot: nested[source] for slot, source in enumerate(sources) if source in nested}
         if index in edits and not inner:
             continue
-        leaves = [inner.get(slot) or ([_leaf(solution, equation, slot)], "") for slot in range(len(sources))]
-        written = write_expression(equation.tree, leaves)
+        slots = range(len(sources))
+        noted = [inner[slot].noted if slot in inner else _leaf(solution, equation, slot) for slot in slots]
         if index not in edits:
-            nested[index] = written
+            prose = [
+                inner[slot].prose if slot in inner else _leaf(solution, equation, slot, in_prose=True) for slot in slots
+            ]
+            tree = equation.tree
+            nested[index] = Nested(write_expression(tree, noted), write_expression(tree, prose))
             continue
         changes = edits[index]
         if equation.annotation:
             result = solution.text[equation.stated.start : equation.stated.end]
-            changes.append((*equation.annotation, f"<<{''.join(written[0])}={result}>>"))
+            expression = "".join(write_expression(equation.tree, noted)[0])
+            changes.append((*equation.annotation, f"<<{expression}={result}>>"))
         if equation.prose_operands:
-            for slot, (tokens, op) in inner.items():
-                operand = equation.prose_operands[slot]
-                text = _in_prose(solution.text, operand.start, operand.end, tokens)
-                brackets = _needs_brackets(equation.tree, str(slot), op) or _meets_text(
-                    solution.text, operand.start, operand.end
-                )
-                changes.append((operand.start, operand.end, f"({text})" if brackets else text))
+            changes += [
+                _nest(solution.text, equation.tree, slot, equation.prose_operands[slot], written.prose)
+                for slot, written in inner.items()
+            ]
     return edits
+
+
+def _nest(text: str, tree: Expr, slot: int, operand: Token, written: Written) -> Edit:
+    """The edit that puts an expression in place of an operand of `tree`. Its numbers have their own signs and units, so
+    those of the operand go."""
+    tokens, op = written
+    start, end = operand.start, operand.end
+    low, high = _touching(text, operand)
+    if any(_SIGN.match(token) for token in tokens):
+        start = low
+    if high > end and any(token.endswith(text[end:high]) for token in tokens):
+        end = high
+    new = _in_prose(text, start, end, tokens)
+    brackets = _needs_brackets(tree, str(slot), op) or _meets_text(text, start, end)
+    return start, end, f"({new})" if brackets else new
+
+
+def _touching(text: str, number: Token) -> Span:
+    """The span of a number with the currency sign and the unit that touch it. Among commands of LaTeX, ``$`` is a
+    bracket."""
+    start, end = number.start, number.end
+    sign = _SIGN_BEFORE.search(text[max(0, start - 3) : start])
+    if sign and not (sign[0][0] == "$" and "\\" in text):
+        start -= len(sign[0])
+    glued = _GLUED.match(text, end)
+    return start, glued.end() if glued else end
 
 
 def _in_prose(text: str, start: int, end: int, tokens: list[str]) -> str:
@@ -62,13 +103,20 @@ def _meets_text(text: str, start: int, end: int) -> bool:
     return text[start - 1 : start] == ")" or text[end : end + 1] == "(" or bool(_UNIT.match(text, end))
 
 
-def _leaf(solution: Solution, equation: Equation, slot: int) -> str:
+def _leaf(solution: Solution, equation: Equation, slot: int, in_prose: bool = False) -> Written:
     """An operand as the text writes it, in a form that can stand in another expression."""
-    operand = equation.operands[slot]
+    operands = equation.operands
+    if in_prose and equation.prose_operands:
+        operands = equation.prose_operands
+    operand = operands[slot]
     text = solution.text[operand.start : operand.end]
     if operand.percent:
         text += "%"
-    return f"({text})" if operand.value < 0 or " " in text or "/" in text else plain_digits(text)
+    text = f"({text})" if operand.value < 0 or " " in text or "/" in text else plain_digits(text)
+    if in_prose and not operand.percent and (equation.prose_operands or not equation.annotation):
+        low, high = _touching(solution.text, operand)
+        text = f"{solution.text[low : operand.start].strip()}{text}{solution.text[operand.end : high]}"
+    return [text], ""
 
 
 def write_expression(tree: Expr, leaves: Sequence[Written]) -> Written:

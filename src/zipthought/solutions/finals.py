@@ -21,7 +21,8 @@ from .expressions import as_share, read_expression
 from .measures import SCALES, UNIT_LETTERS
 from .notation import fold
 from .powers import is_plain
-from .solution import UnreadableError, split_sentences
+from .sentences import split_sentences
+from .solution import UnreadableError
 from .tokens import Number, Token, parse_number, tokenize
 
 MAX_UNIT_WORDS = 4

@@ -22,7 +22,8 @@ from ..core.problem import Problem
 from ..core.registry import Registry
 from ..core.trace import Step
 from .composing import compose
-from .solution import Edit, Solution
+from .implying import hide
+from .solution import Solution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +106,7 @@ def _write_composed(solution: Solution, method: Composed, context: WriteContext)
 
 
 def _write_implicit(solution: Solution, method: Implicit, context: WriteContext) -> str:
-    """The results alone: the expression before the ``=`` and the annotation are removed."""
-    edits: dict[int, list[Edit]] = {}
-    for index in solution.groups(method.k):
-        equation = solution.steps[index].equation
-        edits[index] = [(*span, "") for span in (equation.prose, equation.annotation) if span]
-    return solution.assemble(edits)
+    return solution.assemble({index: hide(solution, index) for index in solution.groups(method.k)})
 
 
 def _write_answer(solution: Solution, method: AnswerOnly, context: WriteContext) -> str:

@@ -1,16 +1,14 @@
 """A real solution: its steps, the earlier result that each operand is, and the sentences that it consists of.
 
 A step is one equation of the source, so granularity counts the steps of the source. A step can be nested in a later one
-under three conditions: only that later step uses its result, and only once; no other number of the same value could be
-meant; and the sentence of the later step can hold the nested expression (`Solution.nestable`). All other steps are
-shown at every granularity.
+under four conditions: only that later step uses its result, and only once; no other number of the same value could be
+meant; the sentence of the later step can hold the nested expression (`Solution.nestable`); and the text that is left
+does not name the result (`Solution.groups`). All other steps are shown at every granularity.
 """
 
 from __future__ import annotations
 
 import bisect
-import itertools
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +16,8 @@ from typing import NamedTuple
 
 from ..core.grouping import group
 from .equations import Equation, Span
-from .tokens import Number, tokenize
+from .sentences import labels
+from .tokens import Number, tokenize, written_numbers
 
 Edit = tuple[int, int, str]
 """Start, end and new text of a part of `Solution.text`."""
@@ -61,12 +60,14 @@ class Solution:
     """How many operands could be several earlier results, or both an earlier result and a number of the question."""
     guessed: frozenset[int] = frozenset()
     """Steps that are never nested: an operand that `link` takes for their result could be another number."""
+    kept: frozenset[int] = frozenset()
+    """Sentences that every text has: tags, and those that state a number which a later step uses."""
 
     @cached_property
     def nestable(self) -> frozenset[int]:
         """The steps that can be left out because their expression can stand in the one step that uses their result."""
         steps = self.steps
-        fixed = {self._sentence_at(offset) for offset in self.unread}  # Sentences that cannot be dropped.
+        fixed = {*self.kept, *map(self._sentence_at, self.unread)}  # Sentences that cannot be dropped.
         seen: set[int] = set()
         uses: list[list[tuple[int, int]]] = [[] for _ in steps]  # The (step, operand) pairs that use each result.
         has_percent: list[bool] = []  # A percentage has its value from its own equation, so it is not moved.
@@ -104,31 +105,79 @@ class Solution:
     def groups(self, k: int) -> list[int]:
         """The steps that a text of granularity k shows."""
         operands = {index: [s for s in step.sources if s is not None] for index, step in enumerate(self.steps)}
-        return sorted(group(operands, k, set(operands) - self.nestable))
+        nestable = set(self.nestable)
+        while True:
+            shown = group(operands, k, set(operands) - nestable)
+            left = set(self._staying({self.steps[index].sentence for index in shown}))
+            named = {index for index in operands if index not in shown and not left.isdisjoint(self._named[index])}
+            if not named:
+                return sorted(shown)
+            nestable -= named
+
+    @cached_property
+    def _named(self) -> list[set[int]]:
+        """For each step the other sentences whose prose writes its result, except as an operand."""
+        results = {step.equation.result for step in self.steps}
+        notes = [note for step in self.steps if (note := step.equation.annotation)]
+        used: dict[int, set[int]] = {}  # Step -> the offsets of the operands that are its result.
+        for step in self.steps:
+            equation = step.equation
+            written = equation.prose_operands or (() if equation.annotation else equation.operands)
+            for source, operand in zip(step.sources, written, strict=False):
+                if source is not None:
+                    used.setdefault(source, set()).add(operand.start)
+        starts = [start for start, _ in self.sentences]
+        places: dict[Number, list[int]] = {}
+        for value, offset in written_numbers(self.text):
+            if value in results and not any(start <= offset < end for start, end in notes):
+                places.setdefault(value, []).append(offset)
+        return [
+            {
+                bisect.bisect_right(starts, offset) - 1
+                for offset in places.get(step.equation.result, ())
+                if offset not in used.get(index, ())
+            }
+            - {step.sentence}
+            for index, step in enumerate(self.steps)
+        ]
 
     def assemble(self, edits: Mapping[int, Iterable[Edit]]) -> str:
         """The solution with the sentences of the steps in `edits` only, after these edits.
 
-        A sentence without a step stays if the next sentence with a step stays. Those at the end stay always.
+        A sentence without a step stays if the next sentence with a step stays. Those at the end stay always, and so do
+        those in `kept`. The labels of the sentences that stay count from 1.
         """
-        by_sentence: dict[int, list[Edit]] = {}
+        changes: dict[int, list[Edit]] = {}
+        for index, edit in edits.items():
+            changes.setdefault(self.steps[index].sentence, []).extend(edit)
+        staying = self._staying(changes)
+        if len(staying) < len(self.sentences):
+            labelled = labels(self.text, self.sentences)
+            for count, number in enumerate((number for number in staying if number in labelled), 1):
+                changes.setdefault(number, []).append((*labelled[number], str(count)))
+        return "".join(self._edited(number, changes.get(number, ())) for number in staying) + self.tail
+
+    def _staying(self, shown: Container[int]) -> list[int]:
+        """The sentences of a text that shows the steps of these sentences."""
         with_steps = {step.sentence for step in self.steps}
-        for index, changes in edits.items():
-            by_sentence.setdefault(self.steps[index].sentence, []).extend(changes)
+        staying, waiting = set(self.kept), list[int]()
+        for number in range(len(self.sentences)):
+            if number in shown:
+                staying.update(waiting, (number,))
+            if number in with_steps:
+                waiting = []
+            else:
+                waiting.append(number)
+        return sorted(staying.union(waiting))
+
+    def _edited(self, number: int, changes: Iterable[Edit]) -> str:
+        """A sentence after its edits."""
+        start, end = self.sentences[number]
         parts: list[str] = []
-        waiting: list[str] = []
-        for number, (start, end) in enumerate(self.sentences):
-            if number not in with_steps:
-                waiting.append(self.text[start:end])
-                continue
-            if number in by_sentence:
-                parts += waiting
-                for begin, stop, new in sorted(by_sentence[number]):
-                    parts += (self.text[start:begin], new)
-                    start = stop
-                parts.append(self.text[start:end])
-            waiting = []
-        return "".join(parts + waiting) + self.tail
+        for begin, stop, new in sorted(changes):
+            parts += (self.text[start:begin], new)
+            start = stop
+        return "".join([*parts, self.text[start:end]])
 
 
 class Links(NamedTuple):
@@ -176,14 +225,3 @@ def link(equations: Sequence[Equation], given: Container[Number]) -> Links:
             repeated.add(equation.result)
         latest[equation.result] = index
     return Links(links, ambiguous, frozenset(guessed))
-
-
-_SENTENCE_END = re.compile(r"[.!?][)\"']*[ \t]+(?=[^a-z\s])|\n+")
-
-
-def split_sentences(text: str) -> tuple[Span, ...]:
-    """The spans of the sentences of a text. A span includes the blanks after its sentence."""
-    cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(text))]
-    if cuts[-1] < len(text) or len(cuts) == 1:
-        cuts.append(len(text))
-    return tuple(itertools.pairwise(cuts))

@@ -12,6 +12,7 @@ factorials, roots and the letters of LaTeX are ``^``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -42,13 +43,14 @@ class Token(NamedTuple):
 # \ue001 to \ue005 are the stand-ins of `notation`. Control characters belong to a number beside them.
 _ATOM = r"[\d\x00-\x08\x0e-\x1f\x7f\ue001\ue002\ue005]"
 _LINK = r"(?:[.,'_:]++|[\u00a0\ue003]|\{,\}|\\[,!])"
-_CURRENCY = r"[$£-¥₠-⃀]"
+CURRENCY = r"[$£-¥₠-⃀]"
+"""The signs of currencies, as a class of a regular expression."""
 _THOUSANDS = r"\d{1,3}(?:(?:,|\{,\}|\\[,!])\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0\ue003]\d{3})+(?![\d/,])"
 _WHOLE = rf"(?!{_ATOM}|{_LINK}{_ATOM}|\.\.|…)"  # Nothing follows that belongs to the number.
 _DIGITS = rf"(?:(?:{_THOUSANDS}|\d++)(?:\.\d++)?+|\.\d++){_WHOLE}"
 _MIXED = rf"(?:\d++[ \u00a0\ue003]|(?<=[/÷] ))\d++/\d++(?!/){_WHOLE}|(?:\d++[ \u00a0\ue003]?)?+\ue002{_WHOLE}"
 _ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
-_BEFORE_NUMBER = rf"(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
+_BEFORE_NUMBER = rf"(?=\s*+(?:\\?{CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
 _BEFORE_SIGN = rf"(?:{_BEFORE_NUMBER}|(?=\s*+[-+−–*×·/÷]{_BEFORE_NUMBER}))"
 _IN_WORDS = r"(?:equals|plus|minus|times|divided by|multiplied by)\b"
 _FUNCTIONS = (
@@ -64,7 +66,7 @@ _TOKEN = re.compile(
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX](?:{_BEFORE_NUMBER}|(?<=\s[xX])(?=\s+[−-][\d(]))"
     rf"|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
     rf"|(?P<minus>[−–-]{_BEFORE_SIGN}|minus\b{_BEFORE_NUMBER})"
-    rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{_CURRENCY}\s*+)?[\d(\ue002\ue005]))"
+    rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{CURRENCY}\s*+)?[\d(\ue002\ue005]))"
     r"|(?P<unit>/\s*[^\W\d_])|(?P<relation>[!<>~]=|=++(?:[>~]|<(?!<)))|(?P<equals>==+|equals\b)|(?P<op>[+/=])"
     r"|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
@@ -73,7 +75,7 @@ _TOKEN = re.compile(
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
     r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
-    rf"|(?P<percent>\\?%)|(?P<currency>\\?{_CURRENCY})"
+    rf"|(?P<percent>\\?%)|(?P<currency>\\?{CURRENCY})"
     r"|(?P<other>\\[A-Za-z]+|.)",
     re.ASCII | re.DOTALL,
 )
@@ -123,19 +125,23 @@ def plain_digits(text: str) -> str:
     return _SEPARATORS.sub("", text)
 
 
-def numbers(text: str) -> set[Number]:
-    """The values of the numbers that a text writes in digits. A percentage counts twice: 20% as 20 and as 1/5."""
-    values: set[Number] = set()
-    for written in _IN_TEXT.findall(text):
+def written_numbers(text: str) -> Iterator[tuple[Number, int]]:
+    """(value, offset) of the numbers that a text writes in digits. A percentage counts twice: 20% as 20 and as 1/5."""
+    for match in _IN_TEXT.finditer(text):
+        written = match[0]
         if written.isdigit() and len(written) < MAX_DIGITS:
-            values.add(int(written))
+            yield int(written), match.start()
             continue
         value = parse_number(written.rstrip("%"))
         if value is not None:
-            values.add(value)
+            yield value, match.start()
             if written[-1] == "%":
-                values.add(Fraction(value) / 100)
-    return values
+                yield Fraction(value) / 100, match.start()
+
+
+def numbers(text: str) -> set[Number]:
+    """The values of `written_numbers`."""
+    return {value for value, _ in written_numbers(text)}
 
 
 def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:

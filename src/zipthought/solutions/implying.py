@@ -1,0 +1,39 @@
+"""``implicit:k`` in prose: the sentence of a shown step states its result alone."""
+
+from __future__ import annotations
+
+import re
+
+from .equations import Span
+from .solution import Edit, Solution
+from .tokens import CURRENCY, written_numbers
+
+_REASON = re.compile(rf"[ \t,]*\b(?:because|since|as)\s+(?:\\?{CURRENCY})?$", re.IGNORECASE)
+_NUMBER = re.compile(rf"(?:\\?{CURRENCY})?\s?-?\.?\d(?:[\d,./]*\d)?%?")
+
+
+def hide(solution: Solution, index: int) -> list[Edit]:
+    """The edits that remove the expression of a step and its annotation.
+
+    A result that no number repeats stays in place of its annotation. An expression that gives the reason for what the
+    sentence says (``11 are left because 18 - 7 = 11``) goes with its result and the word before it; it stays if the
+    sentence does not say the result.
+    """
+    equation, sentence, _ = solution.steps[index]
+    text, spans = solution.text, [span for span in (equation.prose, equation.annotation) if span]
+    end = max(stop for _, stop in spans)
+    repeated = _NUMBER.match(text, end) if equation.annotation else None
+    if reason := _reason_before(text, solution.sentences[sentence][0], spans[0][0]):
+        said = {value for value, _ in written_numbers(text[slice(*reason)])}
+        last = repeated.end() if repeated else max(end, equation.stated.end)
+        return [(reason[1], last, "")] if equation.result in said else []
+    edits = [(*span, "") for span in spans]
+    if equation.annotation and not repeated:
+        edits[-1] = (*equation.annotation, text[equation.stated.start : equation.stated.end])
+    return edits
+
+
+def _reason_before(text: str, start: int, expression: int) -> Span | None:
+    """What a sentence says before the word that gives an expression as the reason; None without such a word."""
+    match = _REASON.search(text[max(start, expression - 20) : expression])
+    return (start, expression - len(match[0])) if match else None
