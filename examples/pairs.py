@@ -30,8 +30,8 @@ def page() -> str:
         "# Solutions before and after",
         f"This page shows {COUNT} solutions of `examples/solutions.jsonl` that verify, drawn with seed {SEED} by "
         "`python examples/pairs.py`.\nNested expressions are put in brackets by precedence. A step stays if its result "
-        "is used more than once, if the\nsentence that uses it cannot express it, if another sentence that is left says "
-        "it, or if the question or another\nstep has the same value.",
+        "is used more than once, if the\nsentence that uses it cannot express it, if another sentence that is left "
+        "says it, or if the question or another\nstep has the same value.",
     ]
     for row, solution in sorted(random.Random(SEED).sample(read, COUNT), key=lambda pair: pair[0]["id"]):
         parts.append(f"## {row['id']}\n\n{row['question']}")
