@@ -1,13 +1,14 @@
 """Real solutions: what verifies, which result each operand is, and that compressed text has the same meaning."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zipthought.solutions import countdown, detect_family, gsm8k
+from zipthought.solutions import countdown, detect_family, finals, gsm8k
 from zipthought.solutions.methods import WriteContext, compress_solution, parse_solution_method
 from zipthought.solutions.solution import UnreadableError
 from zipthought.surfaces import count_pieces
@@ -290,3 +291,59 @@ def test_real_solutions():
             if fmt.startswith("composed"):
                 again = gsm8k.read(row["question"], text)
                 assert len(again.steps) == len(solution.groups(int(fmt[-1])))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "statement"),
+    [
+        (r"The wall is $6 \times 7 = \boxed{42}$.", "42", r"\boxed{42}"),
+        ("\\[ 80 \\div 2.5 = \\boxed{32} \\]", "32", r"\boxed{32}"),
+        (r"So $3 + 8 = 11$ and $\frac{44}{11} = \; \boxed{4}$ remain.", "4", r"\boxed{4}"),
+        (r"It is $1 - \frac{3}{7} = \frac{4}{7}$." + "\n#### 4/7", "4/7", "#### 4/7"),
+        (r"We get $\frac13 + \dfrac16 = \frac12$." + "\n" + r"\boxed{\frac{1}{2}}", "0.5", r"\boxed{\frac{1}{2}}"),
+        (r"It turns $2\frac{1}{4} \times 4 = 9$ times." + "\n#### 9", "9", "#### 9"),
+        (r"Half of it is $5 \div 2 = 2 \frac12$." + "\n" + r"\boxed{2\frac{1}{2}}", "2.5", r"\boxed{2\frac{1}{2}}"),
+    ],
+)
+def test_latex(text, answer, statement):
+    solution = gsm8k.read("How many?", text)
+    assert solution.answer == answer
+    assert compress_solution(solution, "answer-only") == statement
+    assert compress_solution(solution, "prose") == text
+    assert gsm8k.verify("How many?", text, answer).faithful
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (r"The wall is $6 \times 7 = \boxed{43}$.", "wrong_arithmetic"),
+        (r"It is $1 - \frac{3}{7} = \frac{3}{7}$." + "\n#### 3/7", "wrong_arithmetic"),
+        (r"We get $\frac13 + \frac16 = \frac13$." + "\n#### 1/3", "wrong_arithmetic"),
+        (r"It turns $2\frac{1}{4} \times 4 = 2$ times." + "\n#### 2", "wrong_arithmetic"),
+        (r"It is $3 + 4 = \boxed{7}^2$.", "unreadable_final"),
+        (r"It is $\frac{1}{0} + 4 = 4$." + "\n#### 4", "division_by_zero"),
+    ],
+)
+def test_false_latex(text, reason):
+    with pytest.raises(UnreadableError) as caught:
+        gsm8k.read("How many?", text)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        (r"-\frac{3}{7}", "-3/7"),
+        (r"2\frac{1}{2}", "5/2"),
+        (r"-1 \dfrac{1}{4}", "-5/4"),
+        (r"\frac35", "3/5"),
+        (r"$\tfrac{6}{3}$", "2"),
+        (r"2\frac{3}{2}", None),
+        (r"\frac{1}{0}", None),
+        (r"\frac{a}{2}", None),
+        (r"\frac{1}{2}\pi", None),
+    ],
+)
+def test_fractions_as_final_answers(written, value):
+    number = finals.plain_number(written)
+    assert number == (None if value is None else Fraction(value))

@@ -50,6 +50,12 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _EQUALS = re.compile(r"^\s*[A-Za-z]\s*=\s*")
+_LATEX_FRACTION = re.compile(
+    r"(?P<sign>[-−]?)\s*(?P<whole>\d{0,20}+)\s*\\[dt]?frac\s*"
+    r"(?:\{\s*(?P<over>\d{1,20})\s*\}\s*\{\s*(?P<under>\d{1,20})\s*\}|(?P<tight>\d\s*\d))",
+    re.ASCII,
+)
+_RESULT = re.compile(r"=\s*(?:\\[,;! ]\s*)*$")
 _POWER_OF_TEN = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCII)
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _UNIT_END = re.compile(r"(?<=[A-Za-z])(?<!percent)(?:²|³|\^[23]|\^\{[23]\}|!)+$")
@@ -96,13 +102,15 @@ class Final(NamedTuple):
     """The final answer that a text states."""
 
     cut: int
-    """Offset of the sentence or line that states it first."""
+    """Offset of the sentence or line that states it first. Of a box that is the result of an equation, its end."""
     written: str
     """The answer as the text writes it."""
     number: Number | None
     """Its value; None if it is not one number."""
     end: int
     """Offset of the text after the last statement of it."""
+    is_boxed_result: bool
+    """Whether it stands in a box that is the result of an equation."""
 
 
 class _Claim(NamedTuple):
@@ -116,7 +124,7 @@ class _Claim(NamedTuple):
 
 
 def plain_number(text: str) -> Number | None:
-    """The number of a final answer: ``$1,080``, ``60%`` (60), ``1/2``, ``x = 5``, ``1e3``, ``18 eggs``.
+    """The number of a final answer: ``$1,080``, ``60%`` (60), ``1/2``, ``x = 5``, ``1e3``, ``18 eggs``, ``2\\frac{1}{2}``.
 
     None for anything else, such as words that change the number, or that deny it.
     """
@@ -128,6 +136,8 @@ def plain_number(text: str) -> Number | None:
     text = _UNIT_IN_BRACKETS.sub(r" \1", text)
     if _POWER_OF_TEN.fullmatch(text):
         return Fraction(text)
+    if fraction := _LATEX_FRACTION.fullmatch(text.strip("$ ")):
+        return _mixed_number(fraction)
     tokens = [token for token in tokenize(text) if token.kind != "$"]
     if len(tokens) > 1 and tokens[-1].kind == "w":
         number, words = tokens[-2], tokens.pop()
@@ -140,6 +150,17 @@ def plain_number(text: str) -> Number | None:
     if not read or not (is_fraction or read.tree == "0"):
         return None
     return read.operands[0].value if read.tree == "0" else read.value
+
+
+def _mixed_number(match: re.Match[str]) -> Number | None:
+    """The value of ``-2\\frac{1}{2}`` or of ``\\frac12``; None for a denominator of 0, and for a whole number before a
+    fraction that is not below 1, which may be a product."""
+    over, under = map(int, match["tight"].replace(" ", "") if match["tight"] else (match["over"], match["under"]))
+    if not under or (match["whole"] and over >= under):
+        return None
+    value = int(match["whole"] or 0) + Fraction(over, under)
+    value = -value if match["sign"] else value
+    return value.numerator if value.denominator == 1 else value
 
 
 def _is_unit(text: str, is_glued: bool) -> bool:
@@ -225,7 +246,8 @@ def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:
     end = max(claim.end for claim in (*own, *others))
     if number is not None and _takes_back(text[end:], number):
         raise UnreadableError("conflicting_finals", f"the text after the final answer {own[-1].written} disputes it")
-    return Final(_cut(text, own[0]), own[-1].written, number, end)
+    is_result = own[0].notation == "boxed" and bool(_RESULT.search(text[max(0, own[0].start - 20) : own[0].start]))
+    return Final(own[0].end if is_result else _cut(text, own[0]), own[-1].written, number, end, is_result)
 
 
 def _find_claims(text: str) -> Iterator[_Claim]:

@@ -61,7 +61,8 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     for equation in find_equations(tail) if "=" in tail or "equals" in tail else ():
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
-    return _build(solution[:cut], tail, final, numbers(question))
+    statement = f"\\boxed{{{written}}}" if stated and stated.is_boxed_result else tail.lstrip()
+    return _build(solution[:cut], tail, final, statement, numbers(question))
 
 
 def verify(question: str, text: str, gold: str) -> Verdict:
@@ -127,7 +128,7 @@ def _results(equation: Equation | FalseEquation) -> tuple[Number | None, ...]:
     return equation.result, equation.stated.value
 
 
-def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
+def _build(text: str, tail: str, final: Number, statement: str, given: set[Number]) -> Solution:
     """The solution of a text whose equations hold and end in `final`. Raises `UnreadableError` if they do not."""
     equations: list[Equation] = []
     unread: list[int] = []
@@ -155,6 +156,7 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
         text=text,
         tail=tail,
         answer=write_number(final),
+        statement=statement,
         sentences=sentences,
         steps=tuple(steps),
         unread=tuple(unread),

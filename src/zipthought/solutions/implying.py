@@ -21,6 +21,8 @@ def hide(solution: Solution, index: int) -> list[Edit]:
     """
     equation, sentence, _ = solution.steps[index]
     text, spans = solution.text, [span for span in (equation.prose, equation.annotation) if span]
+    if text[spans[0][0]] == "$" and "\\" in text:  # Among commands of LaTeX it is a bracket.
+        spans[0] = (spans[0][0] + 1, spans[0][1])
     end = max(stop for _, stop in spans)
     repeated = _NUMBER.match(text, end) if equation.annotation else None
     if reason := _reason_before(text, solution.sentences[sentence][0], spans[0][0]):

@@ -110,7 +110,7 @@ def _write_implicit(solution: Solution, method: Implicit, context: WriteContext)
 
 
 def _write_answer(solution: Solution, method: AnswerOnly, context: WriteContext) -> str:
-    return solution.tail.lstrip()
+    return solution.statement
 
 
 def _write_prose(solution: Solution, method: Prose, context: WriteContext) -> str:

@@ -365,6 +365,27 @@ def _prose_span(text: str, tokens: list[Token], begin: int, equals: int) -> Span
     return start, end
 
 
+_LATEX_FRACTION_TOKENS = 9
+
+
+def _read_latex_fraction(tokens: list[Token], index: int, stop: int) -> Token | None:
+    """The number that ``\\frac{1}{2}`` is, of which ``tokens[index:stop]`` begin with the tokens; None if they do not."""
+    part = tokens[index : min(stop, index + _LATEX_FRACTION_TOKENS)]
+    is_fraction = "".join(token.kind for token in part) == "((n)/(n))" and part[0].end > part[1].start - 1
+    over, under = (part[2], part[6]) if is_fraction else (None, None)
+    if (
+        over is None
+        or under is None
+        or not under.value
+        or part[1].start != part[1].end
+        or over.percent
+        or under.percent
+    ):
+        return None
+    value = Fraction(over.value) / under.value
+    return Token("n", part[0].start, part[-1].end, value.numerator if value.denominator == 1 else value)
+
+
 def _read_leading_number(tokens: list[Token], index: int, stop: int) -> tuple[Token | None, int]:
     """The number, or fraction of two numbers, at the start of ``tokens[index:stop]``, and the index of the token after
     it. None in place of the number if there is none or if an operator directly follows it."""
@@ -374,10 +395,20 @@ def _read_leading_number(tokens: list[Token], index: int, stop: int) -> tuple[To
     index += is_negative
     if index < stop and tokens[index].kind == "$":
         index += 1
-    if index >= stop or tokens[index].kind != "n":
+    if fraction := _read_latex_fraction(tokens, index, stop):
+        number = fraction
+        index += _LATEX_FRACTION_TOKENS - 1
+    elif index >= stop or tokens[index].kind != "n":
         return None, index
-    number = tokens[index]
-    if index + 2 < stop and tokens[index + 1].kind == "/" and tokens[index + 2].kind == "n" and tokens[index + 2].value:
+    else:
+        number = tokens[index]
+    if (
+        not fraction
+        and index + 2 < stop
+        and tokens[index + 1].kind == "/"
+        and tokens[index + 2].kind == "n"
+        and tokens[index + 2].value
+    ):
         under = tokens[index + 2]
         number = Token("n", number.start, under.end, Fraction(number.value) / under.value, under.percent)
         index += 2

@@ -48,7 +48,8 @@ def labels(text: str, sentences: Sequence[Span]) -> dict[int, Span]:
 
 
 def _blocks(text: str) -> Iterator[Span]:
-    """The spans between delimiters that belong together. Each delimiter is looked at once."""
+    """The spans between delimiters that belong together, ordered by their ends. One without a partner reaches to the end
+    of the text. Each delimiter is looked at once."""
     opened: list[tuple[str, int]] = []
     for match in _DELIMITER.finditer(text):
         kind = match["name"] or ("[]" if match[0][0] == "\\" else match[0])
@@ -57,6 +58,8 @@ def _blocks(text: str) -> Iterator[Span]:
             opened.append((kind, match.start()))
         elif opened and opened[-1][0] == kind:
             yield opened.pop()[1], match.end()
+    if opened:
+        yield opened[0][1], len(text) + 1
 
 
 def _outside(cuts: Iterable[int], blocks: Iterable[Span]) -> list[int]:

@@ -48,9 +48,12 @@ class Solution:
     text: str
     """The text before the final answer."""
     tail: str
-    """The rest of the text: the final answer and the words that introduce it."""
+    """The rest of the text: the final answer and the words that introduce it. If the last equation has the answer in a
+    box, what stands behind the box."""
     answer: str
     """The final answer as a plain number."""
+    statement: str
+    """The part of the source that states the final answer, alone."""
     sentences: tuple[Span, ...]
     """The spans of the sentences in `text`. A span includes the blanks after its sentence."""
     steps: tuple[SolutionStep, ...]

@@ -53,6 +53,7 @@ _ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
 _BEFORE_NUMBER = rf"(?=\s*+(?:\\?{CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
 _BEFORE_SIGN = rf"(?:{_BEFORE_NUMBER}|(?=\s*+[-+−–*×·/÷]{_BEFORE_NUMBER}))"
 _IN_WORDS = r"(?:equals|plus|minus|times|divided by|multiplied by)\b"
+_FRACTION = r"\\[dt]?frac\s*(?:\{\s*\d{1,20}\s*\}\s*\{\s*\d{1,20}\s*\}|\d\s*\d(?![\d.,]))"
 _FUNCTIONS = (
     "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
     "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
@@ -71,6 +72,7 @@ _TOKEN = re.compile(
     r"|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
     r"|(?P<word>[^\W\d_]+)"
+    rf"|(?P<fraction>{_FRACTION})"
     rf"|(?P<power>\^|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*(?:[-+*/=)×÷^]|[xX]\s*\d|{_IN_WORDS}))|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
@@ -179,6 +181,8 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
             tokens.append(_new(Token, (match[0], begin, stop, 0, False)))
         elif kind == "percent" and tokens and tokens[-1].kind == "n":
             tokens[-1] = tokens[-1]._replace(percent=True)
+        elif kind == "fraction":
+            tokens += _read_fraction(text, tokens, begin, stop)
         elif kind == "frac":
             tokens += (Token("(", begin, stop), Token("(", stop, stop))
             braces.append("numerator")
@@ -213,6 +217,23 @@ def _read_number(kind: str, folded: str, written: str) -> tuple[str, Number]:
     if not _NUMERIC.search(folded):
         return "w", 0  # Marks without a number, such as an accent over a letter.
     return "?" if folded.isprintable() else "!", 0
+
+
+def _read_fraction(text: str, tokens: list[Token], begin: int, stop: int) -> list[Token]:
+    """The tokens of ``\\frac{1}{2}`` or ``\\frac12``: a number if a whole number stands before it (``2\\frac{1}{2}``), which
+    is then taken from `tokens`; else a division in brackets."""
+    over, under = re.finditer(r"\d+" if "{" in text[begin:stop] else r"\d", text[begin:stop])
+    above, below = int(over[0]), int(under[0])
+    whole = tokens[-1] if tokens else None
+    if whole and whole.kind == "n" and not whole.percent and 0 < above < below and not text[whole.end : begin].strip():
+        if text[whole.start : whole.end].isdigit():
+            tokens.pop()
+            return [Token("n", whole.start, stop, whole.value + Fraction(above, below))]
+    (a, b), (c, d) = over.span(), under.span()
+    left, right = Token("n", begin + a, begin + b, above), Token("n", begin + c, begin + d, below)
+    opened = (Token("(", begin, begin + a), Token("(", begin + a, begin + a), left, Token(")", begin + b, begin + b))
+    mark, close = Token("/", begin + b, begin + b), Token("(", begin + b, begin + c)
+    return [*opened, mark, close, right, Token(")", stop, stop), Token(")", stop, stop)]
 
 
 def _ends_in_letter(text: str, words: Token, end: int) -> bool:
