@@ -124,7 +124,8 @@ class _Claim(NamedTuple):
 
 
 def plain_number(text: str) -> Number | None:
-    """The number of a final answer: ``$1,080``, ``60%`` (60), ``1/2``, ``x = 5``, ``1e3``, ``18 eggs``, ``2\\frac{1}{2}``.
+    """The number of a final answer: ``$1,080``, ``60%`` (60), ``1/2``, ``x = 5``, ``1e3``, ``18 eggs``,
+    ``2\\frac{1}{2}``.
 
     None for anything else, such as words that change the number, or that deny it.
     """

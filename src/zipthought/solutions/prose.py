@@ -369,9 +369,9 @@ _LATEX_FRACTION_TOKENS = 9
 
 
 def _read_latex_fraction(tokens: list[Token], index: int, stop: int) -> Token | None:
-    """The number that ``\\frac{1}{2}`` is, of which ``tokens[index:stop]`` begin with the tokens; None if they do not."""
+    """The number of the ``\\frac{1}{2}`` that ``tokens[index:stop]`` begin with; None if they begin with none."""
     part = tokens[index : min(stop, index + _LATEX_FRACTION_TOKENS)]
-    is_fraction = "".join(token.kind for token in part) == "((n)/(n))" and part[0].end > part[1].start - 1
+    is_fraction = "".join(token.kind for token in part) == "((n)/(n))"
     over, under = (part[2], part[6]) if is_fraction else (None, None)
     if (
         over is None

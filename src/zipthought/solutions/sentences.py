@@ -48,8 +48,8 @@ def labels(text: str, sentences: Sequence[Span]) -> dict[int, Span]:
 
 
 def _blocks(text: str) -> Iterator[Span]:
-    """The spans between delimiters that belong together, ordered by their ends. One without a partner reaches to the end
-    of the text. Each delimiter is looked at once."""
+    """The spans between delimiters that belong together, ordered by their ends. The first without a partner reaches to
+    the end of the text. Each delimiter is looked at once."""
     opened: list[tuple[str, int]] = []
     for match in _DELIMITER.finditer(text):
         kind = match["name"] or ("[]" if match[0][0] == "\\" else match[0])

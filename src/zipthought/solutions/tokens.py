@@ -220,15 +220,15 @@ def _read_number(kind: str, folded: str, written: str) -> tuple[str, Number]:
 
 
 def _read_fraction(text: str, tokens: list[Token], begin: int, stop: int) -> list[Token]:
-    """The tokens of ``\\frac{1}{2}`` or ``\\frac12``: a number if a whole number stands before it (``2\\frac{1}{2}``), which
-    is then taken from `tokens`; else a division in brackets."""
+    """The tokens of ``\\frac{1}{2}`` or ``\\frac12``: a division in brackets, or after a whole number (``2\\frac{1}{2}``) a
+    mixed number. The whole number is then taken from `tokens`."""
     over, under = re.finditer(r"\d+" if "{" in text[begin:stop] else r"\d", text[begin:stop])
     above, below = int(over[0]), int(under[0])
     whole = tokens[-1] if tokens else None
-    if whole and whole.kind == "n" and not whole.percent and 0 < above < below and not text[whole.end : begin].strip():
-        if text[whole.start : whole.end].isdigit():
-            tokens.pop()
-            return [Token("n", whole.start, stop, whole.value + Fraction(above, below))]
+    is_mixed = whole and not whole.percent and text[whole.start : whole.end].isdigit() and 0 < above < below
+    if whole and is_mixed and not text[whole.end : begin].strip():
+        tokens.pop()
+        return [Token("n", whole.start, stop, whole.value + Fraction(above, below))]
     (a, b), (c, d) = over.span(), under.span()
     left, right = Token("n", begin + a, begin + b, above), Token("n", begin + c, begin + d, below)
     opened = (Token("(", begin, begin + a), Token("(", begin + a, begin + a), left, Token(")", begin + b, begin + b))
