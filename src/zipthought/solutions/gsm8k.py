@@ -12,18 +12,15 @@ field.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
-from .equations import Equation, FalseEquation, Span, UnreadEquals
+from .equations import Equation, FalseEquation, UnreadEquals
 from .family import SolvedExample
 from .finals import Final, final_answer, has_bare_letter, plain_number, unit
 from .prose import find_equations
-from .sentences import is_tag, labels, split_sentences
+from .sentences import split_sentences
 from .solution import Solution, SolutionStep, UnreadableError, link
-from .tokens import Number, numbers, written_numbers
+from .tokens import Number, numbers
 
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
@@ -162,38 +159,8 @@ def _build(text: str, tail: str, final: Number, statement: str, given: set[Numbe
         unread=tuple(unread),
         ambiguous=links.ambiguous,
         guessed=links.guessed,
-        kept=frozenset(_kept_sentences(text, sentences, steps, given)),
+        given=given,
     )
-
-
-def _kept_sentences(
-    text: str, sentences: Sequence[Span], steps: Sequence[SolutionStep], given: set[Number]
-) -> Iterator[int]:
-    """The tags around a train of thought, and the first sentence before a step that states an operand which is neither
-    a number of the question nor the result of a step (``That leaves 24 days.``)."""
-    if "<" in text:
-        yield from (number for number, span in enumerate(sentences) if is_tag(text, span))
-    new = [
-        (value, sentence)
-        for equation, sentence, sources in steps
-        for value, source in zip(equation.values, sources, strict=True)
-        if source is None and value not in given
-    ]
-    stated = _first_statements(text, sentences, steps) if new else {}
-    yield from (stated[value] for value, sentence in new if stated.get(value, sentence) < sentence)
-
-
-def _first_statements(text: str, sentences: Sequence[Span], steps: Sequence[SolutionStep]) -> dict[Number, int]:
-    """Number -> the first sentence that states it outside equations and labels."""
-    equations = [span for step in steps for span in (step.equation.prose, step.equation.annotation) if span]
-    spans = sorted([*equations, *labels(text, sentences).values()])
-    starts, begins = [start for start, _ in sentences], [start for start, _ in spans]
-    first: dict[Number, int] = {}
-    for value, offset in written_numbers(text):
-        before = bisect_right(begins, offset) - 1
-        if before < 0 or offset >= spans[before][1]:
-            first.setdefault(value, bisect_right(starts, offset) - 1)
-    return first
 
 
 def write_number(value: Number) -> str:

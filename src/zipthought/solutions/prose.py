@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from fractions import Fraction
 
 from ..core.arithmetic import BinOp, same
 from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
@@ -33,6 +32,7 @@ from .powers import (
     skip_currency,
     skip_sign,
 )
+from .results import read_leading_number
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
@@ -153,7 +153,7 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
     if sides and (None in expressions or has_unread(tokens[equals + 1 : result_end(text, tokens, equals + 1, stop)])):
         yield judge_unread(text, tokens, sides, equals, stop)
         return
-    stated, end = _read_leading_number(tokens, equals + 1, stop)
+    stated, end = read_leading_number(tokens, equals + 1, stop)
     if sides and not stated and (fault := _find_fault(text, tokens, sides, equals, stop)):
         yield fault
         return
@@ -273,7 +273,7 @@ def _read_annotation(
     span = (note.start, note.end)
     inner = tokenize(text, note.start + 2, note.end - 2)
     cuts = [i for i, token in enumerate(inner) if token.kind == "="]
-    stated, end = _read_leading_number(inner, cuts[-1] + 1, len(inner)) if cuts else (None, 0)
+    stated, end = read_leading_number(inner, cuts[-1] + 1, len(inner)) if cuts else (None, 0)
     noted = [read_expression(inner[a:b]) for a, b in zip([0, *(i + 1 for i in cuts)], cuts, strict=False)]
     first = noted[0] if noted else None
     if not stated or end < len(inner) or not first or None in noted or any(t.kind == "w" for t in inner):
@@ -363,59 +363,3 @@ def _prose_span(text: str, tokens: list[Token], begin: int, equals: int) -> Span
     while text[end : end + 1] in (" ", "\u00a0"):
         end += 1
     return start, end
-
-
-_LATEX_FRACTION_TOKENS = 9
-
-
-def _read_latex_fraction(tokens: list[Token], index: int, stop: int) -> Token | None:
-    """The number of the ``\\frac{1}{2}`` that ``tokens[index:stop]`` begin with; None if they begin with none."""
-    part = tokens[index : min(stop, index + _LATEX_FRACTION_TOKENS)]
-    is_fraction = "".join(token.kind for token in part) == "((n)/(n))"
-    over, under = (part[2], part[6]) if is_fraction else (None, None)
-    if (
-        over is None
-        or under is None
-        or not under.value
-        or part[1].start != part[1].end
-        or over.percent
-        or under.percent
-    ):
-        return None
-    value = Fraction(over.value) / under.value
-    return Token("n", part[0].start, part[-1].end, value.numerator if value.denominator == 1 else value)
-
-
-def _read_leading_number(tokens: list[Token], index: int, stop: int) -> tuple[Token | None, int]:
-    """The number, or fraction of two numbers, at the start of ``tokens[index:stop]``, and the index of the token after
-    it. None in place of the number if there is none or if an operator directly follows it."""
-    while index < stop and tokens[index].kind == "$":
-        index += 1
-    is_negative = index < stop and tokens[index].kind == "-"
-    index += is_negative
-    if index < stop and tokens[index].kind == "$":
-        index += 1
-    if fraction := _read_latex_fraction(tokens, index, stop):
-        number = fraction
-        index += _LATEX_FRACTION_TOKENS - 1
-    elif index >= stop or tokens[index].kind != "n":
-        return None, index
-    else:
-        number = tokens[index]
-    if (
-        not fraction
-        and index + 2 < stop
-        and tokens[index + 1].kind == "/"
-        and tokens[index + 2].kind == "n"
-        and tokens[index + 2].value
-    ):
-        under = tokens[index + 2]
-        number = Token("n", number.start, under.end, Fraction(number.value) / under.value, under.percent)
-        index += 2
-    index += 1
-    following = index
-    while following < stop and tokens[following].kind in "w$":
-        following += 1
-    if following + 1 < stop and tokens[following].kind in ("+", "-", "*", "/", "(") and following == index:
-        return None, index
-    return (number._replace(value=-number.value, start=number.start - 1) if is_negative else number), index

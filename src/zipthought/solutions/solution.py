@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..core.grouping import group
 from .equations import Equation, Span
-from .sentences import labels
+from .sentences import is_tag, labels
 from .tokens import Number, tokenize, written_numbers
 
 Edit = tuple[int, int, str]
@@ -63,8 +63,8 @@ class Solution:
     """How many operands could be several earlier results, or both an earlier result and a number of the question."""
     guessed: frozenset[int] = frozenset()
     """Steps that are never nested: an operand that `link` takes for their result could be another number."""
-    kept: frozenset[int] = frozenset()
-    """Sentences that every text has: tags, and those that state a number which a later step uses."""
+    given: Container[Number] = frozenset()
+    """The numbers of the question."""
 
     @cached_property
     def nestable(self) -> frozenset[int]:
@@ -92,7 +92,7 @@ class Solution:
         return frozenset(nestable)
 
     def _sentence_at(self, offset: int) -> int | None:
-        index = bisect.bisect_right(self.sentences, (offset, len(self.text))) - 1
+        index = self._sentence_of(offset)
         return index if index >= 0 and offset < self.sentences[index][1] else None
 
     def _holds_nested(self, step: SolutionStep, slot: int) -> bool:
@@ -105,12 +105,51 @@ class Solution:
         before_note = tokenize(self.text, start, equation.annotation[0] if equation.annotation else end)
         return all(token.kind != "n" or token.value != value for token in before_note)
 
+    @cached_property
+    def kept(self) -> frozenset[int]:
+        """Sentences that every text has: the tags around a train of thought, and the first sentence before a step that
+        states an operand which is neither a number of the question nor the result of a step (``That leaves 24 days.``).
+        """
+        kept = {n for n, span in enumerate(self.sentences) if is_tag(self.text, span)} if "<" in self.text else set()
+        new = [
+            (value, sentence)
+            for equation, sentence, sources in self.steps
+            for value, source in zip(equation.values, sources, strict=True)
+            if source is None and value not in self.given
+        ]
+        if new:
+            stated = self._first_statements()
+            kept.update(stated[value] for value, sentence in new if stated.get(value, sentence) < sentence)
+        return frozenset(kept)
+
+    def _first_statements(self) -> dict[Number, int]:
+        """Number -> the first sentence that states it outside equations and labels."""
+        equations = [span for step in self.steps if (span := step.equation.prose)]
+        spans = sorted([*equations, *labels(self.text, self.sentences).values()])
+        begins = [start for start, _ in spans]
+        first: dict[Number, int] = {}
+        for value, offset in self._numbers:
+            before = bisect.bisect_right(begins, offset) - 1
+            if before < 0 or offset >= spans[before][1]:
+                first.setdefault(value, self._sentence_of(offset))
+        return first
+
+    @cached_property
+    def _numbers(self) -> list[tuple[Number, int]]:
+        """(value, offset) of the numbers of the prose."""
+        return list(written_numbers(self.text))
+
+    def _sentence_of(self, offset: int) -> int:
+        return bisect.bisect_right(self.sentences, (offset, len(self.text))) - 1
+
     def groups(self, k: int) -> list[int]:
         """The steps that a text of granularity k shows."""
         operands = {index: [s for s in step.sources if s is not None] for index, step in enumerate(self.steps)}
         nestable = set(self.nestable)
         while True:
             shown = group(operands, k, set(operands) - nestable)
+            if len(shown) == len(operands):
+                return sorted(shown)
             left = set(self._staying({self.steps[index].sentence for index in shown}))
             named = {index for index in operands if index not in shown and not left.isdisjoint(self._named[index])}
             if not named:
@@ -121,7 +160,6 @@ class Solution:
     def _named(self) -> list[set[int]]:
         """For each step the other sentences whose prose writes its result, except as an operand."""
         results = {step.equation.result for step in self.steps}
-        notes = [note for step in self.steps if (note := step.equation.annotation)]
         used: dict[int, set[int]] = {}  # Step -> the offsets of the operands that are its result.
         for step in self.steps:
             equation = step.equation
@@ -129,14 +167,13 @@ class Solution:
             for source, operand in zip(step.sources, written, strict=False):
                 if source is not None:
                     used.setdefault(source, set()).add(operand.start)
-        starts = [start for start, _ in self.sentences]
         places: dict[Number, list[int]] = {}
-        for value, offset in written_numbers(self.text):
-            if value in results and not any(start <= offset < end for start, end in notes):
+        for value, offset in self._numbers:
+            if value in results:
                 places.setdefault(value, []).append(offset)
         return [
             {
-                bisect.bisect_right(starts, offset) - 1
+                self._sentence_of(offset)
                 for offset in places.get(step.equation.result, ())
                 if offset not in used.get(index, ())
             }

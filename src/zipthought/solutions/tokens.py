@@ -81,7 +81,7 @@ _TOKEN = re.compile(
     r"|(?P<other>\\[A-Za-z]+|.)",
     re.ASCII | re.DOTALL,
 )
-_IN_TEXT = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?%?|\.\d+%?", re.ASCII)
+_IN_TEXT = re.compile(r"<<[^<>\n]*>>|\d+(?:,\d{3})*(?:\.\d+)?%?|\.\d+%?", re.ASCII)
 _SEPARATORS = re.compile(r"[ ,\u00a0\ue003{}\\!]")
 _NUMERIC = re.compile(r"[\d\ue002\ue005]", re.ASCII)
 _KIND = {
@@ -128,11 +128,14 @@ def plain_digits(text: str) -> str:
 
 
 def written_numbers(text: str) -> Iterator[tuple[Number, int]]:
-    """(value, offset) of the numbers that a text writes in digits. A percentage counts twice: 20% as 20 and as 1/5."""
+    """(value, offset) of the numbers that a text writes in digits, outside annotations. A percentage counts twice: 20%
+    as 20 and as 1/5."""
     for match in _IN_TEXT.finditer(text):
         written = match[0]
         if written.isdigit() and len(written) < MAX_DIGITS:
             yield int(written), match.start()
+            continue
+        if written[0] == "<":
             continue
         value = parse_number(written.rstrip("%"))
         if value is not None:
@@ -220,7 +223,7 @@ def _read_number(kind: str, folded: str, written: str) -> tuple[str, Number]:
 
 
 def _read_fraction(text: str, tokens: list[Token], begin: int, stop: int) -> list[Token]:
-    """The tokens of ``\\frac{1}{2}`` or ``\\frac12``: a division in brackets, or after a whole number (``2\\frac{1}{2}``) a
+    """The tokens of ``\\frac{1}{2}`` or ``\\frac12``: a division in brackets, or after a whole number (``2\\frac12``) a
     mixed number. The whole number is then taken from `tokens`."""
     over, under = re.finditer(r"\d+" if "{" in text[begin:stop] else r"\d", text[begin:stop])
     above, below = int(over[0]), int(under[0])
