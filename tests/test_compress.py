@@ -9,7 +9,7 @@ import pytest
 
 from zipthought.cli import main
 from zipthought.records.schema import record_id
-from zipthought.solutions import gsm8k
+from zipthought.solutions import countdown, gsm8k
 from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.solutions.methods import WriteContext, compress_solution
 
@@ -175,6 +175,53 @@ def test_a_named_answer_counts_in_every_layout(tmp_path, answer):
     config = CompressConfig(input=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", answer_field="label.value")
     reason = "conflicting_finals" if answer else "missing_field"
     assert compress_file(config)["reasons"] == {reason: 1}
+
+
+SENTENCES = "It is 2 + 3 = 5.\nSo 5 * 4 = 20.\n"
+
+
+@pytest.mark.parametrize(
+    ("record", "system"),
+    [
+        ({"system": "Be a cook.", "question": "How many?", "answer": GOOD["answer"]}, "Be a cook."),
+        (
+            {
+                "messages": [
+                    {"role": "system", "content": "Be kind."},
+                    {"role": "developer", "content": "Be brief."},
+                    {"role": "user", "content": "How many?"},
+                    {"role": "assistant", "content": GOOD["answer"]},
+                ]
+            },
+            "Be kind.\nBe brief.",
+        ),
+        ({"question": "How many?", "answer": GOOD["answer"]}, "End with a line '#### <answer>'."),
+        ({"question": "How many?", "solution": SENTENCES, "answer": "20"}, "End with a line '#### <answer>'."),
+        ({"question": "How many?", "answer": f"{SENTENCES}\\boxed{{20}}"}, "Put the final answer in \\boxed{}."),
+        ({"question": "How many?", "answer": f"{SENTENCES}The answer is 20."}, "End with 'The answer is <answer>.'"),
+        ({"question": "How many?", "answer": f"{SENTENCES}<answer>20</answer>"}, "in <answer></answer>."),
+        ({"question": countdown.EXAMPLE.question, "answer": countdown.EXAMPLE.solution}, countdown.SYSTEM),
+    ],
+)
+def test_the_system_message_fits_the_completion(tmp_path, record, system):
+    _, out, _ = run(tmp_path, json.dumps(record))
+    message = out[0]["messages"][0]
+    assert message["role"] == "system"
+    assert message["content"].endswith(system)
+
+
+@pytest.mark.parametrize(
+    ("end", "alone"),
+    [
+        ("#### 20\n", "#### 20"),
+        ("So the answer is 20. I hope this helps.", "So the answer is 20."),
+        ("Thus, it is \\(\\boxed{20}\\).\n\n### Check\n20 / 4 = 5.", "\\boxed{20}"),
+        ("\\boxed{20}\n</think>\nIt is \\boxed{20}", "\\boxed{20}"),
+    ],
+)
+def test_answer_only_is_the_final_answer_alone(tmp_path, end, alone):
+    record = {"question": "How many?", "answer": SENTENCES + end}
+    assert run(tmp_path, json.dumps(record), formats=("answer-only",))[1][0]["completion"] == alone
 
 
 VERL = """

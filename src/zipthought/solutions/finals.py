@@ -109,8 +109,10 @@ class Final(NamedTuple):
     """Its value; None if it is not one number."""
     end: int
     """Offset of the text after the last statement of it."""
-    is_boxed_result: bool
-    """Whether it stands in a box that is the result of an equation."""
+    notation: str
+    """`hash`, `boxed`, `tag` or `words`."""
+    statement: str
+    """The text that states it, alone: its line, its sentence, or its box."""
 
 
 class _Claim(NamedTuple):
@@ -247,8 +249,13 @@ def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:
     end = max(claim.end for claim in (*own, *others))
     if number is not None and _takes_back(text[end:], number):
         raise UnreadableError("conflicting_finals", f"the text after the final answer {own[-1].written} disputes it")
-    is_result = own[0].notation == "boxed" and bool(_RESULT.search(text[max(0, own[0].start - 20) : own[0].start]))
-    return Final(own[0].end if is_result else _cut(text, own[0]), own[-1].written, number, end, is_result)
+    first, cut = own[0], _cut(text, own[0])
+    if first.notation == "boxed":
+        is_result = _RESULT.search(text[max(0, first.start - 20) : first.start])
+        cut, statement = first.end if is_result else cut, text[first.start : first.end]
+    else:
+        statement = text[cut : first.end].strip()
+    return Final(cut, own[-1].written, number, end, first.notation, statement)
 
 
 def _find_claims(text: str) -> Iterator[_Claim]:

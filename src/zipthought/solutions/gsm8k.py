@@ -12,6 +12,8 @@ field.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from .equations import Equation, FalseEquation, UnreadEquals
@@ -24,6 +26,13 @@ from .tokens import Number, numbers
 
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
+SYSTEMS = {
+    "hash": SYSTEM,
+    "boxed": "Solve the problem step by step. Put the final answer in \\boxed{}.",
+    "tag": "Solve the problem step by step. Put the final answer in <answer></answer>.",
+    "words": "Solve the problem step by step. End with 'The answer is <answer>.'",
+}
+"""Notation of the final answer (`finals.Final`) -> the system message that asks for it."""
 EXAMPLE = SolvedExample(
     "Natalia sold clips to 48 of her friends in April, and half as many clips in May. How many did she sell in all?",
     "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nShe sold 48+24 = <<48+24=72>>72 clips altogether.\n#### 72",
@@ -58,8 +67,8 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     for equation in find_equations(tail) if "=" in tail or "equals" in tail else ():
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
-    statement = f"\\boxed{{{written}}}" if stated and stated.is_boxed_result else tail.lstrip()
-    return _build(solution[:cut], tail, final, statement, numbers(question))
+    statement, system = (stated.statement, SYSTEMS[stated.notation]) if stated else (tail.strip(), SYSTEM)
+    return replace(_build(solution[:cut], tail, final, numbers(question)), statement=statement, system=system)
 
 
 def verify(question: str, text: str, gold: str) -> Verdict:
@@ -125,7 +134,7 @@ def _results(equation: Equation | FalseEquation) -> tuple[Number | None, ...]:
     return equation.result, equation.stated.value
 
 
-def _build(text: str, tail: str, final: Number, statement: str, given: set[Number]) -> Solution:
+def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     """The solution of a text whose equations hold and end in `final`. Raises `UnreadableError` if they do not."""
     equations: list[Equation] = []
     unread: list[int] = []
@@ -153,7 +162,6 @@ def _build(text: str, tail: str, final: Number, statement: str, given: set[Numbe
         text=text,
         tail=tail,
         answer=write_number(final),
-        statement=statement,
         sentences=sentences,
         steps=tuple(steps),
         unread=tuple(unread),

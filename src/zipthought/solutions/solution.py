@@ -52,8 +52,6 @@ class Solution:
     box, what stands behind the box."""
     answer: str
     """The final answer as a plain number."""
-    statement: str
-    """The part of the source that states the final answer, alone."""
     sentences: tuple[Span, ...]
     """The spans of the sentences in `text`. A span includes the blanks after its sentence."""
     steps: tuple[SolutionStep, ...]
@@ -65,6 +63,10 @@ class Solution:
     """Steps that are never nested: an operand that `link` takes for their result could be another number."""
     given: Container[Number] = frozenset()
     """The numbers of the question."""
+    statement: str = ""
+    """The text that states the final answer, alone."""
+    system: str = ""
+    """A system message that asks for the final answer as the text states it; empty: that of the family."""
 
     @cached_property
     def nestable(self) -> frozenset[int]:

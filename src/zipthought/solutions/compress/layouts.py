@@ -72,6 +72,8 @@ class Source(NamedTuple):
     solution: str
     answer: str | None
     """The final answer if the record has it in a field of its own; else None."""
+    system: str = ""
+    """The record's own instructions: its turns of the roles `system` and `developer`, or its field `system`."""
 
 
 @cache
@@ -108,8 +110,8 @@ def _layout(path: Path, table: object) -> Layout:
 
 
 def columns(layouts: Iterable[Layout]) -> list[str]:
-    """The fields of layouts, with the field that holds a path."""
-    paths = [path for layout in layouts for path in layout[1:] if path]
+    """The fields of layouts, with the field that holds a path, and `system`."""
+    paths = ["system"] + [path for layout in layouts for path in layout[1:] if path]
     return list(dict.fromkeys(part for path in paths for part in (path, path.partition(".")[0])))
 
 
@@ -121,11 +123,11 @@ def read_fields(record: Mapping[str, Any], config: CompressConfig) -> Source:
         layout = _detect(record, config.layouts)
     else:
         layout = next(layout for layout in config.layouts if layout.name == config.layout)
-    question, solution = _texts(record, layout)
-    if config.answer_field:
-        return Source(question, solution, _text(record, config.answer_field))
-    stated = _find(record, layout.answer) if layout.answer else None
-    return Source(question, solution, None if stated is None else _text(record, layout.answer))
+    field = config.answer_field or layout.answer
+    has_answer = bool(config.answer_field) or (bool(field) and _find(record, field) is not None)
+    source = _texts(record, layout)._replace(answer=_text(record, field) if has_answer else None)
+    own = record.get("system")
+    return source if source.system or not isinstance(own, str) else source._replace(system=own)
 
 
 def _detect(record: Mapping[str, Any], layouts: Sequence[Layout]) -> Layout:
@@ -138,8 +140,8 @@ def _detect(record: Mapping[str, Any], layouts: Sequence[Layout]) -> Layout:
     raise UnreadableError("missing_field", f"the fields ({fields[:200]}) fit no layout; name them by flags")
 
 
-def _texts(record: Mapping[str, Any], layout: Layout) -> tuple[str, str]:
-    """Question and solution."""
+def _texts(record: Mapping[str, Any], layout: Layout) -> Source:
+    """Question, solution and instructions."""
     if layout.turns:
         return _dialogue(_turns(record, layout.turns))
     prompt = _find(record, layout.question)
@@ -151,7 +153,7 @@ def _texts(record: Mapping[str, Any], layout: Layout) -> tuple[str, str]:
     extra = _find(record, layout.extra) if layout.extra else None
     if isinstance(extra, str) and extra:
         question += f"\n{extra}"
-    return question, _text(record, layout.solution)
+    return Source(question, _text(record, layout.solution), None)
 
 
 def _find(record: Mapping[str, Any], path: str) -> Any:
@@ -197,14 +199,19 @@ def _turns(record: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
     return turns
 
 
-def _dialogue(turns: Sequence[Any]) -> tuple[str, str]:
+def _dialogue(turns: Sequence[Any]) -> Source:
     """The user's text and the assistant's, with or without instructions. Raises `UnreadableError` for other turns."""
     named = [(_role(turn), turn) for turn in turns if _role(turn) not in _INSTRUCTIONS]
+    system = [_turn_text(turn) for turn in turns if _role(turn) in _INSTRUCTIONS]
     roles = [role for role, _ in named]
     if len(named) != 2 or roles[0] not in _USER or roles[1] not in _ASSISTANT:
         raise UnreadableError("not_one_turn", f"one user and one assistant turn are needed, got {reprlib.repr(roles)}")
-    question, solution = (_text(turn, "content" if "role" in turn else "value") for _, turn in named)
-    return question, solution
+    question, solution = (_turn_text(turn) for _, turn in named)
+    return Source(question, solution, None, "\n".join(system))
+
+
+def _turn_text(turn: Mapping[str, Any]) -> str:
+    return _text(turn, "content" if "role" in turn else "value")
 
 
 def _role(turn: Any) -> Any:

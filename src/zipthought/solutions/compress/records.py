@@ -15,6 +15,7 @@ from ...files.sources import SourceItem
 from ...tasks.splits import split_of
 from ..family import Family
 from ..solution import Solution, UnreadableError
+from .layouts import Source
 
 _SURROGATE = re.compile(rb"\\u[dD]")
 
@@ -67,12 +68,13 @@ class RecordWriter:
     from parts, which is several times as fast because a record has its question and its solution twice.
     """
 
-    def __init__(self, source_id: str, index: int, question: str, solution: Solution, family: Family) -> None:
+    def __init__(self, source_id: str, index: int, source: Source, solution: Solution, family: Family) -> None:
         """`index` is the position of the source record in its file, from 0."""
+        question = source.question
         structure = hashlib.sha256(" ".join(question.split()).encode()).hexdigest()
         self._prompt = quoted(question)
         self._answer = quoted(solution.answer)
-        self._system = quoted(family.SYSTEM)
+        self._system = quoted(source.system or solution.system or family.SYSTEM)
         self._index = index
         self._n_ops = len(solution.steps)
         self._end = (

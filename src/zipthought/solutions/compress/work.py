@@ -184,7 +184,7 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:
         before = count(solution.text + solution.tail)
         counts.tokens_before += before
         id_ = source_id(item, record, config.id_field)
-        writer = RecordWriter(id_, item.number - 1, source.question, solution, family)
+        writer = RecordWriter(id_, item.number - 1, source, solution, family)
         context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=tokenizer)
         for method, name, lines in outputs:
             text = compress_solution(solution, method, context)
