@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 
 from ..core.verify import StepVerdict, Verdict
 from . import gsm8k
@@ -77,4 +76,4 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         available[step.equation.result] += 1
     if result.answer != match[2]:
         raise UnreadableError("wrong_premise", f"the target is {match[2]}, the solution reaches {result.answer}")
-    return replace(result, system="")
+    return result

@@ -9,6 +9,7 @@ A family is a module (or an object) with the members of `Family`, registered onc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from ..core.registry import Registry
@@ -31,7 +32,8 @@ class Family(Protocol):
     NAME: str
     """The name of the family; records have it in the field `surface`."""
     SYSTEM: str
-    """The system message of its chat records."""
+    """The system message of its chat records. A family with several ways to state the final answer also has `SYSTEMS`,
+    `Solution.notation` -> the message that asks for it."""
     EXAMPLE: SolvedExample
     """A question of the family with a correct solution."""
 
@@ -52,6 +54,12 @@ class Family(Protocol):
 
         Raises `ValueError` if the question or `gold` cannot be read, and never because of `text`.
         """
+
+
+def system_message(family: Family, solution: Solution) -> str:
+    """The system message that fits a solution of a family."""
+    messages: Mapping[str, str] = getattr(family, "SYSTEMS", {})
+    return messages.get(solution.notation, family.SYSTEM)
 
 
 FAMILIES: Registry[Family] = Registry("family", ("SYSTEM", "EXAMPLE", "looks_like", "read", "verify"))

@@ -27,7 +27,6 @@ from .tokens import Number, numbers
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
 SYSTEMS = {
-    "hash": SYSTEM,
     "boxed": "Solve the problem step by step. Put the final answer in \\boxed{}.",
     "tag": "Solve the problem step by step. Put the final answer in <answer></answer>.",
     "words": "Solve the problem step by step. End with 'The answer is <answer>.'",
@@ -67,8 +66,8 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     for equation in find_equations(tail) if "=" in tail or "equals" in tail else ():
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
-    statement, system = (stated.statement, SYSTEMS[stated.notation]) if stated else (tail.strip(), SYSTEM)
-    return replace(_build(solution[:cut], tail, final, numbers(question)), statement=statement, system=system)
+    statement, notation = (stated.statement, stated.notation) if stated else (tail.strip(), "")
+    return replace(_build(solution[:cut], tail, final, numbers(question)), statement=statement, notation=notation)
 
 
 def verify(question: str, text: str, gold: str) -> Verdict:

@@ -65,8 +65,8 @@ class Solution:
     """The numbers of the question."""
     statement: str = ""
     """The text that states the final answer, alone."""
-    system: str = ""
-    """A system message that asks for the final answer as the text states it; empty: that of the family."""
+    notation: str = ""
+    """How the text states it (`finals.Final`); empty if the answer is the record's own."""
 
     @cached_property
     def nestable(self) -> frozenset[int]:

@@ -13,7 +13,7 @@ from ...core.methods import Method
 from ...files.json_text import DuplicateKeyError, parse_json
 from ...files.sources import SourceItem
 from ...tasks.splits import split_of
-from ..family import Family
+from ..family import Family, system_message
 from ..solution import Solution, UnreadableError
 from .layouts import Source
 
@@ -74,7 +74,7 @@ class RecordWriter:
         structure = hashlib.sha256(" ".join(question.split()).encode()).hexdigest()
         self._prompt = quoted(question)
         self._answer = quoted(solution.answer)
-        self._system = quoted(source.system or solution.system or family.SYSTEM)
+        self._system = quoted(source.system or system_message(family, solution))
         self._index = index
         self._n_ops = len(solution.steps)
         self._end = (
