@@ -10,6 +10,11 @@ from ..core.arithmetic import BinOp, Expr, evaluate, walk
 from .expressions import Expression, as_share
 from .tokens import MAX_DIGITS, Number, Token
 
+FLOAT_DECIMALS = 13
+"""A result of at least so many decimals may be one of floating-point arithmetic (``7 * 0.1 = 0.7000000000000001``)."""
+FLOAT_NOISE = Fraction(1, 10**12)
+"""Its relative error, at most."""
+
 Span = tuple[int, int]
 """Start and end in a text, as in ``text[start:end]``."""
 
@@ -40,8 +45,8 @@ class FalseEquation(NamedTuple):
     """An equation that does not hold, or that states no result or number that can be read."""
 
     fault: str
-    """`wrong_arithmetic`, `rounded`, `division_by_zero`, `unreadable_annotation`, `unreadable_number` or `no_result`.
-    """
+    """`wrong_arithmetic`, `rounded`, `division_by_zero`, `annotation_differs`, `unreadable_annotation`,
+    `unreadable_number` or `no_result`."""
     span: Span
     """The text to quote in a message: the annotation, or else the prose from its first side to the result."""
     stated: Number | None
@@ -110,10 +115,14 @@ def _adds_percentage(side: Expression) -> bool:
 
 
 def _rounds_to(exact: Number, stated: Number) -> bool:
-    """Whether the stated number is the exact one, cut off or rounded to the stated number of decimals."""
+    """Whether the stated number is the exact one, cut off or rounded to the stated number of decimals, or with an error
+    of floating-point arithmetic."""
     decimals = 0
     value = Fraction(stated)
     while value.denominator != 1 and decimals < MAX_DIGITS:
         value *= 10
         decimals += 1
-    return Fraction(exact).denominator != 1 and abs(Fraction(exact) - Fraction(stated)) < Fraction(1, 10**decimals)
+    difference = abs(Fraction(exact) - Fraction(stated))
+    if decimals >= FLOAT_DECIMALS and difference <= FLOAT_NOISE * max(Fraction(1), abs(Fraction(exact))):
+        return True
+    return Fraction(exact).denominator != 1 and difference < Fraction(1, 10**decimals)

@@ -32,6 +32,7 @@ _MAX_DEPTH = 4  # Of braces in a final answer.
 _MAX_CLAIM = 300  # Characters of a final answer. No number of `tokens.MAX_DIGITS` with a unit is longer.
 
 _HASH = re.compile(r"(?P<hash>####(?<![\w#]####)(?!#))")
+_HEADING = re.compile(r"####[ \t]*(?:\*\*)?(?:\d{1,2}[.):]\s*\*{0,2})?(?P<words>[A-Z][^\n]{0,80})\n\s*\S")
 _MARKS = re.compile(
     rf"{_HASH.pattern}"
     r"|(?P<boxed>\\boxed\s*\{)|(?P<tag><answer>)"
@@ -263,6 +264,8 @@ def _find_claims(text: str) -> Iterator[_Claim]:
     folded = text.casefold()
     has_words = "answer" in folded or "boxed" in folded
     marks = list((_MARKS if has_words else _HASH).finditer(text))
+    if len(marks) > 1:
+        marks = [mark for mark in marks if not _is_heading(text, mark.start())] or marks
     for index, mark in enumerate(marks):
         low = mark.end()
         limit = marks[index + 1].start() if index + 1 < len(marks) else len(text)
@@ -285,6 +288,14 @@ def _find_claims(text: str) -> Iterator[_Claim]:
             ):
                 number = None
         yield _Claim(str(mark.lastgroup), mark.start(), close, written, number)
+
+
+def _is_heading(text: str, start: int) -> bool:
+    """Whether ``####`` begins a heading of Markdown: a line of words without a number word, which text follows."""
+    match = _HEADING.match(text, start)
+    return match is not None and not any(
+        _is_number_word(word, _NUMBER_WORDS) for word in _WORD.findall(match["words"].lower())
+    )
 
 
 def _find_brace(text: str, start: int) -> tuple[int, int]:

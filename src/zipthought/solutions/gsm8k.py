@@ -48,8 +48,9 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     """The steps of a solution. `answer` is the final answer of a record whose solution does not state it.
 
     Raises `UnreadableError` with one of the reasons no_final_answer, conflicting_finals, unreadable_final, no_steps,
-    wrong_arithmetic, rounded, division_by_zero, unreadable_annotation, unreadable_number, no_result, and
-    final_not_derived (the result of the last step is another number).
+    wrong_arithmetic, rounded, division_by_zero, annotation_differs, unreadable_annotation, unreadable_number,
+    no_result, and where the result of the last step is another number: final_rounded (the next whole number),
+    final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
     """
     stated = final_answer(solution)
     if stated is None and answer is None:
@@ -148,7 +149,8 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
     if final not in _results(equations[-1]):
         last = write_number(equations[-1].result)
-        raise UnreadableError("final_not_derived", f"the last step gives {last}, the answer is {write_number(final)}")
+        reason = _reason_not_derived(equations[-1], final, "=" in text[equations[-1].stated.end :])
+        raise UnreadableError(reason, f"the last step gives {last}, the answer is {write_number(final)}")
     links = link(equations, given)
     sentences = split_sentences(text)
     steps = []
@@ -170,6 +172,16 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     )
 
 
+def _reason_not_derived(last: Equation, final: Number, has_unread: bool) -> str:
+    """Why the final answer is not the result of the last step that could be read."""
+    result = last.result
+    if final.denominator == 1 and result.denominator != 1 and result - 1 < final < result + 1:
+        return "final_rounded"
+    if final == 100 * result or 100 * final == result:
+        return "final_as_percentage"
+    return "final_after_unread" if has_unread else "final_not_derived"
+
+
 def write_number(value: Number) -> str:
     """A number in plain digits: ``18``, ``0.5``, ``1/3``."""
     if value.denominator == 1:
@@ -186,6 +198,7 @@ _UNPARSEABLE = ("unreadable_annotation", "unreadable_number", "no_result")
 _FAULTS = {
     "rounded": "is rounded, not exact",
     "wrong_arithmetic": "does not hold",
+    "annotation_differs": "says something else than its annotation",
     "division_by_zero": "divides by zero",
     "unreadable_annotation": "is not an equation of numbers",
     "unreadable_number": "has a number that cannot be read, or too many numbers",

@@ -297,7 +297,11 @@ def _read_annotation(
         or _has_one_unit(text, tokens, operations[0][0], min(index + 3, len(tokens)))
     )
     is_false = is_false or (len(sides) > 1 and _find_false_end(text, tokens, sides, index, stated) is not None)
-    if is_false or shows_another(text, tokens, index, stated):
+    if is_false:
+        start = tokens[operations[0][0]].start if operations else note.start
+        yield FalseEquation("annotation_differs", (start, note.end), stated.value)
+        return
+    if shows_another(text, tokens, index, stated):
         yield FalseEquation("wrong_arithmetic", span, stated.value)
         return
     prose = _prose_span(text, tokens, operations[0][0], sides[-1][1]) if operations else None

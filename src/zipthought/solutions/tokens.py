@@ -48,7 +48,8 @@ CURRENCY = r"[$£-¥₠-⃀]"
 _THOUSANDS = r"\d{1,3}(?:(?:,|\{,\}|\\[,!])\d{3})+(?!\d)|\d{1,3}(?:[ \u00a0\ue003]\d{3})+(?![\d/,])"
 _WHOLE = rf"(?!{_ATOM}|{_LINK}{_ATOM}|\.\.|…)"  # Nothing follows that belongs to the number.
 _DIGITS = rf"(?:(?:{_THOUSANDS}|\d++)(?:\.\d++)?+|\.\d++){_WHOLE}"
-_MIXED = rf"(?:\d++[ \u00a0\ue003]|(?<=[/÷] ))\d++/\d++(?!/){_WHOLE}|(?:\d++[ \u00a0\ue003]?)?+\ue002{_WHOLE}"
+_BEFORE_FRACTION = r"(?:\d++(?: and)?[ \u00a0\ue003]|(?<=[/÷] )|(?<=÷))"
+_MIXED = rf"{_BEFORE_FRACTION}\d++/\d++(?!/){_WHOLE}|(?:\d++[ \u00a0\ue003]?)?+\ue002{_WHOLE}"
 _ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
 _BEFORE_NUMBER = rf"(?=\s*+(?:\\?{CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
 _BEFORE_SIGN = rf"(?:{_BEFORE_NUMBER}|(?=\s*+[-+−–*×·/÷]{_BEFORE_NUMBER}))"
@@ -114,7 +115,7 @@ def parse_number(text: str) -> Number | None:
     if fraction is not None:
         digits = plain_digits(fold(text[:-1]))
         return int(digits or 0) + fraction
-    over, _, under = fold(text).replace("\u00a0", " ").replace(BLANK, " ").partition("/")
+    over, _, under = fold(text).replace(" and ", " ").replace("\u00a0", " ").replace(BLANK, " ").partition("/")
     if under:
         whole, _, over = over.rpartition(" ")
         return None if int(under) == 0 else int(whole or 0) + Fraction(int(over), int(under))
