@@ -344,6 +344,8 @@ def test_false_latex(text, reason):
         ("#### Step 1\nA row has 3 * 9 = 27.\n#### Step 2\nOne is lost: 27 - 1 = 26.\n\n\\boxed{26}", "26"),
         ("#### 1. Rows\n3 * 9 = 27\n#### 2. **Loss**\n27 - 1 = 26\nThe answer is 26.", "26"),
         ("It takes 9÷3/4 = 12 days.\n#### 12", "12"),
+        ("She has Rs. 60 and pays Rs 12, so Rs. 60 - Rs 12 = Rs. 48.\n#### 48", "48"),
+        ("Each is EUR 5, and so 3 * EUR 5 = EUR 15.\n#### 15", "15"),
         ("She needs 6 x 2 and 1/2 = 15 cups.\n#### 15", "15"),
         ("It takes 9 / 4 = 2 and 1/4 hours.\n#### 2.25", "2.25"),
     ],

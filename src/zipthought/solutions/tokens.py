@@ -51,7 +51,8 @@ _DIGITS = rf"(?:(?:{_THOUSANDS}|\d++)(?:\.\d++)?+|\.\d++){_WHOLE}"
 _BEFORE_FRACTION = r"(?:\d++(?: and)?[ \u00a0\ue003]|(?<=[/÷] )|(?<=÷))"
 _MIXED = rf"{_BEFORE_FRACTION}\d++/\d++(?!/){_WHOLE}|(?:\d++[ \u00a0\ue003]?)?+\ue002{_WHOLE}"
 _ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
-_BEFORE_NUMBER = rf"(?=\s*+(?:\\?{CURRENCY}\s*+)?[\d.(\[\\\ue001-\ue005])"
+_CODE = r"(?:Rs|INR|USD|EUR|GBP|CHF|CAD|AUD)\b\.?"
+_BEFORE_NUMBER = rf"(?=\s*+(?:(?:\\?{CURRENCY}|{_CODE})\s*+)?[\d.(\[\\\ue001-\ue005])"
 _BEFORE_SIGN = rf"(?:{_BEFORE_NUMBER}|(?=\s*+[-+−–*×·/÷]{_BEFORE_NUMBER}))"
 _IN_WORDS = r"(?:equals|plus|minus|times|divided by|multiplied by)\b"
 _FRACTION = r"\\[dt]?frac\s*(?:\{\s*\d{1,20}\s*\}\s*\{\s*\d{1,20}\s*\}|\d\s*\d(?![\d.,]))"
@@ -59,8 +60,10 @@ _FUNCTIONS = (
     "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
     "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
 )
+_CODES = rf"(?<![^\W\d_]){_CODE}(?=\s*\d)"
 _TOKEN = re.compile(
-    r"(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_]))[^\W\d_]+[ ,']*)+)"
+    rf"(?P<code>{_CODES})"
+    rf"|(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_])|{_CODES})[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
     r"|(?P<skip>[ \t\u00a0\ue003]+|,(?=\s*+(?:=|equals\b))|\\[,;! ]|\\[()\[\]])"
     rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
@@ -90,6 +93,7 @@ _KIND = {
     "s": ".",
     "relation": ".",
     "currency": "$",
+    "code": "$",
     "open": "(",
     "close": ")",
     "equals": "=",
