@@ -38,8 +38,8 @@ STORE = ["study/study.db", "study/completions/x.parquet", "study/weights/x"]
 PATHS = {
     "generate": Paths("generate --n-ops 2 --count 3 --output-dir o", {}, {"--output-dir": ["o/explicit.jsonl"]}),
     "compress": Paths(
-        "compress in.jsonl --output o.jsonl --tokenizer model",
-        {"INPUT": ["in.jsonl"], "--tokenizer": ["model/tokenizer.json"]},
+        "compress in.jsonl --output o.jsonl --tokenizer model --layout-file layouts.toml",
+        {"INPUT": ["in.jsonl"], "--tokenizer": ["model/tokenizer.json"], "--layout-file": ["layouts.toml"]},
         {"--output": ["o.jsonl", "o.jsonl.rejects.jsonl"]},
     ),
     "export": Paths(
@@ -94,6 +94,7 @@ def inputs(tmp_path_factory, tiny_base):
     for name in ("completions/x.parquet", "weights/x"):
         (directory / "study" / name).parent.mkdir(exist_ok=True)
         (directory / "study" / name).write_text("x")
+    (directory / "layouts.toml").write_text('[[layout]]\nname = "own"\nquestion = "q"\nsolution = "s"\n')
     (directory / "study.toml").write_text(
         'name = "x"\n[scaling]\nn_ops = [2]\nformats = ["explicit"]\nexamples = [4]\nsteps = 1\n'
     )
