@@ -22,7 +22,7 @@ _REFERENCE = re.compile(r"\b[Ss]teps?[ \t]+\d", re.ASCII)
 
 def split_sentences(text: str) -> tuple[Span, ...]:
     """The spans of the sentences of a text. A span includes the blanks after its sentence."""
-    cuts = [0, *(match.end() for match in _END.finditer(text) if match.end() > 0)]
+    cuts = list(dict.fromkeys([0, *(match.end() for match in _END.finditer(text))]))  # A tag may follow a line break.
     if "\\" in text or "$$" in text or "```" in text:
         cuts = _outside(cuts, _blocks(text))
     if cuts[-1] < len(text) or len(cuts) == 1:
@@ -53,11 +53,12 @@ def _blocks(text: str) -> Iterator[Span]:
     opened: list[tuple[str, int]] = []
     for match in _DELIMITER.finditer(text):
         kind = match["name"] or ("[]" if match[0][0] == "\\" else match[0])
-        closes = match["end"] == "end" or match[0] == "\\]" or (kind in ("$$", "```") and kind in dict(opened[-1:]))
-        if not closes:
+        inner = opened[-1][0] if opened else ""
+        if match["end"] == "end" or match[0] == "\\]" or (kind in ("$$", "```") and kind == inner):
+            if kind == inner:
+                yield opened.pop()[1], match.end()
+        else:
             opened.append((kind, match.start()))
-        elif opened and opened[-1][0] == kind:
-            yield opened.pop()[1], match.end()
     if opened:
         yield opened[0][1], len(text) + 1
 

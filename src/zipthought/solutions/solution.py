@@ -9,6 +9,7 @@ does not name the result (`Solution.groups`). All other steps are shown at every
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,9 @@ from ..core.grouping import group
 from .equations import Equation, Span
 from .sentences import is_tag, labels
 from .tokens import Number, tokenize, written_numbers
+
+MAX_ATTEMPTS = 8
+"""Rounds of `Solution.groups`. After them, a result that any sentence names is shown."""
 
 Edit = tuple[int, int, str]
 """Start, end and new text of a part of `Solution.text`."""
@@ -148,40 +152,37 @@ class Solution:
         """The steps that a text of granularity k shows."""
         operands = {index: [s for s in step.sources if s is not None] for index, step in enumerate(self.steps)}
         nestable = set(self.nestable)
-        while True:
+        for attempt in itertools.count():
             shown = group(operands, k, set(operands) - nestable)
-            if len(shown) == len(operands):
-                return sorted(shown)
-            left = set(self._staying({self.steps[index].sentence for index in shown}))
-            named = {index for index in operands if index not in shown and not left.isdisjoint(self._named[index])}
+            hidden = operands.keys() - shown
+            left = set(self._staying({self.steps[index].sentence for index in shown})) if hidden else set()
+            named = {index for index in hidden if not left.isdisjoint(self._named[index])}
             if not named:
-                return sorted(shown)
-            nestable -= named
+                break
+            is_late = attempt == MAX_ATTEMPTS
+            nestable -= {index for index in nestable if self._named[index]} if is_late else named
+        return sorted(shown)
 
     @cached_property
-    def _named(self) -> list[set[int]]:
-        """For each step the other sentences whose prose writes its result, except as an operand."""
-        results = {step.equation.result for step in self.steps}
-        used: dict[int, set[int]] = {}  # Step -> the offsets of the operands that are its result.
+    def _named(self) -> dict[int, set[int]]:
+        """Nestable step -> the other sentences whose prose writes its result, except as the operand that it is."""
+        used: dict[int, int] = {}  # Step -> the offset of the operand that is its result.
         for step in self.steps:
             equation = step.equation
             written = equation.prose_operands or (() if equation.annotation else equation.operands)
-            for source, operand in zip(step.sources, written, strict=False):
-                if source is not None:
-                    used.setdefault(source, set()).add(operand.start)
-        places: dict[Number, list[int]] = {}
+            used.update(
+                (source, o.start) for source, o in zip(step.sources, written, strict=False) if source is not None
+            )
+        places: dict[Number, list[int]] = {self.steps[index].equation.result: [] for index in self.nestable}
         for value, offset in self._numbers:
-            if value in results:
-                places.setdefault(value, []).append(offset)
-        return [
-            {
-                self._sentence_of(offset)
-                for offset in places.get(step.equation.result, ())
-                if offset not in used.get(index, ())
-            }
-            - {step.sentence}
-            for index, step in enumerate(self.steps)
-        ]
+            if value in places:
+                places[value].append(offset)
+        named = {}
+        for index in self.nestable:
+            _, sentence, _ = step = self.steps[index]
+            others = (offset for offset in places[step.equation.result] if offset != used.get(index))
+            named[index] = set(map(self._sentence_of, others)) - {sentence}
+        return named
 
     def assemble(self, edits: Mapping[int, Iterable[Edit]]) -> str:
         """The solution with the sentences of the steps in `edits` only, after these edits.
