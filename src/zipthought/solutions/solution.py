@@ -131,7 +131,7 @@ class Solution:
     def _first_statements(self) -> dict[Number, int]:
         """Number -> the first sentence that states it outside equations and labels."""
         equations = [span for step in self.steps if (span := step.equation.prose)]
-        spans = sorted([*equations, *labels(self.text, self.sentences).values()])
+        spans = sorted([*equations, *self._labels.values()])
         begins = [start for start, _ in spans]
         first: dict[Number, int] = {}
         for value, offset in self._numbers:
@@ -139,6 +139,11 @@ class Solution:
             if before < 0 or offset >= spans[before][1]:
                 first.setdefault(value, self._sentence_of(offset))
         return first
+
+    @cached_property
+    def _labels(self) -> dict[int, Span]:
+        """Sentence -> the number that labels it."""
+        return labels(self.text, self.sentences)
 
     @cached_property
     def _numbers(self) -> list[tuple[Number, int]]:
@@ -195,9 +200,8 @@ class Solution:
             changes.setdefault(self.steps[index].sentence, []).extend(edit)
         staying = self._staying(changes)
         if len(staying) < len(self.sentences):
-            labelled = labels(self.text, self.sentences)
-            for count, number in enumerate((number for number in staying if number in labelled), 1):
-                changes.setdefault(number, []).append((*labelled[number], str(count)))
+            for count, number in enumerate((number for number in staying if number in self._labels), 1):
+                changes.setdefault(number, []).append((*self._labels[number], str(count)))
         return "".join(self._edited(number, changes.get(number, ())) for number in staying) + self.tail
 
     def _staying(self, shown: Container[int]) -> list[int]:
