@@ -361,6 +361,7 @@ def test_common_notations(text, answer):
         (r"2\frac{1}{2}", "5/2"),
         (r"-1 \dfrac{1}{4}", "-5/4"),
         (r"\frac35", "3/5"),
+        ("\\frac3\t5", "3/5"),
         (r"$\tfrac{6}{3}$", "2"),
         (r"2\frac{3}{2}", None),
         (r"\frac{1}{0}", None),

@@ -159,7 +159,8 @@ def plain_number(text: str) -> Number | None:
 def _mixed_number(match: re.Match[str]) -> Number | None:
     """The value of ``-2\\frac{1}{2}`` or of ``\\frac12``; None for a denominator of 0, and for a whole number before a
     fraction that is not below 1, which may be a product."""
-    over, under = map(int, match["tight"].replace(" ", "") if match["tight"] else (match["over"], match["under"]))
+    tight = match["tight"]
+    over, under = map(int, (tight[0], tight[-1]) if tight else (match["over"], match["under"]))
     if not under or (match["whole"] and over >= under):
         return None
     value = int(match["whole"] or 0) + Fraction(over, under)
