@@ -330,6 +330,7 @@ def test_latex(text, answer, statement):
         (r"It turns $2\frac{1}{4} \times 4 = 2$ times." + "\n#### 2", "wrong_arithmetic"),
         (r"It is $3 + 4 = \boxed{7}^2$.", "unreadable_final"),
         (r"It is $\frac{1}{0} + 4 = 4$." + "\n#### 4", "division_by_zero"),
+        ("It is $" + "7" * 120 + r"\frac{1}{2} + 1 = 1.5$." + "\n#### 1.5", "wrong_arithmetic"),
     ],
 )
 def test_false_latex(text, reason):

@@ -233,8 +233,8 @@ def _read_fraction(text: str, tokens: list[Token], begin: int, stop: int) -> lis
     over, under = re.finditer(r"\d+" if "{" in text[begin:stop] else r"\d", text[begin:stop])
     above, below = int(over[0]), int(under[0])
     whole = tokens[-1] if tokens else None
-    is_mixed = whole and not whole.percent and text[whole.start : whole.end].isdigit() and 0 < above < below
-    if whole and is_mixed and not text[whole.end : begin].strip():
+    is_whole = whole and whole.kind == "n" and not whole.percent and text[whole.start : whole.end].isdigit()
+    if whole and is_whole and 0 < above < below and not text[whole.end : begin].strip():
         tokens.pop()
         return [Token("n", whole.start, stop, whole.value + Fraction(above, below))]
     (a, b), (c, d) = over.span(), under.span()
