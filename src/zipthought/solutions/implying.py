@@ -31,7 +31,11 @@ def hide(solution: Solution, index: int) -> list[Edit]:
         return [(reason[1], last, "")] if equation.result in said else []
     edits = [(*span, "") for span in spans]
     if equation.annotation and not repeated:
-        edits[-1] = (*equation.annotation, text[equation.stated.start : equation.stated.end])
+        result = text[equation.stated.start : equation.stated.end]
+        low = spans[0][0]
+        before, after = text[max(0, low - 1) : low], text[end : end + 1] or solution.tail[:1]
+        left, right = " " * before.isalnum(), " " * (after.isalnum() or after in ("<", "#"))  # 7 and 8 are not 78.
+        edits[-1] = (*equation.annotation, f"{left}{result}{right}")
     return edits
 
 
