@@ -3,7 +3,7 @@
 import pytest
 
 from zipthought.solutions import gsm8k
-from zipthought.solutions.equations import Equation, FalseEquation, UnreadEquals
+from zipthought.solutions.equations import CheckedEquation, Equation, FalseEquation, UnreadEquals
 from zipthought.solutions.powers import evaluate
 from zipthought.solutions.prose import find_equations
 from zipthought.solutions.solution import UnreadableError
@@ -11,8 +11,13 @@ from zipthought.solutions.tokens import tokenize
 
 
 def read(text):
-    """The result or the fault of each equation; `=` for an equation that is no step."""
-    kinds = {UnreadEquals: lambda e: "=", FalseEquation: lambda e: e.fault, Equation: lambda e: e.result}
+    """The result or the fault of each equation; `=` for one that is not read, `holds` for one that is no step."""
+    kinds = {
+        UnreadEquals: lambda e: "=",
+        CheckedEquation: lambda e: "holds",
+        FalseEquation: lambda e: e.fault,
+        Equation: lambda e: e.result,
+    }
     return [kinds[type(equation)](equation) for equation in find_equations(text)]
 
 
@@ -38,7 +43,24 @@ def read(text):
         ("$3² + $1", 10),
         ("½²", 0.25),
         ("2^3^2", None),
-        ("2^{1 + 2}", None),
+        ("2^{1 + 2}", 8),
+        ("2^{1 + 2}^2", None),
+        ("3!^2", 36),
+        ("3!!", None),
+        ("2!3!", 12),
+        ("√16", 4),
+        ("√(4! + 1) * 2", 10),
+        ("√15", None),
+        ("√(9/4)", None),
+        ("\\sqrt{16}^2 + \\sqrt 9", 19),
+        ("2\\sqrt{16}", 8),
+        ("\\sqrt{\\sqrt{16}}", 2),
+        ("\\sqrt[4]{16}", None),
+        ("\\binom{5}{2}", 10),
+        ("3\\dbinom52", 30),
+        ("\\binom{2}{5}", None),
+        ("\\binom{999}{500}", None),
+        ("±4", None),
         ("99999^64", None),
         ("2^1000", None),
         ("2^0.5", None),
@@ -46,7 +68,6 @@ def read(text):
         ("61!", None),
         ("5₂", None),
         ("2⁻¹", None),
-        ("√16", None),
         ("3 + / 4", None),
         ("3 - - - 4", None),
         ("3 / 0²", None),
@@ -70,9 +91,41 @@ def test_a_power_before_words_belongs_to_no_equation():
         "4! + 1 = 25",
         "3 - -4 = 7",
         "9 + 16 = 5^2",
+        "3² = 9 (3 times 3)",
+        "7! = 7 * 6 * 5!",
+        "$\\frac{7!}{2!5!} = 21$",
+        "\\sqrt{4! \\cdot 3!} = \\sqrt{144} = 12",
+        "There are \\binom{4}{2} \\times 3! = 6 \\times 6 = 36 orders",
+        "9*10^{3-1} = 9*100 = 900",
+        "2√9 = 6",
+        "47 ÷ 9 = 5 with a remainder of 2",
+        "\\[47 \\div 9 = 5 \\text{ remainder } 2.\\]",
+        "47 / 9 = 5 R2",
+    ],
+)
+def test_what_holds_and_is_more_than_four_operations_is_checked(text):
+    assert read(text) == ["holds"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "10^6 = 1 million",
         "5² = 16 eggs + 9 eggs",
-        "3² = 9 (3 times 3)",
+        "\\sqrt[3]{8} + 1 = 3",
+        "±4 = 4",
+        "5^2 = 3^2 + x^2",
+        "5^2 = 9 - x^2",
+        "13^2 = AB^2 + 5^2",
+        "x_1 = 3",
+        "101_2 + 1 = 6",
+        "100_{2} = 2^2 + 1",
+        "3 @ $5 = $15",
+        "4 \\clubsuit 2 + 1 = 9",
+        "(3 + 1) choose (3 - 1) = 4 choose 2 = 6",
+        "\\binom{9}{9 - 5} = \\binom{9}{5}",
+        "\\binom{9}{5} = \\frac{9}{5} \\binom{8}{4}",
+        "\\binom{9}{4} + \\binom{9}{5} = \\binom{10}{k}",
         "x^2 + 5^2 = 100",
         "The area is 3 m² + 4 = 8",
         "27 - 9 = (6 * x) - (3 * x)",
@@ -81,7 +134,7 @@ def test_a_power_before_words_belongs_to_no_equation():
         "\\frac{}3=",
     ],
 )
-def test_what_holds_or_has_letters_is_unread(text):
+def test_what_has_letters_is_unread(text):
     assert read(text) == ["="]
 
 
@@ -100,7 +153,14 @@ def test_what_holds_or_has_letters_is_unread(text):
         ("200 / -  5 = 40", "wrong_arithmetic"),
         ("5 -+ 3 = 8", "unreadable_number"),
         ("3 + / 4 = 7", "unreadable_number"),
-        ("√16 + 3 = 8", "unreadable_number"),
+        ("√16 + 3 = 8", "wrong_arithmetic"),
+        ("√15 + 3 = 8", "unreadable_number"),
+        ("\\binom{4}{2} * 2 = 8", "wrong_arithmetic"),
+        ("2^{3 + 1} = 17", "wrong_arithmetic"),
+        ("7! = 7 * 6 * 4!", "wrong_arithmetic"),
+        ("47 ÷ 9 = 5 remainder 3", "wrong_arithmetic"),
+        ("47 ÷ 9 = 4 remainder 11", "wrong_arithmetic"),
+        ("47 ÷ 9 = 5 and the remainder", "rounded"),
         ("4 which equals 3 + 5! + 4 = 12", "wrong_arithmetic"),
         ("52 + 6 = 42 = 58", "wrong_arithmetic"),
         ("99+3485 = 444 books= 3552", "wrong_arithmetic"),

@@ -95,6 +95,13 @@ def test_a_dollar_sign_among_commands_is_a_bracket():
     assert written(text.replace(", and", ".\nAnd"), "composed:2") == "And then $6 * 3 + 2 = 20$.\n#### 20"
 
 
+def test_a_result_in_words_leaves_no_half_bracket():
+    text = "Each row has \\(6 \\times 3\\), which equals 18 seats.\n#### 18"
+    assert written(text, "implicit:2") == "Each row has 18 seats.\n#### 18"
+    text = "There are \\(2 + 1\\) rows of \\(6\\) seats, so \\(3 \\times 6\\) is \\(3 \\times 6\\) = 18.\n#### 18"
+    assert balance(written(text, "implicit:2")) == balance(text)
+
+
 @pytest.mark.parametrize(
     "text", ["\\[" * 50_000, "\\begin{a}" * 20_000, "$$" * 50_001, "<think>" * 30_000, "```\n" * 30_001]
 )

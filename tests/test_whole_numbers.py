@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zipthought.solutions import countdown, gsm8k
-from zipthought.solutions.equations import Equation, FalseEquation, UnreadEquals
+from zipthought.solutions.equations import CheckedEquation, Equation, FalseEquation, UnreadEquals
 from zipthought.solutions.methods import compress_solution
 from zipthought.solutions.notation import fold
 from zipthought.solutions.prose import find_equations
@@ -25,8 +25,13 @@ JOINING = [
 
 
 def read(text):
-    """The result or the fault of each equation; `=` for an equation that could not be read."""
-    kinds = {UnreadEquals: lambda e: "=", FalseEquation: lambda e: e.fault, Equation: lambda e: e.result}
+    """The result or the fault of each equation; `=` for one that is not read, `holds` for one that is no step."""
+    kinds = {
+        UnreadEquals: lambda e: "=",
+        CheckedEquation: lambda e: "holds",
+        FalseEquation: lambda e: e.fault,
+        Equation: lambda e: e.result,
+    }
     return [kinds[type(equation)](equation) for equation in find_equations(text)]
 
 

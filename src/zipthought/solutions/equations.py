@@ -53,6 +53,19 @@ class FalseEquation(NamedTuple):
     """The result that the text states; None if it states no number that can be read."""
 
 
+class CheckedEquation(NamedTuple):
+    """An equation that holds and is no step: it has powers, roots, factorials or binomial coefficients."""
+
+    span: Span
+    """The text from its first side to its result."""
+    equals: int
+    """Offset of its last ``=`` in the text."""
+    result: Number
+    """The value of its sides."""
+    operations: int
+    """How many operations its first side has."""
+
+
 class UnreadEquals(NamedTuple):
     """The ``=`` of something that looks like an equation but cannot be read as one."""
 
@@ -60,7 +73,7 @@ class UnreadEquals(NamedTuple):
     """Offset of the ``=`` in the text."""
 
 
-AnyEquation = Equation | FalseEquation | UnreadEquals
+AnyEquation = Equation | CheckedEquation | FalseEquation | UnreadEquals
 
 
 class Values(NamedTuple):
@@ -87,7 +100,7 @@ def check(sides: Sequence[Expression], stated: Token) -> Values | str:
         is_mixed = not stated.percent and any(_adds_percentage(side) for side in sides)
         if not is_mixed and all(number == stated.value for number in as_units):
             return Values(tuple([operand.value for operand in sides[0].operands]), stated.value)
-    rounded = all(side.value == result or _rounds_to(side.value or 0, result) for side in sides)
+    rounded = all(side.value == result or rounds_to(side.value or 0, result) for side in sides)
     return "rounded" if rounded else "wrong_arithmetic"
 
 
@@ -114,7 +127,7 @@ def _adds_percentage(side: Expression) -> bool:
     return False
 
 
-def _rounds_to(exact: Number, stated: Number) -> bool:
+def rounds_to(exact: Number, stated: Number) -> bool:
     """Whether the stated number is the exact one, cut off or rounded to the stated number of decimals, or with an error
     of floating-point arithmetic."""
     decimals = 0

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
-from .equations import Equation, FalseEquation, UnreadEquals
+from .equations import CheckedEquation, Equation, FalseEquation, UnreadEquals
 from .family import SolvedExample
 from .finals import Final, final_answer, has_bare_letter, plain_number, unit
 from .prose import find_equations
@@ -88,21 +88,22 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         answer = "conflicting"
     steps = []
     seen: set[tuple[object, ...]] = set()
-    last: Equation | FalseEquation | None = None  # Of those before the end of the final answer.
+    last: Equation | CheckedEquation | FalseEquation | None = None  # Of those before the end of the final answer.
     for equation in find_equations(text):
         if isinstance(equation, UnreadEquals):
             continue
-        start = equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start
+        start = equation.stated.start if isinstance(equation, Equation) else equation.span[0]
         if not stated or start < stated.end:
             last = equation
         if isinstance(equation, FalseEquation):
             verdict = "unparseable" if equation.fault in _UNPARSEABLE else "wrong_arithmetic"
             steps.append(StepVerdict(_explain(text, equation), verdict, 0, "unknown"))
-        elif (same := _identity(equation)) in seen:
+        elif (same := _identity(text, equation)) in seen:
             steps.append(StepVerdict(write_number(equation.result), "valid", 0, "restated"))
         else:
             seen.add(same)
-            operations = count_operations(equation.tree)
+            is_step = isinstance(equation, Equation)
+            operations = count_operations(equation.tree) if is_step else equation.operations
             form = "explicit" if operations == 1 else "composed"
             steps.append(StepVerdict(write_number(equation.result), "valid", operations, form))
     complete = answer != "missing" and (last is None or correct in _results(last))
@@ -110,8 +111,10 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     return Verdict(answer, tuple(steps), complete, granularity, text)
 
 
-def _identity(equation: Equation) -> tuple[object, ...]:
+def _identity(text: str, equation: Equation | CheckedEquation) -> tuple[object, ...]:
     """What two equations share of which one repeats the other: the operators, the values and the result."""
+    if isinstance(equation, CheckedEquation):
+        return (text[slice(*equation.span)],)
     tree, values = equation.tree, equation.values
     shape = tree.op if len(values) == 2 and isinstance(tree, BinOp) else tree  # Fast for the commonest shape.
     return shape, values, equation.result
@@ -127,30 +130,38 @@ def _grade(stated: Final, correct: Number, gold: str) -> str:
     return "correct"
 
 
-def _results(equation: Equation | FalseEquation) -> tuple[Number | None, ...]:
+def _results(equation: Equation | CheckedEquation | FalseEquation) -> tuple[Number | None, ...]:
     """The numbers that an equation states as its result. A percentage is two of them: 60% is 3/5 and 60."""
     if isinstance(equation, FalseEquation):
         return (equation.stated,)
-    return equation.result, equation.stated.value
+    return (equation.result, equation.stated.value) if isinstance(equation, Equation) else (equation.result,)
 
 
 def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     """The solution of a text whose equations hold and end in `final`. Raises `UnreadableError` if they do not."""
     equations: list[Equation] = []
+    checked: list[int] = []
     unread: list[int] = []
+    last: Equation | CheckedEquation | None = None
     for equation in find_equations(text):
         if isinstance(equation, Equation):
             equations.append(equation)
+            last = equation
+        elif isinstance(equation, CheckedEquation):
+            checked.append(equation.equals)
+            last = equation
         elif isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(text, equation))
         else:
             unread.append(equation.start)
-    if not equations:
+    if last is None:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
-    if final not in _results(equations[-1]):
-        last = write_number(equations[-1].result)
-        reason = _reason_not_derived(equations[-1], final, "=" in text[equations[-1].stated.end :])
-        raise UnreadableError(reason, f"the last step gives {last}, the answer is {write_number(final)}")
+    if final not in _results(last):
+        end = last.stated.end if isinstance(last, Equation) else last.span[1]
+        reason = _reason_not_derived(last.result, final, "=" in text[end:])
+        raise UnreadableError(
+            reason, f"the last step gives {write_number(last.result)}, the answer is {write_number(final)}"
+        )
     links = link(equations, given)
     sentences = split_sentences(text)
     steps = []
@@ -165,6 +176,7 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
         answer=write_number(final),
         sentences=sentences,
         steps=tuple(steps),
+        checked=tuple(checked),
         unread=tuple(unread),
         ambiguous=links.ambiguous,
         guessed=links.guessed,
@@ -172,9 +184,8 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     )
 
 
-def _reason_not_derived(last: Equation, final: Number, has_unread: bool) -> str:
+def _reason_not_derived(result: Number, final: Number, has_unread: bool) -> str:
     """Why the final answer is not the result of the last step that could be read."""
-    result = last.result
     if final.denominator == 1 and result.denominator != 1 and result - 1 < final < result + 1:
         return "final_rounded"
     if final == 100 * result or 100 * final == result:

@@ -120,7 +120,7 @@ def _write_prose(solution: Solution, method: Prose, context: WriteContext) -> st
 def _write_random_steps(solution: Solution, method: RandomSteps, context: WriteContext) -> str:
     """Drops sentences with steps in random order, never the last one, until the length is closest to the share."""
     steps = solution.steps
-    order = sorted({step.sentence for step in steps} - {steps[-1].sentence})
+    order = sorted({step.sentence for step in steps} - {step.sentence for step in steps[-1:]})
     random.Random(f"random-steps {context.seed}").shuffle(order)
 
     @cache

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ..core.arithmetic import apply
-from .equations import FalseEquation, Span, UnreadEquals
+from .equations import CheckedEquation, FalseEquation, Span, UnreadEquals, rounds_to
 from .expressions import MAX_OPERANDS, as_share, read_expression
 from .measures import may_be_measured
 from .notation import SIGN, fold
@@ -28,7 +28,10 @@ _MAX_BITS = 332  # Of a number of `tokens.MAX_DIGITS` digits.
 _SEPARATED = re.compile(r"[,'_:]\d")
 _CLOCK_TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d)?", re.ASCII)
 _LAST_DIGIT_AND_WORD = re.compile(r".[ /-]*[^\W\d_]*", re.DOTALL)
-_LEVEL = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}  # ~ is the sign of a number.
+_ALGEBRA = re.compile(r"\s*(?:[-−–]\s*)?(?:\\[A-Za-z]|[A-Z]{1,3}(?![^\W_])|[a-z](?![^\W_]))")
+_THIN_SPACE = re.compile(r"\s*\\[,;! ]\s*")
+_LEVEL = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4, "√": 5}  # ~ is the sign of a number.
+_ROOTS = ("√", "\\sqrt")
 _UNREAD = frozenset("?!^")
 _SIGNS = frozenset("+-*/^")
 
@@ -85,7 +88,7 @@ def result_end(text: str, tokens: list[Token], low: int, stop: int) -> int:
 
 def judge_unread(
     text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int
-) -> FalseEquation | UnreadEquals:
+) -> CheckedEquation | FalseEquation | UnreadEquals:
     """What a chain is of which a side or the result is no expression of the four operations.
 
     A number that is too long or has characters of other scripts makes it false. A chain with words or letters, or with
@@ -98,7 +101,7 @@ def judge_unread(
     first = len(sides) - 1
     while first:
         earlier = tokens[sides[first - 1][0] : sides[first][0]]
-        if not is_plain(earlier) or any(token.kind == "?" for token in earlier):
+        if not is_plain(earlier) or any(_is_unknown(token) for token in earlier):
             break
         first -= 1
     is_equation = first > 0  # 1e9 = 9 = 10
@@ -111,13 +114,20 @@ def judge_unread(
     if faulty and any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]):
         is_long = all(text[token.start : token.end].isascii() for token in faulty)
         return FalseEquation("wrong_arithmetic" if is_long else "unreadable_number", span, None)
-    is_equation = is_equation or any(token.kind in _SIGNS for token in part[1:])
-    if not is_equation or not _is_sure(text, tokens, begin, end, stop):
+    has_root = _is_root_sign(text, part[0]) or any(t.kind == "?" and t.value for t in part)
+    is_equation = is_equation or has_root or any(token.kind in _SIGNS for token in part[1:])
+    if not is_equation or _goes_on(text, tokens, end, stop) or not _is_sure(text, tokens, begin, end, stop):
         return unread
     values = [evaluate(text, tokens[a:b]) for a, b in (*sides, (equals + 1, end))]
-    if None in values:
+    last = values[-1]
+    known = [value for value in values if value is not None]
+    if last is None or len(known) < len(values):
         return FalseEquation("unreadable_number", span, None)
-    return unread if len(set(values)) == 1 else FalseEquation("wrong_arithmetic", span, values[-1])
+    if len(set(values)) > 1:
+        is_rounded = all(value == last or rounds_to(value, last) for value in known)
+        return FalseEquation("rounded" if is_rounded else "wrong_arithmetic", span, last)
+    operations = sum(t.kind in _SIGNS or (t.kind == "?") for t in tokens[slice(*sides[0])])
+    return CheckedEquation(span, tokens[equals].start, last, max(1, operations))
 
 
 def judge_prose(text: str, tokens: list[Token], sides: list[Span], index: int, stated: Token) -> str | None:
@@ -162,7 +172,7 @@ def shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> 
             run > first + 1 and tokens[first + 1].kind == "/"
         )
     part = tokens[first:run]
-    if not is_plain(part) or any(token.kind == "?" for token in part):
+    if not is_plain(part) or any(_is_unknown(token) for token in part):
         return shown.value != stated.value
     return evaluate(text, part) not in (stated.value, as_share(stated))
 
@@ -170,7 +180,7 @@ def shows_another(text: str, tokens: list[Token], index: int, stated: Token) -> 
 def _is_sure(text: str, tokens: list[Token], begin: int, end: int, stop: int) -> bool:
     """Whether ``tokens[begin:end]`` have numbers and signs only, and nothing after them belongs to them."""
     part = tokens[begin:end]
-    if not is_plain(part) or any(t.kind == "?" or (t.kind == "^" and _is_letter(text, t)) for t in part):
+    if not is_plain(part) or any(_is_unknown(t) or (t.kind == "^" and _is_letter(text, t)) for t in part):
         return False
     if sum((t.kind == "(") - (t.kind == ")") for t in part):
         return False  # 27 - 9 = (6 * x)
@@ -182,15 +192,33 @@ def _is_sure(text: str, tokens: list[Token], begin: int, end: int, stop: int) ->
     if following > end and operand < stop and tokens[following].kind in "+-*/" and tokens[operand].kind in "n?!(^":
         return False  # 5² = 16 eggs + 9 eggs
     after = tokens[end] if end < min(stop, len(tokens)) else None
-    if after and after.kind == "w" and after.start == last and text[last].isalpha():
+    if after and (after.kind in "?^" or (after.kind == "w" and after.start == last and text[last].isalpha())):
         return False
     quoted = fold(_LAST_DIGIT_AND_WORD.match(text, last - 1)[0])  # type: ignore[index]
     return not may_be_measured(quoted, 0, len(quoted))
 
 
+def _is_root_sign(text: str, token: Token) -> bool:
+    """Whether a token is the sign of a square root."""
+    return token.kind == "^" and text[token.start : token.end].rstrip() in _ROOTS
+
+
+def _is_unknown(token: Token) -> bool:
+    """Whether a token is a number in a notation that is not read."""
+    return token.kind == "?" and not token.value
+
+
 def _is_letter(text: str, token: Token) -> bool:
-    """Whether a sign of mathematics is a command of LaTeX or the bracket of a function, so the text has letters."""
-    return token.start == token.end or text[token.start] == "\\"
+    """Whether a sign of mathematics is a command of LaTeX, a word (``choose``), ``@`` or the bracket of a function, so
+    the text has letters."""
+    return token.start == token.end or text[token.start] in "\\@" or text[token.start].isalpha()
+
+
+def _goes_on(text: str, tokens: Sequence[Token], end: int, stop: int) -> bool:
+    """Whether the result before ``tokens[end]`` goes on with a letter: ``5^2 = 3^2 + x^2``, ``13^2 = AB^2``."""
+    if end < stop and tokens[end].kind in "+*/":
+        return end + 1 < stop and tokens[end + 1].kind in "w?^"
+    return end < stop and tokens[end].kind == "w" and _ALGEBRA.match(text, tokens[end].start) is not None
 
 
 def evaluate(text: str, tokens: Sequence[Token]) -> Number | None:
@@ -202,32 +230,33 @@ def evaluate(text: str, tokens: Sequence[Token]) -> Number | None:
         return None
     values: list[Number] = []
     operators: list[str] = []
-    expect_operand, last, is_braced = True, Token("", -1, -1), False
-    for token in _join_signs(tokens):
+    expect_operand, last = True, Token("", -1, -1)
+    for token in _join_signs(text, tokens):
         kind = token.kind
         if kind == "$":
             continue
-        if not expect_operand and (kind == "(" or (kind == "n" and last.kind == ")")) and token.start <= last.end + 1:
+        is_factor = kind in "(?" or (kind == "n" and (last.kind == ")" or text[last.start] == "!"))
+        is_beside = token.start <= last.end + 1 or _THIN_SPACE.fullmatch(text, last.end, token.start)
+        if not expect_operand and is_factor and is_beside:
             if not _reduce(2, operators, values):
                 return None
             operators.append("*")
             expect_operand = True
         if expect_operand:
-            if kind == "n":
+            if kind == "n" or (kind == "?" and token.value):
                 values.append(as_share(token))
                 expect_operand = False
-                if is_braced and not text.startswith(("}", " }"), token.end):
-                    return None  # 2^{3 + 4}
-                is_braced = False
             elif kind == "(" or (kind == "-" and operators[-1:] != ["~"]):
                 operators.append("(" if kind == "(" else "~")
+            elif _is_root_sign(text, token):
+                operators.append("√")
             else:
                 return None
         elif kind == ")":
             if not _reduce(1, operators, values) or not operators:
                 return None
             operators.pop()
-        elif kind == "^" and (sign := text[token.start : token.end].rstrip("{ ")) not in ("^", "**"):
+        elif kind == "^" and (sign := text[token.start : token.end].rstrip()) not in ("^", "**"):
             power = _raise(sign, values.pop())
             if power is None or operators[-1:] == ["^"]:
                 return None
@@ -238,7 +267,7 @@ def evaluate(text: str, tokens: Sequence[Token]) -> Number | None:
             and _reduce(_LEVEL[kind], operators, values)
         ):
             operators.append(kind)
-            expect_operand, is_braced = True, kind == "^" and text.startswith(("{", " {"), token.end)
+            expect_operand = True
         else:
             return None
         last = token
@@ -252,6 +281,8 @@ def _reduce(level: int, operators: list[str], values: list[Number]) -> bool:
         op, right = operators.pop(), values.pop()
         if op == "~":
             value: Number | None = -right
+        elif op == "√":
+            value = _root(right)
         elif op == "^":
             value = _power(values.pop(), right)
         else:
@@ -262,12 +293,13 @@ def _reduce(level: int, operators: list[str], values: list[Number]) -> bool:
     return True
 
 
-def _join_signs(tokens: Sequence[Token]) -> list[Token]:
-    """The tokens with ``**`` and with each run of superscripts as one sign."""
+def _join_signs(text: str, tokens: Sequence[Token]) -> list[Token]:
+    """The tokens with ``**``, ``!!`` and each run of superscripts as one sign."""
     joined: list[Token] = []
     for token in tokens:
         last = joined[-1] if joined else None
-        if last and last.end == token.start and last.kind == token.kind and token.kind in "*^":
+        is_run = last and last.end == token.start and last.kind == token.kind and token.kind in "*^"
+        if last and is_run and (text[last.start] == text[token.start] or not text[token.start].isascii()):
             joined[-1] = Token("^", last.start, token.end)
         else:
             joined.append(token)
@@ -284,6 +316,12 @@ def _raise(sign: str, value: Number) -> Number | None:
     digits = unicodedata.normalize("NFKC", sign)
     is_exponent = all(unicodedata.decomposition(character).startswith("<super>") for character in sign)
     return _power(value, int(digits)) if is_exponent and digits.isdecimal() else None
+
+
+def _root(value: Number) -> Number | None:
+    """The square root of a whole number that is a square."""
+    root = math.isqrt(int(value)) if value.denominator == 1 and value >= 0 else 0
+    return root if root * root == value else None
 
 
 def _power(base: Number, exponent: Number) -> Number | None:

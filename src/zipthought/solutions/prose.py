@@ -14,10 +14,11 @@ read whole or with nothing after its ``=``.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 
 from ..core.arithmetic import BinOp, same
-from .equations import AnyEquation, Equation, FalseEquation, Span, UnreadEquals, check
+from .equations import AnyEquation, CheckedEquation, Equation, FalseEquation, Span, UnreadEquals, check
 from .expressions import Expression, read_expression
 from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
@@ -36,6 +37,11 @@ from .results import read_leading_number
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
+_REMAINDER = re.compile(
+    r"[\s,]*(?:\\,|\\;|\\quad)?\s*(?:\\text\s*\{\s*)?(?:with )?(?:a )?(?:[Rr]emainder|[Rr]\b\.?|R(?=\d))(?: of)?"
+    r"\s*\}?\s*(\d{1,50})(?![\d/]|[.,]\d)",
+    re.ASCII,
+)
 MAX_UNIT_WORDS = 3
 """Words that a unit in an equation may have."""
 
@@ -43,7 +49,7 @@ MAX_UNIT_WORDS = 3
 def find_equations(text: str) -> Iterator[AnyEquation]:
     """The annotations of a text and the equations of its prose, in the order of the text.
 
-    `UnreadEquals` stands for what looks like an equation and cannot be read: it has letters, or it has words between
+    `CheckedEquation` stands for an equation that holds and has more than the four operations. `UnreadEquals` stands for what looks like an equation and cannot be read: it has letters, or it has words between
     its numbers that are not one unit and does not hold.
     """
     folded = fold(text)
@@ -105,7 +111,8 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
             continue
         if not expect_operand and kind in "n?!)":
             after = tokens[index + 1]
-            if after.start > tokens[index].end + 1 or after.kind not in ("(n" if kind == ")" else "("):
+            is_factor = after.kind in ("(n" if kind == ")" else "(") or (after.kind == "?" and after.value)
+            if after.start > tokens[index].end + 1 or not is_factor:
                 break
             expect_operand = True
         if expect_operand and kind == "(" and tokens[index + 1].kind == "-":
@@ -177,6 +184,17 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
     is_measured = may_be_measured(text, tokens[begin].start, after.end if after else stated.end)
     if is_measured and has_unknown(text, tokens[begin:end], after):
         yield UnreadEquals(tokens[equals].start)
+        return
+    remainder = _REMAINDER.match(text, stated.end) if held == "rounded" else None
+    if remainder and first.tree == BinOp("/", "0", "1"):
+        over, under = first.operands
+        holds = over.value == under.value * stated.value + int(remainder[1]) and int(remainder[1]) < under.value
+        span = prose[0], remainder.end()
+        yield (
+            CheckedEquation(span, tokens[equals].start, stated.value, 1)
+            if holds
+            else FalseEquation("wrong_arithmetic", span, stated.value)
+        )
         return
     if not isinstance(held, str):
         if is_measured and misses_scale(text, tokens[begin:end], after, [side for _, side in operations], stated):

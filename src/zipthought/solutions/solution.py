@@ -1,6 +1,7 @@
 """A real solution: its steps, the earlier result that each operand is, and the sentences that it consists of.
 
-A step is one equation of the source, so granularity counts the steps of the source. A step can be nested in a later one
+A step is one equation of the source with the four operations, so granularity counts the steps of the source. A solution
+of other equations that hold has no step, and every text of it is the original one. A step can be nested in a later one
 under four conditions: only that later step uses its result, and only once; no other number of the same value could be
 meant; the sentence of the later step can hold the nested expression (`Solution.nestable`); and the text that is left
 does not name the result (`Solution.groups`). All other steps are shown at every granularity.
@@ -59,6 +60,8 @@ class Solution:
     sentences: tuple[Span, ...]
     """The spans of the sentences in `text`. A span includes the blanks after its sentence."""
     steps: tuple[SolutionStep, ...]
+    checked: tuple[int, ...] = ()
+    """Offsets of the ``=`` of equations that hold and are no steps (`equations.CheckedEquation`)."""
     unread: tuple[int, ...] = ()
     """Offsets of the ``=`` of equations that could not be read."""
     ambiguous: int = 0
@@ -76,7 +79,10 @@ class Solution:
     def nestable(self) -> frozenset[int]:
         """The steps that can be left out because their expression can stand in the one step that uses their result."""
         steps = self.steps
-        fixed = {*self.kept, *map(self._sentence_at, self.unread)}  # Sentences that cannot be dropped.
+        fixed = {
+            *self.kept,
+            *map(self._sentence_at, (*self.checked, *self.unread)),
+        }  # Sentences that cannot be dropped.
         seen: set[int] = set()
         uses: list[list[tuple[int, int]]] = [[] for _ in steps]  # The (step, operand) pairs that use each result.
         has_percent: list[bool] = []  # A percentage has its value from its own equation, so it is not moved.

@@ -11,12 +11,13 @@ factorials, roots and the letters of LaTeX are ``^``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from .notation import BLANK, fold, vulgar_fraction
+from .notation import BLANK, SIGN, fold, vulgar_fraction
 
 MAX_DIGITS = 100
 """Numbers of more characters have no value."""
@@ -35,7 +36,8 @@ class Token(NamedTuple):
     start: int
     end: int
     value: Number = 0
-    """The value of a number; 0 for every other kind."""
+    """The value of a number; of `?` that of a root or binomial coefficient of numbers, if it is a whole number; 0 for
+    every other kind."""
     percent: bool = False
     """Whether a per cent sign follows the number. The span does not include the sign."""
 
@@ -56,14 +58,20 @@ _BEFORE_NUMBER = rf"(?=\s*+(?:(?:\\?{CURRENCY}|{_CODE})\s*+)?[\d.(\[\\\ue001-\ue
 _BEFORE_SIGN = rf"(?:{_BEFORE_NUMBER}|(?=\s*+[-+−–*×·/÷]{_BEFORE_NUMBER}))"
 _IN_WORDS = r"(?:equals|plus|minus|times|divided by|multiplied by)\b"
 _FRACTION = r"\\[dt]?frac\s*(?:\{\s*\d{1,20}\s*\}\s*\{\s*\d{1,20}\s*\}|\d\s*\d(?![\d.,]))"
+_ATOM_OF_LATEX = (
+    r"\\[dt]?binom\s*(?:\{\s*\d{1,4}\s*\}\s*\{\s*\d{1,4}\s*\}|\d\s*\d(?![\d.,]))"
+    r"|\\sqrt\s*(?:\[[^\[\]\n]*\]\s*(?:\{[^{}\n]*\})?|\{\s*\d{1,50}\s*\}|\d(?![\d.,]))|\ue004\s*\d{1,50}(?![\d.,])"
+)
+_MAX_BINOMIAL = 300  # Below, binomial coefficients have at most `MAX_DIGITS` digits.
 _FUNCTIONS = (
-    "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
+    "star|ast|bullet|oplus|ominus|otimes|odot|clubsuit|spadesuit|heartsuit|diamondsuit|diamond|triangle|square|Box"
+    "|bowtie|dagger|cup|cap|wedge|vee|nabla|choose|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
     "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
 )
 _CODES = rf"(?<![^\W\d_]){_CODE}(?=\s*\d)"
 _TOKEN = re.compile(
     rf"(?P<code>{_CODES})"
-    rf"|(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|x|X)(?![^\W\d_])|{_CODES})[^\W\d_]+[ ,']*)+)"
+    rf"|(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|choose|mod|modulo|x|X)(?![^\W\d_])|{_CODES})[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
     r"|(?P<skip>[ \t\u00a0\ue003]+|,(?=\s*+(?:=|equals\b))|\\[,;! ]|\\[()\[\]])"
     rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
@@ -75,9 +83,10 @@ _TOKEN = re.compile(
     r"|(?P<unit>/\s*[^\W\d_])|(?P<relation>[!<>~]=|=++(?:[>~]|<(?!<)))|(?P<equals>==+|equals\b)|(?P<op>[+/=])"
     r"|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
-    r"|(?P<word>[^\W\d_]+)"
-    rf"|(?P<fraction>{_FRACTION})"
-    rf"|(?P<power>\^|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*(?:[-+*/=)×÷^]|[xX]\s*\d|{_IN_WORDS}))|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
+    r"|(?P<choose>(?<=[\d)]\s)(?:choose|mod|modulo)\b(?=\s*[\d(]))|(?P<word>[^\W\d_]+)"
+    rf"|(?P<fraction>{_FRACTION})|(?P<root>{_ATOM_OF_LATEX})|(?P<group>(?:\^|\\sqrt|\\[dt]?binom)\s*\{{)"
+    r"|(?P<base>_\s*(?:\{[^{}\n]*\}|[^\W_]))"
+    rf"|(?P<power>\^|@|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*(?:[-+*/=)}}×÷^]|\\(?:times|cdot|div|right)\b|[xX]\s*\d|{_IN_WORDS})|\d++!)|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
     r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
@@ -103,6 +112,7 @@ _KIND = {
     "of": "*",
     "div": "/",
     "power": "^",
+    "choose": "^",
 }
 
 
@@ -181,7 +191,7 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
             else:
                 kind, value = _read_number(kind, piece, written[begin:stop])
             if kind in "n?" and tokens and tokens[-1].kind == "w" and _ends_in_letter(text, tokens[-1], begin):
-                kind = "?"
+                kind, value = "?", 0
             if kind == "w" and tokens and tokens[-1].kind == "w":
                 begin = tokens.pop().start
             tokens.append(_new(Token, (kind, begin, stop, value, False)))
@@ -191,6 +201,19 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
             tokens[-1] = tokens[-1]._replace(percent=True)
         elif kind == "fraction":
             tokens += _read_fraction(text, tokens, begin, stop)
+        elif kind == "base" and tokens and tokens[-1].end == begin and tokens[-1].kind in "n?!":
+            tokens[-1] = _new(Token, ("?", tokens[-1].start, stop, 0, False))  # 101_2
+        elif kind == "root":
+            value = _read_root(written[begin:stop])
+            if not value and match[0][0] == SIGN:  # √15 is a sign and a number.
+                tokens.append(_new(Token, ("^", begin, begin + 1, 0, False)))
+                begin = stop - len(match[0][1:].lstrip())
+                tokens.append(_new(Token, ("n", begin, stop, int(text[begin:stop]), False)))
+            else:
+                tokens.append(_new(Token, ("?", begin, stop, value, False)))
+        elif kind == "group":
+            tokens += (Token("^", begin, stop - 1), Token("(", stop - 1, stop))
+            braces.append("group")
         elif kind == "frac":
             tokens += (Token("(", begin, stop), Token("(", stop, stop))
             braces.append("numerator")
@@ -200,12 +223,16 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
             if match[0] != "}":
                 braces.append("")
             elif part := braces.pop() if braces else "":
-                if part == "numerator" and text.startswith("{", stop):
+                if part == "group":
+                    tokens.append(Token(")", begin, stop))
+                elif part == "numerator" and text.startswith("{", stop):
                     tokens += (Token(")", begin, stop), Token("/", stop, stop), Token("(", stop, stop))
                     braces.append("denominator")
                     denominator = stop
                 else:
                     tokens += (Token(")", begin, stop), Token(")", stop, stop))
+        elif kind in ("s", "other") and match[0] == "!" and _is_factorial(text, tokens, begin):
+            tokens.append(_new(Token, ("^", begin, stop, 0, False)))
         elif kind in _KIND and not (kind == "of" and (not tokens or tokens[-1].kind not in "n?!)")):
             if kind == "open" and tokens and tokens[-1].kind == "w" and _ends_in_letter(text, tokens[-1], begin):
                 tokens.append(_new(Token, ("^", begin, begin, 0, False)))  # A function: f(3).
@@ -227,6 +254,17 @@ def _read_number(kind: str, folded: str, written: str) -> tuple[str, Number]:
     return "?" if folded.isprintable() else "!", 0
 
 
+def _read_root(written: str) -> int:
+    """The value of ``\\sqrt{16}``, ``√16`` or ``\\binom{4}{2}``; 0 for other roots and large numbers."""
+    if "[" in written:
+        return 0
+    over, *under = map(int, re.findall(r"\d+" if "{" in written or written[0] != "\\" else r"\d", written))
+    if under:
+        return math.comb(over, under[0]) if over <= _MAX_BINOMIAL else 0
+    root = math.isqrt(over)
+    return root if root * root == over and not written.startswith("±") else 0
+
+
 def _read_fraction(text: str, tokens: list[Token], begin: int, stop: int) -> list[Token]:
     """The tokens of ``\\frac{1}{2}`` or ``\\frac12``: a division in brackets, or after a whole number (``2\\frac12``) a
     mixed number. The whole number is then taken from `tokens`."""
@@ -242,6 +280,18 @@ def _read_fraction(text: str, tokens: list[Token], begin: int, stop: int) -> lis
     opened = (Token("(", begin, begin + a), Token("(", begin + a, begin + a), left, Token(")", begin + b, begin + b))
     mark, close = Token("/", begin + b, begin + b), Token("(", begin + b, begin + c)
     return [*opened, mark, close, right, Token(")", stop, stop), Token(")", stop, stop)]
+
+
+def _is_factorial(text: str, tokens: list[Token], mark: int) -> bool:
+    """Whether the ``!`` at the offset `mark` is a factorial, as an earlier one in the equation is: ``5! = 5 * 4!``."""
+    if not tokens or tokens[-1].kind not in "n)" or tokens[-1].end != mark:
+        return False
+    for token in reversed(tokens):
+        if token.kind in "w.a":
+            return False
+        if token.kind == "^" and text[token.start] == "!":
+            return True
+    return False
 
 
 def _ends_in_letter(text: str, words: Token, end: int) -> bool:
