@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..core.arithmetic import BinOp, Expr, walk
-from .equations import Equation, Span
+from .equations import CheckedEquation, Equation, Span
 from .solution import Edit, Solution
 from .tokens import CURRENCY, Token, plain_digits
 
@@ -40,7 +40,7 @@ def compose(solution: Solution, shown: Iterable[int]) -> dict[int, list[Edit]]:
     nested: dict[int | None, Nested] = {}
     for index, (equation, _, sources) in enumerate(solution.steps):
         inner = {slot: nested[source] for slot, source in enumerate(sources) if source in nested}
-        if index in edits and not inner:
+        if isinstance(equation, CheckedEquation) or (index in edits and not inner):
             continue
         slots = range(len(sources))
         noted = [inner[slot].noted if slot in inner else _leaf(solution, equation, slot) for slot in slots]

@@ -54,16 +54,25 @@ class FalseEquation(NamedTuple):
 
 
 class CheckedEquation(NamedTuple):
-    """An equation that holds and is no step: it has powers, roots, factorials or binomial coefficients."""
+    """An equation that holds and has more than the four operations: powers, roots, factorials, binomial coefficients,
+    or a remainder. No other equation takes it in, and it takes in none."""
 
     span: Span
     """The text from its first side to its result."""
-    equals: int
-    """Offset of its last ``=`` in the text."""
-    result: Number
-    """The value of its sides."""
+    stated: Token
+    """The result as the text writes it; of an expression (``9 + 16 = 5^2``) its span and value."""
+    values: tuple[Number, ...]
+    """The numbers of its first side."""
     operations: int
     """How many operations its first side has."""
+
+    @property
+    def result(self) -> Number:
+        """The value of its sides."""
+        return self.stated.value
+
+
+HoldingEquation = Equation | CheckedEquation
 
 
 class UnreadEquals(NamedTuple):

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
-from .equations import CheckedEquation, Equation, FalseEquation, UnreadEquals
+from .equations import CheckedEquation, Equation, FalseEquation, HoldingEquation, UnreadEquals
 from .family import SolvedExample
 from .finals import Final, final_answer, has_bare_letter, plain_number, unit
 from .prose import find_equations
@@ -88,11 +88,11 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         answer = "conflicting"
     steps = []
     seen: set[tuple[object, ...]] = set()
-    last: Equation | CheckedEquation | FalseEquation | None = None  # Of those before the end of the final answer.
+    last: HoldingEquation | FalseEquation | None = None  # Of those before the end of the final answer.
     for equation in find_equations(text):
         if isinstance(equation, UnreadEquals):
             continue
-        start = equation.stated.start if isinstance(equation, Equation) else equation.span[0]
+        start = equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start
         if not stated or start < stated.end:
             last = equation
         if isinstance(equation, FalseEquation):
@@ -102,8 +102,10 @@ def verify(question: str, text: str, gold: str) -> Verdict:
             steps.append(StepVerdict(write_number(equation.result), "valid", 0, "restated"))
         else:
             seen.add(same)
-            is_step = isinstance(equation, Equation)
-            operations = count_operations(equation.tree) if is_step else equation.operations
+            if isinstance(equation, CheckedEquation):
+                operations = equation.operations
+            else:
+                operations = count_operations(equation.tree)
             form = "explicit" if operations == 1 else "composed"
             steps.append(StepVerdict(write_number(equation.result), "valid", operations, form))
     complete = answer != "missing" and (last is None or correct in _results(last))
@@ -111,7 +113,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     return Verdict(answer, tuple(steps), complete, granularity, text)
 
 
-def _identity(text: str, equation: Equation | CheckedEquation) -> tuple[object, ...]:
+def _identity(text: str, equation: HoldingEquation) -> tuple[object, ...]:
     """What two equations share of which one repeats the other: the operators, the values and the result."""
     if isinstance(equation, CheckedEquation):
         return (text[slice(*equation.span)],)
@@ -130,38 +132,30 @@ def _grade(stated: Final, correct: Number, gold: str) -> str:
     return "correct"
 
 
-def _results(equation: Equation | CheckedEquation | FalseEquation) -> tuple[Number | None, ...]:
+def _results(equation: HoldingEquation | FalseEquation) -> tuple[Number | None, ...]:
     """The numbers that an equation states as its result. A percentage is two of them: 60% is 3/5 and 60."""
     if isinstance(equation, FalseEquation):
         return (equation.stated,)
-    return (equation.result, equation.stated.value) if isinstance(equation, Equation) else (equation.result,)
+    return equation.result, equation.stated.value
 
 
 def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     """The solution of a text whose equations hold and end in `final`. Raises `UnreadableError` if they do not."""
-    equations: list[Equation] = []
-    checked: list[int] = []
+    equations: list[HoldingEquation] = []
     unread: list[int] = []
-    last: Equation | CheckedEquation | None = None
     for equation in find_equations(text):
-        if isinstance(equation, Equation):
-            equations.append(equation)
-            last = equation
-        elif isinstance(equation, CheckedEquation):
-            checked.append(equation.equals)
-            last = equation
-        elif isinstance(equation, FalseEquation):
+        if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(text, equation))
-        else:
+        if isinstance(equation, UnreadEquals):
             unread.append(equation.start)
-    if last is None:
+        else:
+            equations.append(equation)
+    if not equations:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
-    if final not in _results(last):
-        end = last.stated.end if isinstance(last, Equation) else last.span[1]
-        reason = _reason_not_derived(last.result, final, "=" in text[end:])
-        raise UnreadableError(
-            reason, f"the last step gives {write_number(last.result)}, the answer is {write_number(final)}"
-        )
+    if final not in _results(equations[-1]):
+        last = write_number(equations[-1].result)
+        reason = _reason_not_derived(equations[-1], final, "=" in text[equations[-1].stated.end :])
+        raise UnreadableError(reason, f"the last step gives {last}, the answer is {write_number(final)}")
     links = link(equations, given)
     sentences = split_sentences(text)
     steps = []
@@ -176,7 +170,6 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
         answer=write_number(final),
         sentences=sentences,
         steps=tuple(steps),
-        checked=tuple(checked),
         unread=tuple(unread),
         ambiguous=links.ambiguous,
         guessed=links.guessed,
@@ -184,8 +177,9 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     )
 
 
-def _reason_not_derived(result: Number, final: Number, has_unread: bool) -> str:
+def _reason_not_derived(last: HoldingEquation, final: Number, has_unread: bool) -> str:
     """Why the final answer is not the result of the last step that could be read."""
+    result = last.result
     if final.denominator == 1 and result.denominator != 1 and result - 1 < final < result + 1:
         return "final_rounded"
     if final == 100 * result or 100 * final == result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .equations import Span
+from .equations import CheckedEquation, Span
 from .solution import Edit, Solution
 from .tokens import CURRENCY, written_numbers
 
@@ -23,6 +23,8 @@ def hide(solution: Solution, index: int) -> list[Edit]:
     sentence does not say the result.
     """
     equation, sentence, _ = solution.steps[index]
+    if isinstance(equation, CheckedEquation):
+        return []
     text, spans = solution.text, [span for span in (equation.prose, equation.annotation) if span]
     if text[spans[0][0]] == "$" and "\\" in text:  # Among commands of LaTeX it is a bracket.
         spans[0] = (spans[0][0] + 1, spans[0][1])

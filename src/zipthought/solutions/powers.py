@@ -126,8 +126,10 @@ def judge_unread(
     if len(set(values)) > 1:
         is_rounded = all(value == last or rounds_to(value, last) for value in known)
         return FalseEquation("rounded" if is_rounded else "wrong_arithmetic", span, last)
-    operations = sum(t.kind in _SIGNS or (t.kind == "?") for t in tokens[slice(*sides[0])])
-    return CheckedEquation(span, tokens[equals].start, last, max(1, operations))
+    side = tokens[slice(*sides[0])]
+    stated = Token("n", tokens[equals + 1].start, span[1], last)
+    operations = sum(token.kind in _SIGNS or token.kind == "?" for token in side)
+    return CheckedEquation(span, stated, tuple(as_share(t) for t in side if t.kind == "n"), max(1, operations))
 
 
 def judge_prose(text: str, tokens: list[Token], sides: list[Span], index: int, stated: Token) -> str | None:

@@ -49,7 +49,7 @@ MAX_UNIT_WORDS = 3
 def find_equations(text: str) -> Iterator[AnyEquation]:
     """The annotations of a text and the equations of its prose, in the order of the text.
 
-    `CheckedEquation` stands for an equation that holds and has more than the four operations. `UnreadEquals` stands for what looks like an equation and cannot be read: it has letters, or it has words between
+    `UnreadEquals` stands for what looks like an equation and cannot be read: it has letters, or it has words between
     its numbers that are not one unit and does not hold.
     """
     folded = fold(text)
@@ -191,7 +191,7 @@ def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int
         holds = over.value == under.value * stated.value + int(remainder[1]) and int(remainder[1]) < under.value
         span = prose[0], remainder.end()
         yield (
-            CheckedEquation(span, tokens[equals].start, stated.value, 1)
+            CheckedEquation(span, stated, (over.value, under.value), 1)
             if holds
             else FalseEquation("wrong_arithmetic", span, stated.value)
         )

@@ -1,7 +1,6 @@
 """A real solution: its steps, the earlier result that each operand is, and the sentences that it consists of.
 
-A step is one equation of the source with the four operations, so granularity counts the steps of the source. A solution
-of other equations that hold has no step, and every text of it is the original one. A step can be nested in a later one
+A step is one equation of the source, so granularity counts the steps of the source. A step can be nested in a later one
 under four conditions: only that later step uses its result, and only once; no other number of the same value could be
 meant; the sentence of the later step can hold the nested expression (`Solution.nestable`); and the text that is left
 does not name the result (`Solution.groups`). All other steps are shown at every granularity.
@@ -17,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..core.grouping import group
-from .equations import Equation, Span
+from .equations import CheckedEquation, HoldingEquation, Span
 from .sentences import is_tag, labels
 from .tokens import Number, tokenize, written_numbers
 
@@ -39,7 +38,7 @@ class UnreadableError(ValueError):
 class SolutionStep(NamedTuple):
     """One equation of a solution and its context."""
 
-    equation: Equation
+    equation: HoldingEquation
     sentence: int
     """Index of its sentence in `Solution.sentences`."""
     sources: tuple[int | None, ...]
@@ -60,8 +59,6 @@ class Solution:
     sentences: tuple[Span, ...]
     """The spans of the sentences in `text`. A span includes the blanks after its sentence."""
     steps: tuple[SolutionStep, ...]
-    checked: tuple[int, ...] = ()
-    """Offsets of the ``=`` of equations that hold and are no steps (`equations.CheckedEquation`)."""
     unread: tuple[int, ...] = ()
     """Offsets of the ``=`` of equations that could not be read."""
     ambiguous: int = 0
@@ -79,27 +76,23 @@ class Solution:
     def nestable(self) -> frozenset[int]:
         """The steps that can be left out because their expression can stand in the one step that uses their result."""
         steps = self.steps
-        fixed = {
-            *self.kept,
-            *map(self._sentence_at, (*self.checked, *self.unread)),
-        }  # Sentences that cannot be dropped.
+        fixed = {*self.kept, *map(self._sentence_at, self.unread)}  # Sentences that cannot be dropped.
         seen: set[int] = set()
         uses: list[list[tuple[int, int]]] = [[] for _ in steps]  # The (step, operand) pairs that use each result.
-        has_percent: list[bool] = []  # A percentage has its value from its own equation, so it is not moved.
+        is_whole: list[bool] = []  # A percentage has its value from its own equation, so it is not moved.
         for index, (equation, sentence, sources) in enumerate(steps):
             (fixed if sentence in seen else seen).add(sentence)
-            percent = equation.stated.percent
             for slot, source in enumerate(sources):
                 if source is not None:
                     uses[source].append((index, slot))
-                percent = percent or equation.operands[slot].percent
-            has_percent.append(percent)
+            numbers = () if isinstance(equation, CheckedEquation) else (equation.stated, *equation.operands)
+            is_whole.append(not numbers or any(number.percent for number in numbers))
         nestable = []
         for index, users in enumerate(uses):
             is_certain = len(users) == 1 and index not in self.guessed
-            if is_certain and steps[index].sentence not in fixed and not has_percent[index]:
+            if is_certain and steps[index].sentence not in fixed and not is_whole[index]:
                 user, slot = users[0]
-                if not has_percent[user] and self._holds_nested(steps[user], slot):
+                if not is_whole[user] and self._holds_nested(steps[user], slot):
                     nestable.append(index)
         return frozenset(nestable)
 
@@ -110,6 +103,8 @@ class Solution:
     def _holds_nested(self, step: SolutionStep, slot: int) -> bool:
         """Whether the sentence of a step can show an expression in place of an operand."""
         equation = step.equation
+        if isinstance(equation, CheckedEquation):
+            return False
         if equation.prose_operands:
             return True
         start, end = self.sentences[step.sentence]
@@ -136,7 +131,11 @@ class Solution:
 
     def _first_statements(self) -> dict[Number, int]:
         """Number -> the first sentence that states it outside equations and labels."""
-        equations = [span for step in self.steps if (span := step.equation.prose)]
+        equations = [
+            span
+            for equation, _, _ in self.steps
+            if (span := equation.span if isinstance(equation, CheckedEquation) else equation.prose)
+        ]
         spans = sorted([*equations, *self._labels.values()])
         begins = [start for start, _ in spans]
         first: dict[Number, int] = {}
@@ -180,6 +179,8 @@ class Solution:
         used: dict[int, int] = {}  # Step -> the offset of the operand that is its result.
         for step in self.steps:
             equation = step.equation
+            if isinstance(equation, CheckedEquation):
+                continue
             written = equation.prose_operands or (() if equation.annotation else equation.operands)
             used.update(
                 (source, o.start) for source, o in zip(step.sources, written, strict=False) if source is not None
@@ -244,7 +245,7 @@ class Links(NamedTuple):
     """The equations with a result that another number of its value could replace in an operand."""
 
 
-def link(equations: Sequence[Equation], given: Container[Number]) -> Links:
+def link(equations: Sequence[HoldingEquation], given: Container[Number]) -> Links:
     """Find the earlier result that each operand is, by its value. `given` has the numbers of the question.
 
     The first rule that applies decides. (1) The latest earlier result of this value that is unused. (2) A number of the

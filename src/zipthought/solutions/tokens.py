@@ -56,6 +56,7 @@ _ODD = rf"\.?{_ATOM}++(?:{_LINK}(?={_ATOM}){_ATOM}++)*+(?:\.\.++|…)?+"
 _CODE = r"(?:Rs|INR|USD|EUR|GBP|CHF|CAD|AUD)\b\.?"
 _BEFORE_NUMBER = rf"(?=\s*+(?:(?:\\?{CURRENCY}|{_CODE})\s*+)?[\d.(\[\\\ue001-\ue005])"
 _BEFORE_SIGN = rf"(?:{_BEFORE_NUMBER}|(?=\s*+[-+−–*×·/÷]{_BEFORE_NUMBER}))"
+_NO_UNITS = "of|plus|minus|times|equals|divided|multiplied|choose|mod|modulo|x|X"
 _IN_WORDS = r"(?:equals|plus|minus|times|divided by|multiplied by)\b"
 _FRACTION = r"\\[dt]?frac\s*(?:\{\s*\d{1,20}\s*\}\s*\{\s*\d{1,20}\s*\}|\d\s*\d(?![\d.,]))"
 _ATOM_OF_LATEX = (
@@ -71,7 +72,7 @@ _FUNCTIONS = (
 _CODES = rf"(?<![^\W\d_]){_CODE}(?=\s*\d)"
 _TOKEN = re.compile(
     rf"(?P<code>{_CODES})"
-    rf"|(?P<words>(?:(?!(?:of|plus|minus|times|equals|divided|multiplied|choose|mod|modulo|x|X)(?![^\W\d_])|{_CODES})[^\W\d_]+[ ,']*)+)"
+    rf"|(?P<words>(?:(?!(?:{_NO_UNITS})(?![^\W\d_])|{_CODES})[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
     r"|(?P<skip>[ \t\u00a0\ue003]+|,(?=\s*+(?:=|equals\b))|\\[,;! ]|\\[()\[\]])"
     rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
