@@ -55,21 +55,21 @@ class FalseEquation(NamedTuple):
 
 class CheckedEquation(NamedTuple):
     """An equation that holds and has more than the four operations: powers, roots, factorials, binomial coefficients,
-    or a remainder. No other equation takes it in, and it takes in none."""
+    a remainder, or letters. No other equation takes it in, and it takes in none."""
 
     span: Span
     """The text from its first side to its result."""
     stated: Token
     """The result as the text writes it; of an expression (``9 + 16 = 5^2``) its span and value."""
     values: tuple[Number, ...]
-    """The numbers of its first side."""
+    """The numbers of its first side; none if it has letters."""
     operations: int
-    """How many operations its first side has."""
+    """How many operations its first side has; with letters 1."""
 
     @property
-    def result(self) -> Number:
-        """The value of its sides."""
-        return self.stated.value
+    def result(self) -> Number | None:
+        """The value of its last side; None if that is no number."""
+        return self.stated.value if self.stated.kind == "n" else None
 
 
 HoldingEquation = Equation | CheckedEquation

@@ -20,7 +20,7 @@ from ..core.arithmetic import BinOp
 from .expressions import as_share, read_expression
 from .measures import SCALES, UNIT_LETTERS
 from .notation import fold
-from .powers import is_plain
+from .powers import evaluate, is_plain
 from .sentences import split_sentences
 from .solution import UnreadableError
 from .tokens import Number, Token, parse_number, tokenize
@@ -96,6 +96,8 @@ _RETRACTING = _NEGATIONS | _words(
     """incorrectly mistakes erroneous scratch retract ignore disregard alternatively cannot forgot forgets recheck
     reconsider"""
 )
+_STRONG = _words("wait hmm oops sorry mistake mistaken error wrong incorrect incorrectly scratch retract disregard")
+"""Words that take an answer back even where the record confirms it."""
 _COUNTING = _NUMBER_WORDS - _words("one half double twice third quarter")
 
 
@@ -195,17 +197,18 @@ def unit(text: str) -> str:
     return (words[:1] + words[1:].removesuffix("s")).strip().lower()
 
 
-def final_answer(text: str) -> Final | None:
+def final_answer(text: str, confirmed: Number | None = None) -> Final | None:
     """The final answer of a solution; None if the text states none.
 
     Raises `UnreadableError` for a text with two different answers, in one notation or in two, and for one that takes
-    its answer back. In every notation but the first of the text, words are not an answer.
+    its answer back. In every notation but the first of the text, words are not an answer. `confirmed` is the answer
+    that the author of the text gives beside it: what stands after a final answer of this value may be about anything.
     """
     claims = list(_find_claims(text))
     if not claims:
         return None
     if len(claims) == 1:
-        return _make_final(text, claims, claims)
+        return _make_final(text, claims, claims, confirmed)
     first = min(claims, key=lambda claim: _NOTATIONS.index(claim.notation)).notation
     own = [claim for claim in claims if claim.notation == first]
     own = [claim for claim in own if _names_number(claim.written)] or own
@@ -218,7 +221,7 @@ def final_answer(text: str) -> Final | None:
     for claim in claims:
         if claim.notation != first and claim.number is None and _disputes(claim, own[-1].number):
             raise UnreadableError("conflicting_finals", f"two final answers: {own[-1].written} and {claim.written}")
-    return _make_final(text, own, numbered)
+    return _make_final(text, own, numbered, confirmed)
 
 
 def _disputes(claim: _Claim, number: Number | None) -> bool:
@@ -236,20 +239,27 @@ def _disputes(claim: _Claim, number: Number | None) -> bool:
         return tokens[0].kind in "?!" or is_other
     cuts = [-1, *(i for i, token in enumerate(tokens) if token.kind == "="), len(tokens)]
     sides = [tokens[a + 1 : b] for a, b in itertools.pairwise(cuts)]
-    return any(_value(side) != number for side in sides)
+    if len(sides) > 1 and not sides[-1]:
+        sides.pop()  # 3! * 5! = \\boxed{720}
+    return any(_value(claim.written, side) != number for side in sides)
 
 
-def _value(tokens: list[Token]) -> Number | None:
+def _value(text: str, tokens: list[Token]) -> Number | None:
     """The value of arithmetic without words; None if it has none."""
-    read = read_expression(tokens) if is_plain(tokens) else None
-    return read.value if read else None
+    if not is_plain(tokens):
+        return None
+    read = read_expression(tokens)
+    return read.value if read else evaluate(text, tokens)
 
 
-def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:
+def _make_final(text: str, own: list[_Claim], others: list[_Claim], confirmed: Number | None) -> Final:
     """The final answer that the claims `own` state and `others` repeat. Raises as `final_answer` does."""
     number = own[-1].number
     end = max(claim.end for claim in (*own, *others))
-    if number is not None and _takes_back(text[end:], number):
+    is_confirmed = number is not None and number == confirmed
+    if is_confirmed and _STRONG.intersection(_WORD.findall(text[end:].lower())):
+        is_confirmed = False
+    if number is not None and not is_confirmed and _takes_back(text[end:], number):
         raise UnreadableError("conflicting_finals", f"the text after the final answer {own[-1].written} disputes it")
     first, cut = own[0], _cut(text, own[0])
     if first.notation == "boxed":

@@ -12,13 +12,16 @@ field.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
-from .equations import CheckedEquation, Equation, FalseEquation, HoldingEquation, UnreadEquals
+from .decided import find_all_equations
+from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals
 from .family import SolvedExample
 from .finals import Final, final_answer, has_bare_letter, plain_number, unit
+from .mathematics import same_answer
 from .prose import find_equations
 from .sentences import split_sentences
 from .solution import Solution, SolutionStep, UnreadableError, link
@@ -52,13 +55,15 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     no_result, and where the result of the last step is another number: final_rounded (the next whole number),
     final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
     """
-    stated = final_answer(solution)
+    stated = final_answer(solution, None if answer is None else plain_number(answer))
     if stated is None and answer is None:
         raise UnreadableError("no_final_answer", "the solution states no final answer")
     cut, written = (stated.cut, stated.written) if stated else (len(solution.rstrip()), str(answer))
     tail = solution[cut:] if stated else f"\n#### {answer}"
     final = stated.number if stated else plain_number(written)
-    if final is None:
+    if final is None and not (
+        stated and answer and plain_number(written) is None and same_answer(written, answer)
+    ):
         raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
     if stated and answer is not None and plain_number(answer) not in (None, final):
         raise UnreadableError(
@@ -68,18 +73,25 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
     statement, notation = (stated.statement, stated.notation) if stated else (tail.strip(), "")
-    return replace(_build(solution[:cut], tail, final, numbers(question)), statement=statement, notation=notation)
+    built = _build(question, solution[:cut], tail, final)
+    return replace(
+        built,
+        answer=str(answer) if final is None else write_number(final),
+        statement=statement,
+        notation=notation,
+    )
 
 
 def verify(question: str, text: str, gold: str) -> Verdict:
-    """The verdict on a text whose correct answer is `gold`. Raises `ValueError` if `gold` is not one number.
+    """The verdict on a text whose correct answer is `gold`: a number, or with the extra `zipthought[math]` a formula.
+    Raises `ValueError` if `gold` is empty.
 
     Every equation that can be read must hold. One that repeats an earlier one works nothing out, so its granularity is
     0. A text without any is an answer alone.
     """
     correct = plain_number(gold)
-    if correct is None:
-        raise ValueError(f"the right answer is not one number: {gold[:80]!r}")
+    if not gold.strip():
+        raise ValueError("the right answer is empty")
     stated: Final | None = None
     try:
         stated = final_answer(text)
@@ -99,7 +111,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
             verdict = "unparseable" if equation.fault in _UNPARSEABLE else "wrong_arithmetic"
             steps.append(StepVerdict(_explain(text, equation), verdict, 0, "unknown"))
         elif (same := _identity(text, equation)) in seen:
-            steps.append(StepVerdict(write_number(equation.result), "valid", 0, "restated"))
+            steps.append(StepVerdict(_name(text, equation), "valid", 0, "restated"))
         else:
             seen.add(same)
             if isinstance(equation, CheckedEquation):
@@ -107,10 +119,15 @@ def verify(question: str, text: str, gold: str) -> Verdict:
             else:
                 operations = count_operations(equation.tree)
             form = "explicit" if operations == 1 else "composed"
-            steps.append(StepVerdict(write_number(equation.result), "valid", operations, form))
-    complete = answer != "missing" and (last is None or correct in _results(last))
+            steps.append(StepVerdict(_name(text, equation), "valid", operations, form))
+    complete = answer != "missing" and (last is None or correct is None or correct in _results(last))
     granularity = tuple(step.granularity for step in steps if step.granularity)
     return Verdict(answer, tuple(steps), complete, granularity, text)
+
+
+def _name(text: str, equation: HoldingEquation) -> str:
+    """The result of an equation; the equation itself if that is no number."""
+    return text[slice(*equation.span)] if equation.result is None else write_number(equation.result)
 
 
 def _identity(text: str, equation: HoldingEquation) -> tuple[object, ...]:
@@ -122,8 +139,11 @@ def _identity(text: str, equation: HoldingEquation) -> tuple[object, ...]:
     return shape, values, equation.result
 
 
-def _grade(stated: Final, correct: Number, gold: str) -> str:
+def _grade(stated: Final, correct: Number | None, gold: str) -> str:
     """The verdict on a stated final answer."""
+    if (correct is None or stated.number is None) and plain_number(stated.written) in (None, stated.number):
+        same = same_answer(stated.written, gold)
+        return "malformed" if same is None else "correct" if same else "wrong"
     right = unit(gold)
     if stated.number is None or (not right and has_bare_letter(stated.written)):
         return "malformed"
@@ -139,11 +159,13 @@ def _results(equation: HoldingEquation | FalseEquation) -> tuple[Number | None, 
     return equation.result, equation.stated.value
 
 
-def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
-    """The solution of a text whose equations hold and end in `final`. Raises `UnreadableError` if they do not."""
+def _build(question: str, text: str, tail: str, final: Number | None) -> Solution:
+    """The solution of a text whose equations hold and end in `final`, if that is a number. Raises `UnreadableError` if
+    they do not."""
+    given = numbers(question)
     equations: list[HoldingEquation] = []
     unread: list[int] = []
-    for equation in find_equations(text):
+    for equation in find_all_equations(text, question):
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(text, equation))
         if isinstance(equation, UnreadEquals):
@@ -152,10 +174,8 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
             equations.append(equation)
     if not equations:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
-    if final not in _results(equations[-1]):
-        last = write_number(equations[-1].result)
-        reason = _reason_not_derived(equations[-1], final, "=" in text[equations[-1].stated.end :])
-        raise UnreadableError(reason, f"the last step gives {last}, the answer is {write_number(final)}")
+    if final is not None:
+        _check_derived(text, equations, final)
     links = link(equations, given)
     sentences = split_sentences(text)
     steps = []
@@ -167,7 +187,7 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     return Solution(
         text=text,
         tail=tail,
-        answer=write_number(final),
+        answer="",
         sentences=sentences,
         steps=tuple(steps),
         unread=tuple(unread),
@@ -177,14 +197,21 @@ def _build(text: str, tail: str, final: Number, given: set[Number]) -> Solution:
     )
 
 
-def _reason_not_derived(last: HoldingEquation, final: Number, has_unread: bool) -> str:
-    """Why the final answer is not the result of the last step that could be read."""
+def _check_derived(text: str, equations: Sequence[HoldingEquation], final: Number) -> None:
+    """Raises `UnreadableError` if the final answer is not the result of the last step that has a number as its result,
+    with the reason."""
+    last = next((equation for equation in reversed(equations) if equation.result is not None), None)
+    if last is None or last.result is None:
+        raise UnreadableError("final_after_unread", "no step gives a number")
+    if final in _results(last):
+        return
     result = last.result
+    reason = "final_after_unread" if "=" in text[last.stated.end :] else "final_not_derived"
     if final.denominator == 1 and result.denominator != 1 and result - 1 < final < result + 1:
-        return "final_rounded"
-    if final == 100 * result or 100 * final == result:
-        return "final_as_percentage"
-    return "final_after_unread" if has_unread else "final_not_derived"
+        reason = "final_rounded"
+    elif final == 100 * result or 100 * final == result:
+        reason = "final_as_percentage"
+    raise UnreadableError(reason, f"the last step gives {write_number(result)}, the answer is {write_number(final)}")
 
 
 def write_number(value: Number) -> str:

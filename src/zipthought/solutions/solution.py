@@ -185,7 +185,7 @@ class Solution:
             used.update(
                 (source, o.start) for source, o in zip(step.sources, written, strict=False) if source is not None
             )
-        places: dict[Number, list[int]] = {self.steps[index].equation.result: [] for index in self.nestable}
+        places: dict[Number | None, list[int]] = {self.steps[index].equation.result: [] for index in self.nestable}
         for value, offset in self._numbers:
             if value in places:
                 places[value].append(offset)
@@ -274,6 +274,8 @@ def link(equations: Sequence[HoldingEquation], given: Container[Number]) -> Link
                 ambiguous += value in latest
                 sources.append(None)
         links.append(tuple(sources))
+        if equation.result is None:
+            continue
         unused.setdefault(equation.result, []).append(index)
         if equation.result in latest:
             repeated.add(equation.result)

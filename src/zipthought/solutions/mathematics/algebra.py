@@ -1,0 +1,123 @@
+"""Equations with letters: where a text writes them, and which of them hold.
+
+    \\[ 6x + 198 = 720 \\]     given, or taken for granted from here on
+    \\[ 6x = 522 \\]           follows
+    \\[ x = 87 \\]             follows
+    \\[ (x + 1)^2 = x^2 + 2x + 1 \\]     holds for every x
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+from .latex import MAX_LENGTH, prepare
+from .process import ask
+
+MAX_EQUATIONS = 60
+"""Equations of one text. Later ones are not decided."""
+LIMIT = 4.0
+"""Seconds for one text."""
+
+_MATH = re.compile(
+    r"\$\$(?P<a>.+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>[^$]+?)(?<!\\)\$"
+    r"|\\begin\{(?P<name>align|aligned|equation|gather|eqnarray)\*?\}(?P<e>.+?)\\end\{(?P=name)\*?\}",
+    re.DOTALL,
+)
+_ROW = re.compile(
+    r"\\\\(?:\s*\[[^\]]*\])?|\\(?:implies|Rightarrow|Longrightarrow|iff|Leftrightarrow|quad|qquad|therefore|because|text"
+    r"|newline|intertext|mbox|label|tag)(?![A-Za-z])(?:\s*\{[^{}]*\})?|\\(?:begin|end)\s*\{(?:align|aligned|split|gather"
+    r"|equation|eqnarray)\*?\}|[;\n]\s*\n"
+)
+_RELATION = re.compile(
+    r"[<>≈≤≥≠≡∈:]|\\(?:le|leq|ge|geq|lt|gt|ne|neq|approx|equiv|in|sim|cong|to|rightarrow|mapsto|mid|propto|pmod|d?dots"
+    r"|ldots|cdots|vdots)(?![A-Za-z])|\.\.\."
+)
+_OPEN, _CLOSE = "([{", ")]}"
+_BOX = re.compile(r"\\boxed\s*\{")
+
+
+class Decided(NamedTuple):
+    """An equation that holds."""
+
+    start: int
+    """Offset in the text."""
+    end: int
+    value: int | Fraction | None
+    """The number that its last side is; None if it is none."""
+    sides: int
+    """How many sides it has."""
+
+
+class _Written(NamedTuple):
+    """An equation as a text writes it."""
+
+    start: int
+    end: int
+    sides: tuple[str, ...]
+
+
+def decide(text: str, given: str = "") -> Iterator[Decided]:
+    """The equations of a text that hold for all values of their letters, or wherever the earlier ones and those of the
+    question `given` do, or that name something new. An equation that is not decided is taken for granted after it.
+
+    Without the extra `zipthought[math]` there are none.
+    """
+    written = list(_equations(text))[:MAX_EQUATIONS]
+    if not written:
+        return
+    premises = [list(equation.sides) for equation in _equations(given)][:MAX_EQUATIONS]
+    question = {"given": premises, "decide": [equation.sides for equation in written]}
+    for equation, (verdict, value) in zip(written, ask(question, len(written), LIMIT), strict=False):
+        if verdict in ("identity", "follows", "names"):
+            number = Fraction(value) if value else None
+            whole = number.numerator if number is not None and number.denominator == 1 else number
+            yield Decided(equation.start, equation.end, whole, len(equation.sides))
+
+
+def _equations(text: str) -> Iterator[_Written]:
+    """The equations between the delimiters of LaTeX of which every side can be prepared."""
+    for region in _MATH.finditer(text):
+        begin, end = next(region.span(name) for name in "abcde" if region[name] is not None)
+        previous = ""  # The last side of the row before, with which `= 7` goes on.
+        for start, stop in _rows(text, begin, end):
+            row = text[start:stop]
+            parts = _split(row, "=")
+            previous_side, previous = previous, parts[-1]
+            if _RELATION.search(row):
+                previous = ""
+                continue
+            if len(parts) > 1 and not parts[0].replace("&", "").strip():
+                parts[0] = previous_side
+            if len(parts) > 1 and len(row) <= MAX_LENGTH:
+                prepared = [prepare(part) for part in parts]
+                if None not in prepared:
+                    yield _Written(start, stop, tuple(side for side in prepared if side))
+
+
+def _rows(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """The spans of the formulas in ``text[begin:end]``: its rows, and the parts of a row between commas."""
+    start = begin
+    for match in [*_ROW.finditer(text, begin, end), None]:
+        stop = match.start() if match else end
+        offset = start
+        for part in _split(text[start:stop], ","):
+            yield offset, offset + len(part)
+            offset += len(part) + 1
+        if match:
+            start = match.end()
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """The parts of a text between the marks outside of brackets. A comma without a blank after it belongs to a number
+    or a tuple."""
+    parts, depth, last = [], 0, 0
+    for index, character in enumerate(text):
+        depth += (character in _OPEN) - (character in _CLOSE)
+        is_mark = character == mark and depth <= 0
+        if is_mark and not (mark == "," and text[index + 1 : index + 2].strip()):
+            parts.append(text[last:index])
+            last = index + 1
+    return [*parts, text[last:]]

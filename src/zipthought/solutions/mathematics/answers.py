@@ -1,0 +1,47 @@
+"""Final answers that are not one number: compared as text where they are words, and by sympy where they are formulas."""
+
+from __future__ import annotations
+
+import re
+
+from .latex import MAX_LENGTH, prepare
+from .process import ask
+
+_WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm|sf)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ()\[\]]|[\s$]")
+_TEXT = re.compile(r"[A-Za-z][A-Za-z' .-]*")
+_OPTION = re.compile(r"\(?([A-J])\)?")
+_DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))")
+
+
+def same_answer(stated: str, right: str) -> bool | None:
+    """Whether two final answers in LaTeX are equal; None if that is not decided.
+
+    Words (``\\text{even}``) and letters of options (``(C)``) are equal as text. Anything else needs sympy, unless it is
+    the same text.
+    """
+    if max(len(stated), len(right)) > MAX_LENGTH:
+        return None
+    plain = [_plain(text) for text in (stated, right)]
+    squeezed = [_LAYOUT.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac") for text in plain]
+    if squeezed[0] == squeezed[1]:
+        return True if squeezed[0] else None
+    options = [_OPTION.fullmatch(text) for text in squeezed]
+    if options[0] and options[1]:
+        return options[0][1] == options[1][1]
+    words = [_TEXT.fullmatch(text) is not None and len(text) > 1 for text in plain]
+    if all(words):
+        first, second = (" ".join(text.lower().split()) for text in plain)
+        return first == second
+    if any(words):
+        return None
+    prepared = [prepare(_DEGREES.sub("", text)) for text in plain]
+    if None in prepared:
+        return None
+    answer: bool | None = next(ask({"equal": prepared}, 1), None)
+    return answer
+
+
+def _plain(text: str) -> str:
+    """An answer without the commands that print it as words, and without the end of its sentence."""
+    return _WRAPPED.sub(r" \1 ", text).strip().strip("$").rstrip(".").strip()

@@ -1,0 +1,202 @@
+"""The process that reads LaTeX and asks sympy: one question a line on standard input, one answer a line on standard
+output. It trusts nothing that it is asked, and is killed by its parent if it takes too long.
+
+Questions: ``{"equal": [a, b]}`` and ``{"decide": [[side, ...], ...], "given": [[side, ...], ...]}``, of expressions
+that `latex.prepare` wrote. Answers: whether two answers are equal, or null; for each equation `[verdict, value]`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from typing import Any
+
+import sympy
+from latex2sympy2_extended import latex2sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig
+
+MAX_KNOWN = 12
+"""Earlier equations from which a new one may follow."""
+_CONFIG = ConversionConfig(
+    interpret_as_mixed_fractions=False,
+    interpret_simple_eq_as_assignment=False,
+    interpret_contains_as_eq=False,
+    lowercase_symbols=False,
+)
+
+
+def read(text: str) -> Any:
+    """What an expression, a set, an interval or a tuple stands for, with exact numbers; None if it cannot be read."""
+    try:
+        value = latex2sympy(text, conversion_config=_CONFIG)
+        if isinstance(value, sympy.Basic):
+            value = value.replace(lambda e: isinstance(e, sympy.Float), lambda e: sympy.Rational(str(e)))
+    except Exception:  # noqa: BLE001  # The reader raises Exception itself.
+        return None
+    return value
+
+
+def is_zero(value: Any) -> bool | None:
+    """Whether an expression is zero for all values of its letters; None if that is not decided."""
+    if sympy.Symbol("i") in value.free_symbols and is_zero(_with_imaginary_unit(value)):
+        return True
+    if value.free_symbols:
+        points = itertools.islice(itertools.cycle((3, 7, 11, 5, 13)), len(value.free_symbols))
+        letters = sorted(value.free_symbols, key=str)
+        there = value.subs(dict(zip(letters, map(sympy.Rational, points), strict=True)))
+        if there.is_number and there.is_finite and abs(sympy.N(there, 30)) > sympy.Rational(1, 10**20):
+            return False
+    elif value.is_number:
+        near = sympy.N(value, 30)
+        if near.is_finite and abs(near) > sympy.Rational(1, 10**20):
+            return False
+    if sympy.simplify(value) == 0:
+        return True
+    return None
+
+
+def _with_imaginary_unit(value: Any) -> Any:
+    """An expression with the letter i as the imaginary unit."""
+    return value.subs(sympy.Symbol("i"), sympy.I)
+
+
+def equal(left: Any, right: Any) -> bool | None:
+    """Whether two answers are equal."""
+    if left is None or right is None:
+        return None
+    if isinstance(left, sympy.Eq) and not isinstance(right, sympy.Eq):
+        left = left.rhs if left.lhs.is_Symbol else left
+    if isinstance(right, sympy.Eq) and not isinstance(left, sympy.Eq):
+        right = right.rhs if right.lhs.is_Symbol else right
+    if isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr):
+        return is_zero(left - right)
+    if isinstance(left, sympy.Tuple) and isinstance(right, sympy.Tuple):
+        return _all_equal(left, right)
+    if isinstance(left, sympy.FiniteSet) and isinstance(right, sympy.FiniteSet):
+        if len(left) != len(right):
+            return False
+        if any(item.free_symbols for item in (*left, *right) if isinstance(item, sympy.Basic)):
+            return True if left == right else None
+        key = lambda item: sympy.N(item, 30)  # noqa: E731
+        return _all_equal(sorted(left, key=key), sorted(right, key=key)) if _are_real(left, right) else left == right
+    if isinstance(left, sympy.MatrixBase) and isinstance(right, sympy.MatrixBase):
+        return left.shape == right.shape and _all_equal(list(left), list(right))
+    if isinstance(left, sympy.Set) and isinstance(right, sympy.Set):
+        return bool(left == right)
+    return True if left == right else None
+
+
+def _are_real(*sets: Any) -> bool:
+    return all(isinstance(item, sympy.Expr) and item.is_extended_real for one in sets for item in one)
+
+
+def _all_equal(left: Any, right: Any) -> bool | None:
+    if len(left) != len(right):
+        return False
+    verdicts = [equal(a, b) for a, b in zip(left, right, strict=True)]
+    return False if False in verdicts else None if None in verdicts else True
+
+
+class Derivation:
+    """The equations of a solution so far."""
+
+    def __init__(self, given: list[list[str]]) -> None:
+        self.known: list[Any] = []
+        """Expressions that are zero."""
+        self.letters: set[Any] = set()
+        for sides in given:
+            self.add([read(side) for side in sides])
+
+    def add(self, sides: list[Any]) -> None:
+        """Take an equation for granted from now on."""
+        for left, right in itertools.pairwise(side for side in sides if isinstance(side, sympy.Expr)):
+            self.known.append(left - right)
+            self.letters |= self.known[-1].free_symbols
+
+    def judge(self, texts: list[str]) -> tuple[str, str]:
+        """The verdict on the next equation, and the value of its last side if that is a number.
+
+        `identity`: holds for all values of its letters. `follows`: holds if the earlier equations do. `names`: gives a
+        letter that is new a value. `false`: does not hold, and has no letters. `unknown`: none of these.
+        """
+        sides = [read(text) for text in texts]
+        if len(sides) < 2 or not all(isinstance(side, sympy.Expr) for side in sides):
+            return "unknown", ""
+        verdicts = [self._judge(left, right) for left, right in itertools.pairwise(sides)]
+        self.add(sides)
+        number = sides[-1]
+        value = str(number) if isinstance(number, sympy.Rational) else ""
+        for verdict in ("unknown", "false", "names", "follows"):
+            if verdict in verdicts:
+                return verdict, value
+        return "identity", value
+
+    def _judge(self, left: Any, right: Any) -> str:
+        difference = left - right
+        verdict = is_zero(difference)
+        if verdict:
+            return "identity"
+        if not difference.free_symbols:
+            return "false" if verdict is False else "unknown"
+        new = difference.free_symbols - self.letters
+        if new and (left in new or right in new) and not (left.free_symbols & right.free_symbols):
+            return "names"
+        return "follows" if self._follows(difference) else "unknown"
+
+    def _follows(self, difference: Any) -> bool:
+        """Whether an expression is zero where the known ones are: after their values of letters are put in, it is a
+        sum of known expressions with constant factors."""
+        known = self.known[-MAX_KNOWN:]
+        values: dict[Any, Any] = {}
+        for one in known:
+            one = one.subs(values)
+            for letter in sorted(one.free_symbols, key=str):
+                factor = one.coeff(letter)
+                rest = sympy.expand(one - factor * letter)
+                if factor.is_number and factor != 0 and not rest.free_symbols:
+                    values[letter] = -rest / factor
+        there = difference.subs(values)
+        if is_zero(there):
+            return True
+        try:
+            letters = sorted(set().union(*(one.free_symbols for one in (there, *known))), key=str)
+            rows = [sympy.Poly(sympy.together(one.subs(values)).as_numer_denom()[0], *letters).as_dict() for one in known]
+            over, under = sympy.together(there).as_numer_denom()
+            if under.free_symbols:
+                return False
+            target = sympy.Poly(over, *letters).as_dict()
+        except (sympy.PolynomialError, ValueError):
+            return False
+        monomials = sorted(set(target).union(*rows))
+        if len(monomials) > 40:
+            return False
+        matrix = sympy.Matrix([[row.get(m, 0) for m in monomials] for row in rows]) if rows else sympy.zeros(0, 0)
+        with_target = matrix.col_join(sympy.Matrix([[target.get(m, 0) for m in monomials]])) if rows else matrix
+        return bool(rows) and matrix.rank() == with_target.rank()
+
+
+def main() -> None:
+    """Answer questions until standard input ends."""
+    print("ready", flush=True)
+    for line in sys.stdin:
+        question = json.loads(line)
+        if "equal" in question:
+            left, right = (read(text) for text in question["equal"])
+            try:
+                verdict = equal(left, right)
+            except Exception:  # noqa: BLE001  # Of sympy, on input that it was not made for.
+                verdict = None
+            print(json.dumps(verdict), flush=True)
+            continue
+        derivation = Derivation(question["given"])
+        for sides in question["decide"]:
+            try:
+                answer = derivation.judge(sides)
+            except Exception:  # noqa: BLE001
+                answer = ("unknown", "")
+            print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
