@@ -15,7 +15,8 @@ def find_all_equations(text: str, question: str) -> list[AnyEquation]:
     the question, is a `CheckedEquation` instead of an `UnreadEquals`, if the extra `zipthought[math]` is installed.
     """
     equations = list(find_equations(text))
-    if not any(isinstance(equation, UnreadEquals) for equation in equations) or not is_available():
+    is_plain = "\\" not in text and not any(isinstance(equation, UnreadEquals) for equation in equations)
+    if is_plain or not is_available():
         return equations
     starts = [_start(equation) for equation in equations]
     placed: list[tuple[int, AnyEquation]] = []
@@ -24,7 +25,7 @@ def find_all_equations(text: str, question: str) -> list[AnyEquation]:
         inside = range(bisect_left(starts, start), bisect_left(starts, end))
         unread = {index for index in inside if isinstance(equations[index], UnreadEquals)}
         dropped |= unread
-        if unread and len(unread) == len(inside):  # Else another equation stands for it.
+        if len(unread) == len(inside):  # Else another equation stands for it.
             stated = Token("w" if value is None else "n", end, end, value or 0)
             placed.append((start, CheckedEquation((start, end), stated, (), 1)))
     kept = [(starts[index], equation) for index, equation in enumerate(equations) if index not in dropped]

@@ -45,6 +45,8 @@ _END = re.compile(r"\n|</answer>|(?<!\.)\.(?=[\s*_\"')$]|$)|,(?=\s+[A-Za-z])", r
 _END_OF_WORDS = re.compile(rf"{_END.pattern}|!++(?=[*_\"')]*(?:\s*(?:\n|$)|\s+[A-Z]))", re.IGNORECASE)
 _BRACES = re.compile(r"[{}\n]")
 _SENTENCE_START = re.compile(r"\.(?!\d)")
+_LEAD_IN = re.compile(r"(?:\b(?:(?:the|our|final|correct)\s+)+|\$|\\\(|\\\[)\s*$", re.IGNORECASE)
+_MAX_LEAD_IN = 40
 _DENIED = re.compile(
     r"(?:\b(?:not|never|wrong|incorrect|false)|n't)\b[^\w.,;\n!?]*(?:\w+[^\w.,;\n!?]+){0,2}$"
     r"|(?:[-−^√]|\\(?:sqrt|log|ln|exp)\s*)\{?$",
@@ -105,7 +107,8 @@ class Final(NamedTuple):
     """The final answer that a text states."""
 
     cut: int
-    """Offset of the sentence or line that states it first. Of a box that is the result of an equation, its end."""
+    """Offset of the sentence or line that states it first, or of its last part if the sentence has an equation before
+    it. Of a box that is the result of an equation, its end."""
     written: str
     """The answer as the text writes it."""
     number: Number | None
@@ -343,7 +346,11 @@ def _cut(text: str, claim: _Claim) -> int:
     if claim.notation == "hash":
         return max(line, 0) if not text[line + 1 : claim.start].strip() else claim.start
     starts = [match.end() for match in _SENTENCE_START.finditer(text, line + 1, claim.start)]
-    return starts[-1] if starts else line + 1
+    start = starts[-1] if starts else line + 1
+    if "=" in text[start : claim.start]:  # A step in the same sentence: 3 + 4 = 7, so the answer is 7.
+        match = _LEAD_IN.search(text, max(start, claim.start - _MAX_LEAD_IN), claim.start)
+        return match.start() if match else claim.start
+    return start
 
 
 def _takes_back(rest: str, number: Number) -> bool:

@@ -61,9 +61,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     cut, written = (stated.cut, stated.written) if stated else (len(solution.rstrip()), str(answer))
     tail = solution[cut:] if stated else f"\n#### {answer}"
     final = stated.number if stated else plain_number(written)
-    if final is None and not (
-        stated and answer and plain_number(written) is None and same_answer(written, answer)
-    ):
+    if final is None and not (stated and answer and plain_number(written) is None and same_answer(written, answer)):
         raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
     if stated and answer is not None and plain_number(answer) not in (None, final):
         raise UnreadableError(

@@ -205,13 +205,7 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
         elif kind == "base" and tokens and tokens[-1].end == begin and tokens[-1].kind in "n?!":
             tokens[-1] = _new(Token, ("?", tokens[-1].start, stop, 0, False))  # 101_2
         elif kind == "root":
-            value = _read_root(written[begin:stop])
-            if not value and match[0][0] == SIGN:  # √15 is a sign and a number.
-                tokens.append(_new(Token, ("^", begin, begin + 1, 0, False)))
-                begin = stop - len(match[0][1:].lstrip())
-                tokens.append(_new(Token, ("n", begin, stop, int(text[begin:stop]), False)))
-            else:
-                tokens.append(_new(Token, ("?", begin, stop, value, False)))
+            tokens += _read_root(match[0], written[begin:stop], begin)
         elif kind == "group":
             tokens += (Token("^", begin, stop - 1), Token("(", stop - 1, stop))
             braces.append("group")
@@ -219,10 +213,8 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
             tokens += (Token("(", begin, stop), Token("(", stop, stop))
             braces.append("numerator")
         elif kind == "brace":
-            if begin == denominator:
-                continue
             if match[0] != "}":
-                braces.append("")
+                braces += [""] * (begin != denominator)
             elif part := braces.pop() if braces else "":
                 if part == "group":
                     tokens.append(Token(")", begin, stop))
@@ -255,15 +247,21 @@ def _read_number(kind: str, folded: str, written: str) -> tuple[str, Number]:
     return "?" if folded.isprintable() else "!", 0
 
 
-def _read_root(written: str) -> int:
-    """The value of ``\\sqrt{16}``, ``√16`` or ``\\binom{4}{2}``; 0 for other roots and large numbers."""
-    if "[" in written:
-        return 0
-    over, *under = map(int, re.findall(r"\d+" if "{" in written or written[0] != "\\" else r"\d", written))
-    if under:
-        return math.comb(over, under[0]) if over <= _MAX_BINOMIAL else 0
-    root = math.isqrt(over)
-    return root if root * root == over and not written.startswith("±") else 0
+def _read_root(folded: str, written: str, begin: int) -> list[Token]:
+    """The tokens of ``\\sqrt{16}``, ``√16`` or ``\\binom{4}{2}`` at the offset `begin`: one with its value if that is a
+    whole number and not a large one. Otherwise ``√15`` is a sign and a number."""
+    value, end = 0, begin + len(written)
+    if "[" not in written:
+        over, *under = map(int, re.findall(r"\d+" if "{" in written or written[0] != "\\" else r"\d", written))
+        root = math.isqrt(over)
+        if under:
+            value = math.comb(over, under[0]) if over <= _MAX_BINOMIAL else 0
+        elif root * root == over and written[0] != "±":
+            value = root
+    if value or folded[0] != SIGN:
+        return [Token("?", begin, end, value)]
+    number = folded[1:].lstrip()
+    return [Token("^", begin, begin + 1), Token("n", end - len(number), end, int(number))]
 
 
 def _read_fraction(text: str, tokens: list[Token], begin: int, stop: int) -> list[Token]:

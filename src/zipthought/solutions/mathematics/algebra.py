@@ -1,9 +1,9 @@
 """Equations with letters: where a text writes them, and which of them hold.
 
-    \\[ 6x + 198 = 720 \\]     given, or taken for granted from here on
-    \\[ 6x = 522 \\]           follows
-    \\[ x = 87 \\]             follows
-    \\[ (x + 1)^2 = x^2 + 2x + 1 \\]     holds for every x
+\\[ 6x + 198 = 720 \\]     given, or taken for granted from here on
+\\[ 6x = 522 \\]           follows
+\\[ x = 87 \\]             follows
+\\[ (x + 1)^2 = x^2 + 2x + 1 \\]     holds for every x
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from .latex import MAX_LENGTH, prepare
+from .latex import DEGREES, MAX_LENGTH, prepare
 from .process import ask
 
 MAX_EQUATIONS = 60
 """Equations of one text. Later ones are not decided."""
-LIMIT = 4.0
-"""Seconds for one text."""
 
 _MATH = re.compile(
     r"\$\$(?P<a>.+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>[^$]+?)(?<!\\)\$"
@@ -27,16 +25,16 @@ _MATH = re.compile(
     re.DOTALL,
 )
 _ROW = re.compile(
-    r"\\\\(?:\s*\[[^\]]*\])?|\\(?:implies|Rightarrow|Longrightarrow|iff|Leftrightarrow|quad|qquad|therefore|because|text"
-    r"|newline|intertext|mbox|label|tag)(?![A-Za-z])(?:\s*\{[^{}]*\})?|\\(?:begin|end)\s*\{(?:align|aligned|split|gather"
-    r"|equation|eqnarray)\*?\}|[;\n]\s*\n"
+    r"\\\\(?:\s*\[[^\]]*\])?|\\(?:implies|Rightarrow|Longrightarrow|iff|Leftrightarrow|q?quad|therefore|because|newline)"
+    r"(?![A-Za-z])|\\(?:text|intertext|mbox|label|tag)\s*\{(?!\s*or\s*\})[^{}]*\}"
+    r"|\\(?:begin|end)\s*\{(?:align|aligned|split|gather|equation|eqnarray)\*?\}|[;\n]\s*\n"
 )
 _RELATION = re.compile(
     r"[<>≈≤≥≠≡∈:]|\\(?:le|leq|ge|geq|lt|gt|ne|neq|approx|equiv|in|sim|cong|to|rightarrow|mapsto|mid|propto|pmod|d?dots"
-    r"|ldots|cdots|vdots)(?![A-Za-z])|\.\.\."
+    r"|ldots|cdots|vdots)(?![A-Za-z])|\.\.\.|\\(?:text|mbox)\s*\{\s*or\s*\}"
 )
 _OPEN, _CLOSE = "([{", ")]}"
-_BOX = re.compile(r"\\boxed\s*\{")
+_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 
 
 class Decided(NamedTuple):
@@ -70,7 +68,7 @@ def decide(text: str, given: str = "") -> Iterator[Decided]:
         return
     premises = [list(equation.sides) for equation in _equations(given)][:MAX_EQUATIONS]
     question = {"given": premises, "decide": [equation.sides for equation in written]}
-    for equation, (verdict, value) in zip(written, ask(question, len(written), LIMIT), strict=False):
+    for equation, (verdict, value) in zip(written, ask(question, len(written)), strict=False):
         if verdict in ("identity", "follows", "names"):
             number = Fraction(value) if value else None
             whole = number.numerator if number is not None and number.denominator == 1 else number
@@ -92,7 +90,8 @@ def _equations(text: str) -> Iterator[_Written]:
             if len(parts) > 1 and not parts[0].replace("&", "").strip():
                 parts[0] = previous_side
             if len(parts) > 1 and len(row) <= MAX_LENGTH:
-                prepared = [prepare(part) for part in parts]
+                is_angle = not _FUNCTION.search(row)
+                prepared = [prepare(DEGREES.sub("", part) if is_angle else part) for part in parts]
                 if None not in prepared:
                     yield _Written(start, stop, tuple(side for side in prepared if side))
 

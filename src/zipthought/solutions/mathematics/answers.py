@@ -1,17 +1,17 @@
-"""Final answers that are not one number: compared as text where they are words, and by sympy where they are formulas."""
+"""Final answers that are not one number: words are compared as text, formulas by sympy."""
 
 from __future__ import annotations
 
 import re
 
-from .latex import MAX_LENGTH, prepare
+from .latex import DEGREES, MAX_LENGTH, prepare
 from .process import ask
 
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm|sf)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ()\[\]]|[\s$]")
+_APART = re.compile(r"(?<=\d)\s+(?=\d)")  # 7 2 is not 72.
 _TEXT = re.compile(r"[A-Za-z][A-Za-z' .-]*")
 _OPTION = re.compile(r"\(?([A-J])\)?")
-_DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))")
 
 
 def same_answer(stated: str, right: str) -> bool | None:
@@ -23,7 +23,9 @@ def same_answer(stated: str, right: str) -> bool | None:
     if max(len(stated), len(right)) > MAX_LENGTH:
         return None
     plain = [_plain(text) for text in (stated, right)]
-    squeezed = [_LAYOUT.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac") for text in plain]
+    squeezed = [
+        _LAYOUT.sub("", _APART.sub("_", text)).replace("dfrac", "frac").replace("tfrac", "frac") for text in plain
+    ]
     if squeezed[0] == squeezed[1]:
         return True if squeezed[0] else None
     options = [_OPTION.fullmatch(text) for text in squeezed]
@@ -35,13 +37,14 @@ def same_answer(stated: str, right: str) -> bool | None:
         return first == second
     if any(words):
         return None
-    prepared = [prepare(_DEGREES.sub("", text)) for text in plain]
+    prepared = [prepare(DEGREES.sub("", text)) for text in plain]
     if None in prepared:
         return None
-    answer: bool | None = next(ask({"equal": prepared}, 1), None)
+    answer: bool | None
+    (answer,) = ask({"equal": prepared}, 1) or [None]
     return answer
 
 
 def _plain(text: str) -> str:
     """An answer without the commands that print it as words, and without the end of its sentence."""
-    return _WRAPPED.sub(r" \1 ", text).strip().strip("$").rstrip(".").strip()
+    return _WRAPPED.sub(r" \1 ", text).strip().strip("$").removesuffix(".").strip()

@@ -11,15 +11,19 @@ import re
 MAX_LENGTH = 300
 """Characters of an expression. Longer ones are not read."""
 
-_COMMANDS = frozenset(
-    """frac sqrt pi times cdot div infty cup pm sin cos tan cot sec csc alpha beta gamma theta phi lambda mu omega ln
-    begin end pmatrix binom""".split()
-)
+DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))")
+"""The sign of degrees."""
+_FUNCTIONS = ("sin", "cos", "tan", "cot", "sec", "csc", "ln")
+_LETTERS = ("pi", "infty", "alpha", "beta", "gamma", "theta", "phi", "lambda", "mu", "omega")
+_COMMANDS = frozenset((*_FUNCTIONS, *_LETTERS, "frac", "sqrt", "binom", "times", "cdot", "div", "cup", "pm"))
 _WRITTEN_OUT = (
-    (re.compile(r"\\(?:left|right|displaystyle|limits|Bigl?|Bigr|bigl?|bigr)(?![A-Za-z])|\\[()\[\]]|\$|&|\\boxed(?=\s*\{)"), ""),
+    (
+        re.compile(r"\\(?:left|right|displaystyle|limits|[Bb]ig[lr]?)(?![A-Za-z])|\\[()\[\]]|[$&]|\\boxed(?=\s*\{)"),
+        "",
+    ),
     (re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\!,)(?=\d{3}(?!\d))"), ""),
     (re.compile(r"(?<![\d,.])(\d{1,3}),(?=\d{3}(?:,\d{3})*(?![\d,]))"), r"\1"),
-    (re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![A-Za-z])|~"), " "),
+    (re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![A-Za-z])"), " "),
     (re.compile(r"\\([dt])(?=(?:frac|binom))"), r"\\"),
     (re.compile(r"\\(frac|binom)\s*(\w)\s*(\w)"), r"\\\1{\2}{\3}"),
     (re.compile(r"\\(frac|binom)\s*(\w)\s*\{"), r"\\\1{\2}{"),
@@ -38,14 +42,14 @@ _WRITTEN_OUT = (
 _CHARACTERS = re.compile(r"[A-Za-z0-9+\-/^=(){}\[\],.!|_\s\\]*")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
-_NO_PRODUCTS = frozenset("and or is if of to in so mod at be as we by the for".split())
+_NO_PRODUCTS = ("and", "or", "is", "if", "of", "to", "in", "so", "mod", "at", "be", "as", "we", "by", "the", "for")
 _UNCLEAR = re.compile(
-    r"\d\s+[\d.]|\d\s*\\frac|\d_|\d\s*\|\s*\d|\.\.|[fghpqFGHPQTNSEV]\s*\(|\^\s*\{?-?\d{4}|!!|(?<![\d.])0\d|\d{40}|\^[^{}()]*\^"
+    r"\d\s+[\d.]|\d\s*\\frac|\d_|\d\s*\|\s*\d|\.\.|[fghpqFGHPQTNSEV]\s*\(|\^\s*\{?-?\d{4}|!!|(?<![\d.])0\d|\d{40}|\^\s*\w\s*\^"
 )
 _PIECE = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|\s+|.")
-_GREEK = frozenset("\\pi \\alpha \\beta \\gamma \\theta \\phi \\lambda \\mu \\omega \\infty".split())
-_FACTORS = _GREEK | {"\\frac", "\\sqrt", "\\binom", "\\sin", "\\cos", "\\tan", "\\cot", "\\sec", "\\csc", "\\ln"}
-_OF_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|ln)\s*(?:\^\s*(?:\{[^{}]*\}|\w))?\s*$")
+_GREEK = frozenset(f"\\{name}" for name in _LETTERS)
+_FACTORS = _GREEK | {f"\\{name}" for name in (*_FUNCTIONS, "frac", "sqrt", "binom")}
+_OF_FUNCTION = re.compile(rf"\\(?:{'|'.join(_FUNCTIONS)})\s*(?:\^\s*(?:\{{[^{{}}]*\}}|\w))?\s*$")
 
 
 def prepare(text: str) -> str | None:
@@ -55,12 +59,12 @@ def prepare(text: str) -> str | None:
         return None
     for pattern, new in _WRITTEN_OUT:
         text = pattern.sub(new, text)
-    text = _without_braces(text.strip().rstrip(".,;").strip())
+    text = _without_braces(re.sub(r"(?<!\.)[.,;]$", "", text.strip()).strip())
     commands = _COMMAND.findall(text)
     if not text or not _CHARACTERS.fullmatch(text) or any(c not in _COMMANDS and c not in "{}\\" for c in commands):
         return None
     letters = _COMMAND.sub(" ", text)
-    if any(len(word) > 3 or word.lower() in _NO_PRODUCTS for word in _WORD.findall(letters) if word != "pmatrix"):
+    if any(len(word) > 3 or word.lower() in _NO_PRODUCTS for word in _WORD.findall(letters)):
         return None
     if _UNCLEAR.search(text):
         return None

@@ -1,5 +1,6 @@
 """The process that reads LaTeX and asks sympy: one question a line on standard input, one answer a line on standard
-output. It trusts nothing that it is asked, and is killed by its parent if it takes too long.
+output. The system ends it if one answer takes `LIMIT` seconds of processor time, so the answers do not depend on what
+else the machine does.
 
 Questions: ``{"equal": [a, b]}`` and ``{"decide": [[side, ...], ...], "given": [[side, ...], ...]}``, of expressions
 that `latex.prepare` wrote. Answers: whether two answers are equal, or null; for each equation `[verdict, value]`.
@@ -9,13 +10,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import resource
 import sys
+import time
 from typing import Any
 
 import sympy
 from latex2sympy2_extended import latex2sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 
+LIMIT = 3
+"""Seconds of processor time for one answer."""
+TEXT_LIMIT = 4.0
+"""Seconds of processor time after which further equations of one text are not decided."""
 MAX_KNOWN = 12
 """Earlier equations from which a new one may follow."""
 _CONFIG = ConversionConfig(
@@ -28,13 +35,31 @@ _CONFIG = ConversionConfig(
 
 def read(text: str) -> Any:
     """What an expression, a set, an interval or a tuple stands for, with exact numbers; None if it cannot be read."""
+    if text.startswith("(") and text.endswith(")") and len(parts := _parts(text[1:-1])) > 1:
+        items = [read(part) for part in parts]  # (2, 3), which the reader takes for an interval.
+        return None if None in items else sympy.Tuple(*items)
     try:
         value = latex2sympy(text, conversion_config=_CONFIG)
         if isinstance(value, sympy.Basic):
             value = value.replace(lambda e: isinstance(e, sympy.Float), lambda e: sympy.Rational(str(e)))
+            value = value.subs(sympy.E, sympy.Symbol("e"))  # As a letter; e^x stays the exponential function.
     except Exception:  # noqa: BLE001  # The reader raises Exception itself.
         return None
     return value
+
+
+def _parts(text: str) -> list[str]:
+    """The parts of a text between its commas; none if these are in different brackets."""
+    depth, parts = 0, [""]
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if depth < 0:
+            return []
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def is_zero(value: Any) -> bool | None:
@@ -80,8 +105,6 @@ def equal(left: Any, right: Any) -> bool | None:
             return True if left == right else None
         key = lambda item: sympy.N(item, 30)  # noqa: E731
         return _all_equal(sorted(left, key=key), sorted(right, key=key)) if _are_real(left, right) else left == right
-    if isinstance(left, sympy.MatrixBase) and isinstance(right, sympy.MatrixBase):
-        return left.shape == right.shape and _all_equal(list(left), list(right))
     if isinstance(left, sympy.Set) and isinstance(right, sympy.Set):
         return bool(left == right)
     return True if left == right else None
@@ -161,7 +184,9 @@ class Derivation:
             return True
         try:
             letters = sorted(set().union(*(one.free_symbols for one in (there, *known))), key=str)
-            rows = [sympy.Poly(sympy.together(one.subs(values)).as_numer_denom()[0], *letters).as_dict() for one in known]
+            rows = [
+                sympy.Poly(sympy.together(one.subs(values)).as_numer_denom()[0], *letters).as_dict() for one in known
+            ]
             over, under = sympy.together(there).as_numer_denom()
             if under.free_symbols:
                 return False
@@ -176,11 +201,18 @@ class Derivation:
         return bool(rows) and matrix.rank() == with_target.rank()
 
 
+def _limit() -> None:
+    """Let the system end this process after `LIMIT` more seconds of processor time."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + LIMIT + 1, hard))
+
+
 def main() -> None:
     """Answer questions until standard input ends."""
     print("ready", flush=True)
     for line in sys.stdin:
         question = json.loads(line)
+        _limit()
         if "equal" in question:
             left, right = (read(text) for text in question["equal"])
             try:
@@ -189,10 +221,13 @@ def main() -> None:
                 verdict = None
             print(json.dumps(verdict), flush=True)
             continue
+        start = time.process_time()
         derivation = Derivation(question["given"])
         for sides in question["decide"]:
+            _limit()
             try:
-                answer = derivation.judge(sides)
+                is_late = time.process_time() - start > TEXT_LIMIT
+                answer = ("unknown", "") if is_late else derivation.judge(sides)
             except Exception:  # noqa: BLE001
                 answer = ("unknown", "")
             print(json.dumps(answer), flush=True)
