@@ -21,7 +21,7 @@ from .decided import find_all_equations
 from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals
 from .family import SolvedExample
 from .finals import Final, final_answer, has_bare_letter, plain_number, unit
-from .mathematics import same_answer
+from .mathematics import is_answer, same_answer
 from .prose import find_equations
 from .sentences import split_sentences
 from .solution import Solution, SolutionStep, UnreadableError, link
@@ -82,14 +82,14 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
 
 def verify(question: str, text: str, gold: str) -> Verdict:
     """The verdict on a text whose correct answer is `gold`: a number, or with the extra `zipthought[math]` a formula.
-    Raises `ValueError` if `gold` is empty.
+    Raises `ValueError` if `gold` is neither.
 
     Every equation that can be read must hold. One that repeats an earlier one works nothing out, so its granularity is
     0. A text without any is an answer alone.
     """
     correct = plain_number(gold)
-    if not gold.strip():
-        raise ValueError("the right answer is empty")
+    if correct is None and not is_answer(gold):
+        raise ValueError(f"the right answer is neither a number nor a formula: {gold[:80]!r}")
     stated: Final | None = None
     try:
         stated = final_answer(text)

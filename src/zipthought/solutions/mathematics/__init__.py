@@ -8,7 +8,7 @@ can hold up the caller: a question that takes too long has no answer.
 from __future__ import annotations
 
 from .algebra import decide
-from .answers import same_answer
+from .answers import is_answer, same_answer
 from .process import is_available
 
-__all__ = ["decide", "is_available", "same_answer"]
+__all__ = ["decide", "is_answer", "is_available", "same_answer"]

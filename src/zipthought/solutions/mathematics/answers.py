@@ -8,8 +8,10 @@ from .latex import DEGREES, MAX_LENGTH, prepare
 from .process import ask
 
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm|sf)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ()\[\]]|[\s$]")
-_APART = re.compile(r"(?<=\d)\s+(?=\d)")  # 7 2 is not 72.
+_LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ()\[\]]|[\s$]", re.ASCII)
+_BASE = re.compile(r"[0-9A-F]+_\{?\d+\}?")
+_BLANKS = " \t\r\n"  # Others belong to a number beside them.
+_APART = re.compile(r"(?<=\d)\s+(?=\d)", re.ASCII)  # 7 2 is not 72.
 _TEXT = re.compile(r"[A-Za-z][A-Za-z' .-]*")
 _OPTION = re.compile(r"\(?([A-J])\)?")
 
@@ -45,6 +47,19 @@ def same_answer(stated: str, right: str) -> bool | None:
     return answer
 
 
+def is_answer(text: str) -> bool:
+    """Whether a text can be the right answer that others are compared with: a formula, the letter of an option, a
+    number in another base, or words that are marked as such (``\\text{even}``)."""
+    plain = _plain(text)
+    is_word = _WRAPPED.search(text) is not None and _TEXT.fullmatch(plain) is not None
+    return (
+        is_word
+        or _OPTION.fullmatch(plain) is not None
+        or _BASE.fullmatch(plain) is not None
+        or prepare(plain) is not None
+    )
+
+
 def _plain(text: str) -> str:
     """An answer without the commands that print it as words, and without the end of its sentence."""
-    return _WRAPPED.sub(r" \1 ", text).strip().strip("$").removesuffix(".").strip()
+    return _WRAPPED.sub(r" \1 ", text).strip(_BLANKS).strip("$").removesuffix(".").strip(_BLANKS)

@@ -39,7 +39,7 @@ _WRITTEN_OUT = (
     (re.compile(r"²"), "^2"),
     (re.compile(r"³"), "^3"),
 )
-_CHARACTERS = re.compile(r"[A-Za-z0-9+\-/^=(){}\[\],.!|_\s\\]*")
+_CHARACTERS = re.compile(r"[A-Za-z0-9+\-/^=(){}\[\],.!|_\s\\]*", re.ASCII)
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _NO_PRODUCTS = ("and", "or", "is", "if", "of", "to", "in", "so", "mod", "at", "be", "as", "we", "by", "the", "for")
@@ -55,7 +55,7 @@ _OF_FUNCTION = re.compile(rf"\\(?:{'|'.join(_FUNCTIONS)})\s*(?:\^\s*(?:\{{[^{{}}
 def prepare(text: str) -> str | None:
     """An expression, tuple, set or interval in LaTeX as `worker` reads it; None for anything that is not surely read
     as it is meant."""
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_LENGTH or not all(character.isprintable() or character in "\t\r\n" for character in text):
         return None
     for pattern, new in _WRITTEN_OUT:
         text = pattern.sub(new, text)
