@@ -21,7 +21,7 @@ from .expressions import as_share, read_expression
 from .measures import SCALES, UNIT_LETTERS
 from .notation import fold
 from .powers import evaluate, is_plain
-from .sentences import split_sentences
+from .sentences import split_sentences, trace_end
 from .solution import UnreadableError
 from .tokens import Number, Token, parse_number, tokenize
 
@@ -204,10 +204,13 @@ def final_answer(text: str, confirmed: Number | None = None) -> Final | None:
     """The final answer of a solution; None if the text states none.
 
     Raises `UnreadableError` for a text with two different answers, in one notation or in two, and for one that takes
-    its answer back. In every notation but the first of the text, words are not an answer. `confirmed` is the answer
+    its answer back. In every notation but the first of the text, words are not an answer. A thinking trace may state
+    others before it ends. `confirmed` is the answer
     that the author of the text gives beside it: what stands after a final answer of this value may be about anything.
     """
     claims = list(_find_claims(text))
+    if end := trace_end(text):
+        claims = [claim for claim in claims if claim.start > end] or claims
     if not claims:
         return None
     if len(claims) == 1:

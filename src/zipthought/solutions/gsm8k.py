@@ -23,9 +23,10 @@ from .family import SolvedExample
 from .finals import Final, final_answer, has_bare_letter, plain_number, unit
 from .mathematics import is_answer, same_answer
 from .prose import find_equations
-from .sentences import split_sentences
+from .sentences import split_sentences, trace_end
 from .solution import Solution, SolutionStep, UnreadableError, link
 from .tokens import Number, numbers
+from .traces import pardoned
 
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
@@ -99,7 +100,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     steps = []
     seen: set[tuple[object, ...]] = set()
     last: HoldingEquation | FalseEquation | None = None  # Of those before the end of the final answer.
-    for equation in find_equations(text):
+    for equation in pardoned(text, find_equations(text)):
         if isinstance(equation, UnreadEquals):
             continue
         start = equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start
@@ -163,7 +164,7 @@ def _build(question: str, text: str, tail: str, final: Number | None) -> Solutio
     given = numbers(question)
     equations: list[HoldingEquation] = []
     unread: list[int] = []
-    for equation in find_all_equations(text, question):
+    for equation in pardoned(text, find_all_equations(text, question)):
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(text, equation))
         if isinstance(equation, UnreadEquals):
@@ -201,8 +202,12 @@ def _check_derived(text: str, equations: Sequence[HoldingEquation], final: Numbe
     last = next((equation for equation in reversed(equations) if equation.result is not None), None)
     if last is None or last.result is None:
         raise UnreadableError("final_after_unread", "no step gives a number")
-    if final in _results(last):
+    ends = equations if trace_end(text) else [last]  # A trace may check its answer.
+    if any(final in _results(equation) for equation in ends):
         return
+    known = {equation.result for equation in equations} - {None}
+    if final.denominator != 1 and known & {final.numerator, final.denominator}:
+        return  # The answer is itself a step: 11/36, where 11 or 36 is a result.
     result = last.result
     reason = "final_after_unread" if "=" in text[last.stated.end :] else "final_not_derived"
     if final.denominator == 1 and result.denominator != 1 and result - 1 < final < result + 1:

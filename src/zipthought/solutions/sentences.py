@@ -35,6 +35,11 @@ def is_tag(text: str, span: Span) -> bool:
     return text.startswith("<", span[0]) and re.match(_TAG, text[span[0] : span[0] + 12]) is not None
 
 
+def trace_end(text: str) -> int:
+    """Offset of the tag that ends a train of thought (``</think>``); 0 if the text has none."""
+    return max(text.rfind("</think"), 0)
+
+
 def labels(text: str, sentences: Sequence[Span]) -> dict[int, Span]:
     """Sentence -> the number that labels it (``Step 2:``, ``2.``, ``(2)``), if the labels count from 1 and the text
     names no step by its number; else nothing."""
