@@ -112,7 +112,7 @@ def test_unbalanced_delimiters_take_linear_time(text):
 
 PAIRS = {r"\\\[": r"\\\]", r"\\begin\{": r"\\end\{", "<think>": "</think>", r"\\\(": r"\\\)", r"\{": r"\}"}
 TOGGLES = ("```", r"\*\*")
-METHODS = ("composed:2", "composed:4", "implicit:2", "implicit:4", "answer-only")
+METHODS = ("composed:2", "composed:4", "implicit:2", "implicit:4", "pruned:1", "pruned:2", "answer-only")
 
 
 def balance(text: str) -> list[int]:

@@ -99,13 +99,13 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         answer = "conflicting"
     steps = []
     seen: set[tuple[object, ...]] = set()
-    last: HoldingEquation | FalseEquation | None = None  # Of those before the end of the final answer.
+    before: list[HoldingEquation | FalseEquation] = []  # The end of the final answer.
     for equation in pardoned(text, find_equations(text)):
         if isinstance(equation, UnreadEquals):
             continue
         start = equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start
         if not stated or start < stated.end:
-            last = equation
+            before.append(equation)
         if isinstance(equation, FalseEquation):
             verdict = "unparseable" if equation.fault in _UNPARSEABLE else "wrong_arithmetic"
             steps.append(StepVerdict(_explain(text, equation), verdict, 0, "unknown"))
@@ -119,7 +119,9 @@ def verify(question: str, text: str, gold: str) -> Verdict:
                 operations = count_operations(equation.tree)
             form = "explicit" if operations == 1 else "composed"
             steps.append(StepVerdict(_name(text, equation), "valid", operations, form))
-    complete = answer != "missing" and (last is None or correct is None or correct in _results(last))
+    written = stated.written if stated else ""
+    is_derived = not before or correct is None or _is_derived(question, text, before, correct, written)
+    complete = answer != "missing" and is_derived
     granularity = tuple(step.granularity for step in steps if step.granularity)
     return Verdict(answer, tuple(steps), complete, granularity, text)
 
@@ -151,11 +153,11 @@ def _grade(stated: Final, correct: Number | None, gold: str) -> str:
     return "correct"
 
 
-def _results(equation: HoldingEquation | FalseEquation) -> tuple[Number | None, ...]:
+def _results(equation: HoldingEquation | FalseEquation) -> tuple[Number, ...]:
     """The numbers that an equation states as its result. A percentage is two of them: 60% is 3/5 and 60."""
     if isinstance(equation, FalseEquation):
-        return (equation.stated,)
-    return equation.result, equation.stated.value
+        return () if equation.stated is None else (equation.stated,)
+    return () if equation.result is None else (equation.result, equation.stated.value)
 
 
 def _build(question: str, text: str, tail: str, final: Number | None) -> Solution:
@@ -173,8 +175,8 @@ def _build(question: str, text: str, tail: str, final: Number | None) -> Solutio
             equations.append(equation)
     if not equations:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
-    if final is not None:
-        _check_derived(text, equations, final)
+    if final is not None and not _is_derived(question, text, equations, final, tail):
+        raise UnreadableError(*_reason_not_derived(text, equations, final))
     links = link(equations, given)
     sentences = split_sentences(text)
     steps = []
@@ -196,25 +198,34 @@ def _build(question: str, text: str, tail: str, final: Number | None) -> Solutio
     )
 
 
-def _check_derived(text: str, equations: Sequence[HoldingEquation], final: Number) -> None:
-    """Raises `UnreadableError` if the final answer is not the result of the last step that has a number as its result,
-    with the reason."""
+def _is_derived(
+    question: str, text: str, equations: Sequence[HoldingEquation | FalseEquation], final: Number, written: str
+) -> bool:
+    """Whether the final answer is the result of the last step that has a number as its result; with a thinking trace,
+    of any step, because a trace may check its answer. An answer written as a fraction may be a step itself: 11/36,
+    where 11 is a result and 36 a result or a number of the question."""
+    last = [e for e in equations if isinstance(e, FalseEquation) or e.result is not None][-1:]
+    if any(final in _results(equation) for equation in (equations if trace_end(text) else last)):
+        return True
+    parts = {final.numerator, final.denominator}
+    if len(parts) < 2 or not ("/" in written or "frac" in written):
+        return False
+    known = {number for equation in equations for number in _results(equation)}
+    return not known.isdisjoint(parts) and parts <= known | numbers(question)
+
+
+def _reason_not_derived(text: str, equations: Sequence[HoldingEquation], final: Number) -> tuple[str, str]:
+    """Why the final answer is not the result of the last step that could be read: an identifier, and an explanation."""
     last = next((equation for equation in reversed(equations) if equation.result is not None), None)
     if last is None or last.result is None:
-        raise UnreadableError("final_after_unread", "no step gives a number")
-    ends = equations if trace_end(text) else [last]  # A trace may check its answer.
-    if any(final in _results(equation) for equation in ends):
-        return
-    known = {equation.result for equation in equations} - {None}
-    if final.denominator != 1 and known & {final.numerator, final.denominator}:
-        return  # The answer is itself a step: 11/36, where 11 or 36 is a result.
+        return "final_after_unread", "no step gives a number"
     result = last.result
     reason = "final_after_unread" if "=" in text[last.stated.end :] else "final_not_derived"
     if final.denominator == 1 and result.denominator != 1 and result - 1 < final < result + 1:
         reason = "final_rounded"
     elif final == 100 * result or 100 * final == result:
         reason = "final_as_percentage"
-    raise UnreadableError(reason, f"the last step gives {write_number(result)}, the answer is {write_number(final)}")
+    return reason, f"the last step gives {write_number(result)}, the answer is {write_number(final)}"
 
 
 def write_number(value: Number) -> str:

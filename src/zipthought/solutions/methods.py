@@ -23,6 +23,7 @@ from ..core.registry import Registry
 from ..core.trace import Step
 from .composing import compose
 from .implying import hide
+from .pruning import Pruned, prune
 from .solution import Solution
 
 
@@ -109,6 +110,10 @@ def _write_implicit(solution: Solution, method: Implicit, context: WriteContext)
     return solution.assemble({index: hide(solution, index) for index in solution.groups(method.k)})
 
 
+def _write_pruned(solution: Solution, method: Pruned, context: WriteContext) -> str:
+    return prune(solution, method.k)
+
+
 def _write_answer(solution: Solution, method: AnswerOnly, context: WriteContext) -> str:
     return solution.statement
 
@@ -143,6 +148,7 @@ def _write_random_steps(solution: Solution, method: RandomSteps, context: WriteC
 for _writer in (
     SolutionWriter(Composed, _write_composed, "composed:2", tested=True),
     SolutionWriter(Implicit, _write_implicit, "implicit:2", tested=True),
+    SolutionWriter(Pruned, _write_pruned, "pruned:1", tested=True),
     SolutionWriter(AnswerOnly, _write_answer, "answer-only", tested=True),
     SolutionWriter(RandomSteps, _write_random_steps, "random-steps:0.6", tested=True),
     SolutionWriter(Prose, _write_prose, "prose", tested=True),

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from .equations import Span
 
 _TAG = r"</?think(?:ing)?>"
-_END = re.compile(rf"[.!?][)\"']*[ \t]+(?=[^a-z\s])|\n+|(?<=>>)[ \t]+(?=<<)|(?={_TAG})|{_TAG}\s*")
+_MARK = r"(?:(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)\.|[!?])[)\"']*[ \t]+(?=[^a-z\s])"
+_END = re.compile(rf"{_MARK}|\n+|(?<=>>)[ \t]+(?=<<)|(?={_TAG})|{_TAG}\s*")
 _DELIMITER = re.compile(r"\\[\[\]]|\$\$|```|\\(?P<end>begin|end)\{(?P<name>[A-Za-z]+\*?)\}")
 _LABEL = re.compile(r"[ \t]*(?:#+[ \t]*)?(?:\*\*)?\(?(?:[Ss]tep[ \t]+)?(\d{1,2})[.:)](?=[\s*])", re.ASCII)
 _REFERENCE = re.compile(r"\b[Ss]teps?[ \t]+\d", re.ASCII)

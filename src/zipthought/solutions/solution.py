@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ..core.grouping import group
 from .equations import CheckedEquation, HoldingEquation, Span
 from .sentences import is_tag, labels
-from .tokens import Number, tokenize, written_numbers
+from .tokens import Number, parse_number, tokenize, written_numbers
 
 MAX_ATTEMPTS = 8
 """Rounds of `Solution.groups`. After them, a result that any sentence names is shown."""
@@ -76,7 +76,7 @@ class Solution:
     def nestable(self) -> frozenset[int]:
         """The steps that can be left out because their expression can stand in the one step that uses their result."""
         steps = self.steps
-        fixed = {*self.kept, *map(self._sentence_at, self.unread)}  # Sentences that cannot be dropped.
+        fixed = {*self.kept, *map(self.sentence_at, self.unread)}  # Sentences that cannot be dropped.
         seen: set[int] = set()
         uses: list[list[tuple[int, int]]] = [[] for _ in steps]  # The (step, operand) pairs that use each result.
         is_whole: list[bool] = []  # A percentage has its value from its own equation, so it is not moved.
@@ -96,7 +96,8 @@ class Solution:
                     nestable.append(index)
         return frozenset(nestable)
 
-    def _sentence_at(self, offset: int) -> int | None:
+    def sentence_at(self, offset: int) -> int | None:
+        """The sentence with a character of `text`; None for one of the tail."""
         index = self._sentence_of(offset)
         return index if index >= 0 and offset < self.sentences[index][1] else None
 
@@ -139,7 +140,7 @@ class Solution:
         spans = sorted([*equations, *self._labels.values()])
         begins = [start for start, _ in spans]
         first: dict[Number, int] = {}
-        for value, offset in self._numbers:
+        for value, offset in self.numbers:
             before = bisect.bisect_right(begins, offset) - 1
             if before < 0 or offset >= spans[before][1]:
                 first.setdefault(value, self._sentence_of(offset))
@@ -151,12 +152,17 @@ class Solution:
         return labels(self.text, self.sentences)
 
     @cached_property
-    def _numbers(self) -> list[tuple[Number, int]]:
+    def numbers(self) -> list[tuple[Number, int]]:
         """(value, offset) of the numbers of the prose."""
         return list(written_numbers(self.text))
 
     def _sentence_of(self, offset: int) -> int:
         return bisect.bisect_right(self.sentences, (offset, len(self.text))) - 1
+
+    def is_answer(self, step: SolutionStep) -> bool:
+        """Whether the result of a step is the final answer (60% is 60 or 0.6)."""
+        answer = parse_number(self.answer) if self.answer[:1].isdigit() else None
+        return answer is not None and answer in (step.equation.result, step.equation.stated.value)
 
     def groups(self, k: int) -> list[int]:
         """The steps that a text of granularity k shows."""
@@ -165,7 +171,7 @@ class Solution:
         for attempt in itertools.count():
             shown = group(operands, k, set(operands) - nestable)
             hidden = operands.keys() - shown
-            left = set(self._staying({self.steps[index].sentence for index in shown})) if hidden else set()
+            left = set(self.staying({self.steps[index].sentence for index in shown})) if hidden else set()
             named = {index for index in hidden if not left.isdisjoint(self._named[index])}
             if not named:
                 break
@@ -186,7 +192,7 @@ class Solution:
                 (source, o.start) for source, o in zip(step.sources, written, strict=False) if source is not None
             )
         places: dict[Number | None, list[int]] = {self.steps[index].equation.result: [] for index in self.nestable}
-        for value, offset in self._numbers:
+        for value, offset in self.numbers:
             if value in places:
                 places[value].append(offset)
         named = {}
@@ -196,8 +202,9 @@ class Solution:
             named[index] = set(map(self._sentence_of, others)) - {sentence}
         return named
 
-    def assemble(self, edits: Mapping[int, Iterable[Edit]]) -> str:
-        """The solution with the sentences of the steps in `edits` only, after these edits.
+    def assemble(self, edits: Mapping[int, Iterable[Edit]], also: Iterable[int] = ()) -> str:
+        """The solution with the sentences of the steps in `edits` only, after these edits, and with the sentences
+        `also`.
 
         A sentence without a step stays if the next sentence with a step stays. Those at the end stay always, and so do
         those in `kept`. The labels of the sentences that stay count from 1.
@@ -205,13 +212,13 @@ class Solution:
         changes: dict[int, list[Edit]] = {}
         for index, edit in edits.items():
             changes.setdefault(self.steps[index].sentence, []).extend(edit)
-        staying = self._staying(changes)
+        staying = sorted({*self.staying(changes), *also})
         if len(staying) < len(self.sentences):
             for count, number in enumerate((number for number in staying if number in self._labels), 1):
                 changes.setdefault(number, []).append((*self._labels[number], str(count)))
         return "".join(self._edited(number, changes.get(number, ())) for number in staying) + self.tail
 
-    def _staying(self, shown: Container[int]) -> list[int]:
+    def staying(self, shown: Container[int]) -> list[int]:
         """The sentences of a text that shows the steps of these sentences."""
         with_steps = {step.sentence for step in self.steps}
         staying, waiting = set(self.kept), list[int]()

@@ -12,6 +12,7 @@ What stands after the trace has no such freedom.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -23,7 +24,7 @@ _LEFT_OPEN = frozenset(("no_result", "rounded", "unreadable_number"))
 _MAX_RETRACTION = 160  # Characters between an equation and the words that take it back.
 _RETRACTION = re.compile(
     r"\b(?:wait|hmm|oops|scratch that|hold on|no,|not (?:right|correct|true)|(?:is|'s|was) (?:wrong|incorrect|off)"
-    r"|mistake|miscalculated|doesn't (?:seem|look|make)|can't be|cannot be|recalculate|let me (?:re|try again|check that))",
+    r"|mistake|miscalculated|doesn't (?:seem|look|make)|can(?:'|no)t be|let me (?:re|try again|check that))",
     re.IGNORECASE,
 )
 _EQUALS = re.compile(r"=|\bequals\b")
@@ -68,7 +69,7 @@ def _runs_on(chain: str) -> bool:
     """Whether each two sides of a chain are equal, or the second begins the next calculation: it is the first part of
     the one before, or it begins with its value."""
     sides = [_BLANKS.sub("", side) for side in _EQUALS.split(chain)]
-    for left, right in zip(sides, sides[1:], strict=False):
+    for left, right in itertools.pairwise(sides):
         number = _NUMBER.match(right)
         is_part = left.startswith(right) and left != right
         goes_on = number is not None and number.end() < len(right) and _holds(f"{left}={number[1]}")

@@ -1,0 +1,109 @@
+"""``pruned:k``: only the steps that the final answer depends on, in groups of k.
+
+The dependency is exact: a step is needed if the final answer is its result, or if a needed step has its result as an
+operand (`Solution.steps`). Re-checks, repeated derivations and abandoned branches are not. What cannot be read is
+never dropped, and neither is a step whose result such a sentence names. A thinking trace and the solution after it
+derive the answer each for itself, so each keeps its own derivation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..core.methods import GroupingMethod, Method
+from ..core.problem import Problem
+from ..core.trace import Step
+from .composing import compose
+from .equations import CheckedEquation, FalseEquation
+from .prose import find_equations
+from .sentences import trace_end
+from .solution import Solution
+from .tokens import Number
+from .traces import pardoned
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned(GroupingMethod):
+    """Real solutions without the steps that the final answer does not depend on; `pruned:1` is also `pruned`."""
+
+    NAME = "pruned"
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Method:
+        return super(Pruned, cls).parse("1" if parameter is None else parameter)
+
+    def steps(self, problem: Problem, order: str) -> tuple[Step, ...]:
+        raise ValueError("pruned is for real solutions; every step of a generated problem is needed")
+
+
+def prune(solution: Solution, k: int) -> str:
+    """The text of a solution with the needed steps, in groups of k. If a wrong equation would stay without the words
+    that take it back, it is the composed text instead."""
+    unread = {sentence for sentence in map(solution.sentence_at, solution.unread) if sentence is not None}
+    needed = _needed(solution, unread)
+    edits = compose(solution, solution.groups(k))
+    text = solution.assemble({index: edit for index, edit in edits.items() if index in needed}, unread)
+    if any(isinstance(equation, FalseEquation) for equation in pardoned(text, find_equations(text))):
+        return solution.assemble(edits)
+    return text
+
+
+def _needed(solution: Solution, unread: set[int]) -> set[int]:
+    """The steps that the answer depends on, and those whose results are named in what stays."""
+    steps = solution.steps
+    end = trace_end(solution.text)
+    in_trace = [index for index, step in enumerate(steps) if step.equation.stated.start < end]
+    after = [index for index, step in enumerate(steps) if step.equation.stated.start >= end]
+    needed = {index for part in (in_trace, after) for index in _cone(solution, _roots(solution, part))}
+    while True:
+        left = solution.staying({steps[index].sentence for index in needed}) if needed else []
+        named = _named(solution, needed, {*left, *unread})
+        if named <= needed:
+            return needed
+        needed |= set(_cone(solution, named))
+
+
+def _roots(solution: Solution, part: list[int]) -> list[int]:
+    """The last of some steps that has the final answer as its result, where it first stands; all of them if there is
+    none, or if some have letters, because what these depend on is not known."""
+    steps = solution.steps
+    if any(
+        isinstance(step.equation, CheckedEquation) and not step.equation.values for step in (steps[i] for i in part)
+    ):
+        return part
+    found = [index for index in part if solution.is_answer(steps[index])]
+    if not found:
+        return part
+    last = steps[found[-1]].equation
+    return [next(index for index in found if steps[index].equation.values == last.values)]
+
+
+def _cone(solution: Solution, roots: Iterable[int]) -> set[int]:
+    """Some steps, and all that they depend on."""
+    cone: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        index = waiting.pop()
+        if index not in cone:
+            cone.add(index)
+            waiting += [source for source in solution.steps[index].sources if source is not None]
+    return cone
+
+
+def _named(solution: Solution, needed: set[int], left: set[int]) -> set[int]:
+    """The steps whose result is named in the sentences that stay, without a number of the question or an earlier needed
+    step that could be meant."""
+    steps = solution.steps
+    results: dict[Number | None, list[int]] = {}
+    for index, step in enumerate(steps):
+        results.setdefault(step.equation.result, []).append(index)
+    named: set[int] = set()
+    for value, offset in solution.numbers:
+        sentence = solution.sentence_at(offset)
+        if sentence not in left or value in solution.given:
+            continue
+        before = [i for i in results.get(value, ()) if steps[i].sentence <= sentence]
+        if before and needed.isdisjoint(before):
+            named.add(before[-1])
+    return named
