@@ -76,6 +76,25 @@ def test_verify_reads_records_of_other_programs(capsys, tmp_path):
     assert "line 1" in err
 
 
+def test_verify_reads_real_solutions_in_any_layout(capsys, tmp_path):
+    records = [
+        {"problem": "Add 3 and 4.", "solution": "3 + 4 = 7, so $\\boxed{7}$.", "answer": "7"},
+        {"query": "Add 3 and 4.", "response": "3 + 4 = 7\n#### 7", "answer": "8"},
+        {"question": "Add 3 and 4.", "answer": "3 + 4 = <<3+4=8>>8\n#### 8"},
+        {"question": "Which?", "solution": "3 + 4 = 7 is option $\\boxed{\\text{(B)}}$.", "answer": "B"},
+        {"question": "What?", "answer": "Nothing."},
+    ]
+    file = tmp_path / "real.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    code, out, err = run(capsys, "verify", file, "--json")
+    summary = json.loads(out)
+    assert code == 1
+    assert (summary["records"], summary["faithful"], summary["bad_lines"]) == (4, 2, 1)
+    assert summary["answers"]["correct"] == 3
+    assert summary["answers"]["wrong"] == 1
+    assert "line 5: not read: the record has no right answer" in err
+
+
 @pytest.mark.parametrize(
     ("extra", "says"),
     [

@@ -75,6 +75,8 @@ def test_answers_in_words(stated, right, same):
         ("1, 4, 9", "1, 4", False),
         (r"3 \pm \sqrt{2}", r"3 - \sqrt{2}, 3 + \sqrt{2}", True),
         ("[0, 3)", "[0, 3]", False),
+        (r"(0, 2) \cup (5, 6)", r"(0,2)\cup(5,6)", True),
+        (r"\$12,\!500", "12500", True),
         (r"(-\infty, 2] \cup (5, 6)", r"(-\infty,2]\cup(5,6)", True),
         ("(x + 2)(x - 2)", "x^2 - 4", True),
         ("x - y", "y - x", False),

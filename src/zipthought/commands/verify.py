@@ -9,8 +9,12 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..core.verify import ANSWERS, STEP_VERDICTS
+from ..core.verify import ANSWERS, STEP_VERDICTS, Verdict
 from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, unit, verdict_of
+from ..records.schema import Record
+from ..solutions import detect_family
+from ..solutions.compress.layouts import LAYOUTS, columns, detect_source
+from ..solutions.finals import final_answer
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
@@ -25,8 +29,9 @@ def verify(
     """Verify a file of solutions.
 
     Args:
-        file: JSON Lines or Parquet, with records of zipthought or with the fields problem, question and solution
-            (english).
+        file: JSON Lines or Parquet, with records of zipthought, with the fields problem, question and solution
+            (english), or with real solutions in a layout that compress knows. Real solutions are compared with the
+            right answer that the record has, or without one with their own.
         modulus: The modulus of records that have none.
         json: Print {"records", "faithful", "answers", "steps", "bad_lines"} on standard output.
     """
@@ -72,19 +77,32 @@ class _Counts:
         }
 
 
+def _verdict(record: Record, modulus: int | None) -> Verdict:
+    """The verdict on a record. Raises `ValueError` for one that cannot be verified."""
+    is_english = record.get("problem") is not None and record.get("question") is not None
+    if is_english or modulus is not None or any(record.get(name) is not None for name in ("surface", "modulus")):
+        return verdict_of(record, solution_of(record), modulus)
+    source = detect_source(record)
+    stated = final_answer(source.solution) if source.answer is None else None
+    right = stated.written if stated else source.answer
+    if right is None:
+        raise ValueError("the record has no right answer, and its solution states none")
+    return detect_family(source.question).verify(source.question, source.solution, right)
+
+
 def _count(file: Path, modulus: int | None) -> _Counts:
     """Verify the records of a file. Prints the first `SHOWN` that are not faithful."""
     counts = _Counts()
     with progress() as bar:
         task = bar.add_task("verify", total=count_lines(file), note="")
-        for number, record in enumerate(read_records(file, VERIFIED_FIELDS), 1):
+        for number, record in enumerate(read_records(file, {*VERIFIED_FIELDS, *columns(LAYOUTS)}), 1):
             if number % 500 == 0:
                 bar.update(task, completed=number)
             if isinstance(record, BadLine):
                 counts.bad.append(record)
                 continue
             try:
-                verdict = verdict_of(record, solution_of(record), modulus)
+                verdict = _verdict(record, modulus)
             except ValueError as error:
                 counts.bad.append(BadLine(number, str(error)))
                 continue

@@ -123,8 +123,17 @@ def read_fields(record: Mapping[str, Any], config: CompressConfig) -> Source:
         layout = _detect(record, config.layouts)
     else:
         layout = next(layout for layout in config.layouts if layout.name == config.layout)
-    field = config.answer_field or layout.answer
-    has_answer = bool(config.answer_field) or (bool(field) and _find(record, field) is not None)
+    return _source(record, layout, config.answer_field)
+
+
+def detect_source(record: Mapping[str, Any]) -> Source:
+    """Question, solution and answer of a record that has one of `LAYOUTS`. Raises `UnreadableError` if it has none."""
+    return _source(record, _detect(record, LAYOUTS), "")
+
+
+def _source(record: Mapping[str, Any], layout: Layout, answer_field: str) -> Source:
+    field = answer_field or layout.answer
+    has_answer = bool(answer_field) or (bool(field) and _find(record, field) is not None)
     source = _texts(record, layout)._replace(answer=_text(record, field) if has_answer else None)
     own = record.get("system")
     return source if source.system or not isinstance(own, str) else source._replace(system=own)
@@ -218,4 +227,4 @@ def _role(turn: Any) -> Any:
     return turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
 
 
-__all__ = ["LAYOUTS", "Layout", "Source", "columns", "read_fields", "read_layouts"]
+__all__ = ["LAYOUTS", "Layout", "Source", "columns", "detect_source", "read_fields", "read_layouts"]

@@ -49,8 +49,10 @@ def same_answer(stated: str, right: str) -> bool | None:
 
 def is_answer(text: str) -> bool:
     """Whether a text can be the right answer that others are compared with: a formula, the letter of an option, a
-    number in another base, or words that are marked as such (``\\text{even}``)."""
+    number in another base, a matrix, or words that are marked as such (``\\text{even}``)."""
     plain = _plain(text)
+    if plain.startswith("\\begin{"):
+        return True  # Equal only as text.
     is_word = _WRAPPED.search(text) is not None and _TEXT.fullmatch(plain) is not None
     return (
         is_word

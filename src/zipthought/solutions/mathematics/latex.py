@@ -18,7 +18,7 @@ _LETTERS = ("pi", "infty", "alpha", "beta", "gamma", "theta", "phi", "lambda", "
 _COMMANDS = frozenset((*_FUNCTIONS, *_LETTERS, "frac", "sqrt", "binom", "times", "cdot", "div", "cup", "pm"))
 _WRITTEN_OUT = (
     (
-        re.compile(r"\\(?:left|right|displaystyle|limits|[Bb]ig[lr]?)(?![A-Za-z])|\\[()\[\]]|[$&]|\\boxed(?=\s*\{)"),
+        re.compile(r"\\(?:left|right|displaystyle|limits|[Bb]ig[lr]?)(?![A-Za-z])|\\[()\[\]]|\\?\$|&|\\boxed(?=\s*\{)"),
         "",
     ),
     (re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\!,)(?=\d{3}(?!\d))"), ""),
@@ -44,7 +44,7 @@ _COMMAND = re.compile(r"\\([A-Za-z]+|.)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _NO_PRODUCTS = ("and", "or", "is", "if", "of", "to", "in", "so", "mod", "at", "be", "as", "we", "by", "the", "for")
 _UNCLEAR = re.compile(
-    r"\d\s+[\d.]|\d\s*\\frac|\d_|\d\s*\|\s*\d|\.\.|[fghpqFGHPQTNSEV]\s*\(|\^\s*\{?-?\d{4}|!!|(?<![\d.])0\d|\d{40}|\^\s*\w\s*\^"
+    r"\d\s+[\d.]|\d\s*\\frac|\d_|\d\s*\|\s*\d|\.\.|(?<![A-Za-z])[fghpqFGHPQTNSEV]\s*\(|\^\s*\{?-?\d{4}|!!|(?<![\d.])0\d|\d{40}|\^\s*\w\s*\^"
 )
 _PIECE = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|\s+|.")
 _GREEK = frozenset(f"\\{name}" for name in _LETTERS)
