@@ -36,8 +36,8 @@ def compress(
             directory. Text files may be compressed (.gz, .zst).
         output: A .jsonl file for the records of all formats, or a directory for one file per format. Records that do
             not verify go to OUTPUT.rejects.jsonl.
-        format: composed:k, implicit:k, pruned:k (the needed steps), answer-only, and the baselines random-steps:p (about a share p of the text) and
-            prose (the original text).
+        format: composed:k, implicit:k, pruned:k (the needed steps), answer-only, and the baselines random-steps:p
+            (about a share p of the text) and prose (the original text).
         layout: The name of the layout of all records (docs/real_data.md); auto detects it for each record.
         layout_file: A TOML file with further layouts, as [[layout]] tables.
         question_field: The field of the question, if no layout fits; of a nested one the path, like a.b.

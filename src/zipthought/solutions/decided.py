@@ -21,11 +21,11 @@ def find_all_equations(text: str, question: str) -> list[AnyEquation]:
     starts = [_start(equation) for equation in equations]
     placed: list[tuple[int, AnyEquation]] = []
     dropped: set[int] = set()
-    for start, end, value, _ in decide(text, question):
+    for start, end, value, is_step in decide(text, question):
         inside = range(bisect_left(starts, start), bisect_left(starts, end))
         unread = {index for index in inside if isinstance(equations[index], UnreadEquals)}
         dropped |= unread
-        if len(unread) == len(inside):  # Else another equation stands for it.
+        if is_step and len(unread) == len(inside):  # Else another equation stands for it.
             stated = Token("w" if value is None else "n", end, end, value or 0)
             placed.append((start, CheckedEquation((start, end), stated, (), 1)))
     kept = [(starts[index], equation) for index, equation in enumerate(equations) if index not in dropped]

@@ -37,6 +37,7 @@ from .results import read_leading_number
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
+_MAX_INDENT = 20
 _REMAINDER = re.compile(
     r"[\s,]*(?:\\,|\\;|\\quad)?\s*(?:\\text\s*\{\s*)?(?:with )?(?:a )?(?:[Rr]emainder|[Rr]\b\.?|R(?=\d))(?: of)?"
     r"\s*\}?\s*(\d{1,50})(?![\d/]|[.,]\d)",
@@ -148,7 +149,14 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
     words = tokens[operator + 1]
     written = text[words.start : words.end].strip()
     is_bullet = words.kind == "w" and (len(written) > 1 or not written.isalpha())  # * So 4 + 3 = 7
-    return best, not is_bullet
+    return best, not is_bullet and not _is_list_mark(text, tokens[operator])
+
+
+def _is_list_mark(text: str, token: Token) -> bool:
+    """Whether an operator is the mark of an item of a list: it begins its line, and a blank follows."""
+    _, line, indent = text[max(0, token.start - _MAX_INDENT) : token.start].rpartition("\n")
+    is_first = not indent.strip() and (bool(line) or token.start <= _MAX_INDENT)
+    return is_first and text[token.end : token.end + 1].isspace()
 
 
 def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:

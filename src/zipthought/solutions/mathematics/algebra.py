@@ -45,8 +45,8 @@ class Decided(NamedTuple):
     end: int
     value: int | Fraction | None
     """The number that its last side is; None if it is none."""
-    sides: int
-    """How many sides it has."""
+    is_step: bool
+    """Whether it works something out; False if it only says what a new letter stands for."""
 
 
 class _Written(NamedTuple):
@@ -72,7 +72,7 @@ def decide(text: str, given: str = "") -> Iterator[Decided]:
         if verdict in ("identity", "follows", "names"):
             number = Fraction(value) if value else None
             whole = number.numerator if number is not None and number.denominator == 1 else number
-            yield Decided(equation.start, equation.end, whole, len(equation.sides))
+            yield Decided(equation.start, equation.end, whole, verdict != "names")
 
 
 def _equations(text: str) -> Iterator[_Written]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import resource
 import sys
 import time
@@ -25,6 +26,7 @@ TEXT_LIMIT = 4.0
 """Seconds of processor time after which further equations of one text are not decided."""
 MAX_KNOWN = 12
 """Earlier equations from which a new one may follow."""
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _CONFIG = ConversionConfig(
     interpret_as_mixed_fractions=False,
     interpret_simple_eq_as_assignment=False,
@@ -132,16 +134,26 @@ class Derivation:
             self.add([read(side) for side in sides])
 
     def add(self, sides: list[Any]) -> None:
-        """Take an equation for granted from now on."""
+        """Take an equation for granted from now on, unless it contradicts the known ones."""
         for left, right in itertools.pairwise(side for side in sides if isinstance(side, sympy.Expr)):
-            self.known.append(left - right)
-            self.letters |= self.known[-1].free_symbols
+            difference = left - right
+            self.letters |= difference.free_symbols
+            if difference.free_symbols and not self._contradicts(difference):
+                self.known.append(difference)
+
+    def _contradicts(self, difference: Any) -> bool:
+        """Whether an expression cannot be zero where the known ones are, as far as values of letters show it."""
+        together = [*self.known[-MAX_KNOWN:], difference]
+        values = _values(together)
+        there = [one.subs(values) for one in together]
+        return any(one.is_number and is_zero(one) is not True for one in there)
 
     def judge(self, texts: list[str]) -> tuple[str, str]:
         """The verdict on the next equation, and the value of its last side if that is a number.
 
-        `identity`: holds for all values of its letters. `follows`: holds if the earlier equations do. `names`: gives a
-        letter that is new a value. `false`: does not hold, and has no letters. `unknown`: none of these.
+        `identity`: holds for all values of its letters. `follows`: holds if the earlier equations do. `names`: says
+        what a new letter stands for, which is no number. `false`: does not hold, and has no letters.
+        `unknown`: none of these.
         """
         sides = [read(text) for text in texts]
         if len(sides) < 2 or not all(isinstance(side, sympy.Expr) for side in sides):
@@ -150,6 +162,10 @@ class Derivation:
         self.add(sides)
         number = sides[-1]
         value = str(number) if isinstance(number, sympy.Rational) else ""
+        if len(set(texts)) == 1 or all(map(_NUMBER.fullmatch, texts)):
+            return "unknown", value  # 7 = 7 works nothing out.
+        if value and "names" in verdicts:
+            return "unknown", value  # Where the number comes from is not said.
         for verdict in ("unknown", "false", "names", "follows"):
             if verdict in verdicts:
                 return verdict, value
@@ -171,14 +187,7 @@ class Derivation:
         """Whether an expression is zero where the known ones are: after their values of letters are put in, it is a
         sum of known expressions with constant factors."""
         known = self.known[-MAX_KNOWN:]
-        values: dict[Any, Any] = {}
-        for one in known:
-            one = one.subs(values)
-            for letter in sorted(one.free_symbols, key=str):
-                factor = one.coeff(letter)
-                rest = sympy.expand(one - factor * letter)
-                if factor.is_number and factor != 0 and not rest.free_symbols:
-                    values[letter] = -rest / factor
+        values = _values(known)
         there = difference.subs(values)
         if is_zero(there):
             return True
@@ -199,6 +208,20 @@ class Derivation:
         matrix = sympy.Matrix([[row.get(m, 0) for m in monomials] for row in rows]) if rows else sympy.zeros(0, 0)
         with_target = matrix.col_join(sympy.Matrix([[target.get(m, 0) for m in monomials]])) if rows else matrix
         return bool(rows) and matrix.rank() == with_target.rank()
+
+
+def _values(known: list[Any]) -> dict[Any, Any]:
+    """The values of letters that linear expressions in one letter have where they are zero, one after the other."""
+    values: dict[Any, Any] = {}
+    for one in known:
+        there = one.subs(values)
+        if len(there.free_symbols) == 1:
+            (letter,) = there.free_symbols
+            factor = sympy.expand(there).coeff(letter)
+            rest = sympy.expand(there - factor * letter)
+            if factor.is_number and factor != 0 and not rest.free_symbols:
+                values[letter] = -rest / factor
+    return values
 
 
 def _limit() -> None:
