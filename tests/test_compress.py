@@ -467,3 +467,16 @@ def test_random_steps_take_linear_time():
         short = compress_solution(solution, "random-steps:0.3", WriteContext(seed="0", count=count))
         assert len(texts) <= 2 * size.bit_length() + 3
         assert abs(len(short.split()) / len(f"{lines}#### {size}".split()) - 0.3) < 8 / size
+
+
+def test_records_with_too_many_unread_equations_are_rejected(tmp_path):
+    rows = [
+        {"question": "Add.", "answer": "3 + 4 = 7\n#### 7"},
+        {"question": "Add.", "answer": "2 weeks + 3 days = 17 days\n3 + 4 = 7\n#### 7"},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    assert run(tmp_path, text)[0]["unread_equations"] == 1
+    summary = run(tmp_path, text, max_unread=0, overwrite=True)[0]
+    assert (summary["verified"], summary["reasons"]) == (1, {"unread_equations": 1})
+    with pytest.raises(ValueError, match="max_unread must be at least 0"):
+        run(tmp_path, text, max_unread=-1)

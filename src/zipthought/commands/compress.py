@@ -23,6 +23,7 @@ def compress(
     answer_field: str = "",
     id_field: str = "id",
     family: str = "auto",
+    max_unread: int | None = None,
     tokenizer: str = "",
     workers: int = 0,
     seed: int = 0,
@@ -45,6 +46,7 @@ def compress(
         answer_field: The field of the final answer. Every record must have it.
         id_field: The field of the source's id.
         family: gsm8k (arithmetic in prose), countdown, or auto (by the question).
+        max_unread: Reject records with more equations that could not be read. 0: whatever verifies was read whole.
         tokenizer: A Hugging Face tokenizer to count with (a directory, or a tokenizer.json).
         workers: Processes; 0 means one for a small input, else one per processor.
         seed: The seed of random-steps.

@@ -25,8 +25,8 @@ class CompressConfig:
     output: Path
     """A `.jsonl` file for the records of all formats, or a directory for one file per format."""
     format: tuple[str, ...] = ("composed:2",)
-    """`composed:k`, `implicit:k`, `answer-only`, and the baselines `random-steps:p` (about a share p of the text) and
-    `prose` (the original text)."""
+    """`composed:k`, `implicit:k`, `pruned:k`, `answer-only`, and the baselines `random-steps:p` (about a share p of the
+    text) and `prose` (the original text)."""
     layout: str = "auto"
     """The name of the layout of all records (`layouts.LAYOUTS`); `auto` detects it for each record by its fields."""
     layout_file: Path | None = None
@@ -41,6 +41,8 @@ class CompressConfig:
     """The field of the source's id. A record without it gets a hash of its own text."""
     family: str = "auto"
     """The family of the solutions: `gsm8k` (arithmetic in prose), `countdown`, or `auto` (by the question)."""
+    max_unread: int | None = None
+    """Records with more equations that could not be read are rejected; None: none is, because of that."""
     tokenizer: str = ""
     """A Hugging Face tokenizer (a directory or a tokenizer.json) to count tokens with. If empty, words and punctuation
     marks are counted."""
@@ -68,6 +70,8 @@ class CompressConfig:
             raise ValueError("question_field and solution_field go together; give both")
         if self.family != "auto":
             FAMILIES.find(self.family)
+        if self.max_unread is not None and self.max_unread < 0:
+            raise ValueError(f"max_unread must be at least 0, got {self.max_unread}")
         if self.workers < 0:
             raise ValueError(f"workers must be at least 0, got {self.workers}")
         if not self.is_one_file and is_data_file(self.output):

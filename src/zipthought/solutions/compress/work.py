@@ -174,6 +174,8 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:
             source = read_fields(record, config)
             family = detect_family(source.question) if config.family == "auto" else FAMILIES[config.family]
             solution = family.read(source.question, source.solution, source.answer)
+            if config.max_unread is not None and len(solution.unread) > config.max_unread:
+                raise UnreadableError("unread_equations", f"{len(solution.unread)} equations could not be read")
         except UnreadableError as error:
             counts.reasons[error.reason] += 1
             rejects.append(reject_line(item, source_id(item, record, config.id_field), error))
