@@ -373,3 +373,35 @@ def test_common_notations(text, answer):
 def test_fractions_as_final_answers(written, value):
     number = finals.plain_number(written)
     assert number == (None if value is None else Fraction(value))
+
+
+GAME = "Using the numbers [6, 8, 50, 3], create an equation that equals 65. Use each number exactly once."
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ("50 + (8 - 3) * (6 / 2)", "2 is not given"),
+        ("50 + 3 * (8 - 3)", "3 is not given, or is used too often"),
+        ("50 + 8 + 6", "a given number is not used"),
+        ("50 + 8 + 6 + 3", "the target is 65, the expression gives 67"),
+        ("50 / (8 - 8)", "8 is not given, or is used too often"),
+    ],
+)
+def test_a_wrong_expression_as_the_answer_of_countdown(answer, fault):
+    text = f"Try 50 + 8 = 58, too low.\n<answer>{answer}</answer>"
+    with pytest.raises(finals.UnreadableError, match=fault):
+        countdown.read(GAME, text)
+    assert countdown.verify(GAME, text, "65").answer == "wrong"
+
+
+def test_an_expression_as_the_answer_of_countdown():
+    text = "Try 50 + 8 = 58, too low.\nNow 50 + 6 = 56, and that works.\n<answer>50 + 6 * 3 - 8 + 5</answer>"
+    game = "Using the numbers [6, 8, 50, 3, 5], create an equation that equals 65. Use each number once."
+    verdict = countdown.verify(game, text, "65")
+    assert (verdict.answer, verdict.faithful, verdict.granularity) == ("correct", True, (1, 1, 4))
+    solution = countdown.read(game, text)
+    assert (solution.answer, len(solution.steps)) == ("65", 2)
+    assert countdown.read(game, "<answer>50 + 6 * 3 - 8 + 5</answer>").steps == ()
+    with pytest.raises(finals.UnreadableError, match="does not hold"):
+        countdown.read(game, text.replace("56", "57"))

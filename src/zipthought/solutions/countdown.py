@@ -9,18 +9,25 @@
 
 Beyond exact arithmetic, each step may use only available numbers: the given ones and earlier results, each as often as
 it is available. Any other number is a wrong premise, and so is a result other than the target.
+
+The answer may also be one expression, ``<answer>(55 + 36) - 19 - 7</answer>``. It may use each given number once (it
+must, if the question says "exactly once"), and steps before it are trials.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
+from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from . import gsm8k
+from .expressions import Expression, read_expression
 from .family import SolvedExample
+from .powers import is_plain
 from .solution import Solution, UnreadableError
-from .tokens import Number, parse_number
+from .tokens import Number, parse_number, tokenize
 
 NAME = "countdown"
 SYSTEM = "Use each number at most once. Write one operation a line and end with a line '#### <result>'."
@@ -34,6 +41,7 @@ _QUESTION = re.compile(
     r"numbers?\s*\[([\d,\s]+)\][^\[\]]*?(?:equals?|make|reach|target(?: is| of)?)\s*(\d++)(?u:(?!\w))(?![.,]\d)",
     re.ASCII,
 )
+_ANSWER = re.compile(r"<answer>([^<>]{1,300})</answer>", re.IGNORECASE)
 _UNREADABLE = "the question gives no numbers in brackets and no target"
 
 
@@ -50,6 +58,16 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     if not looks_like(question):
         raise ValueError(_UNREADABLE)
     verdict = gsm8k.verify(question, text, gold)
+    if expression := _final_expression(text):
+        fault = _fault_of(question, expression[1])
+        operations = count_operations(expression[1].tree)
+        form = "explicit" if operations == 1 else "composed"
+        last = (
+            StepVerdict(fault, "wrong_premise", 0, "unknown") if fault else StepVerdict(gold, "valid", operations, form)
+        )
+        steps = (*verdict.steps, last)
+        granularity = tuple(step.granularity for step in steps if step.granularity)
+        return Verdict("wrong" if fault else "correct", steps, not fault, granularity, text)
     try:
         read(question, text)
     except UnreadableError as error:
@@ -66,6 +84,12 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     match = _QUESTION.search(question)
     if not match:
         raise UnreadableError("unreadable_question", _UNREADABLE)
+    if expression := _final_expression(solution):
+        if fault := _fault_of(question, expression[1]):
+            raise UnreadableError("wrong_premise", fault)
+        cut = expression[0].start()
+        built = gsm8k.build(question, solution[:cut], solution[cut:], None, may_be_empty=True)
+        return replace(built, answer=match[2], statement=expression[0][0], notation="tag")
     result = gsm8k.read(question, solution, answer)
     available: Counter[Number | None] = Counter(parse_number(text) for text in re.findall("[0-9]+", match[1]))
     for step in result.steps:
@@ -77,3 +101,31 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     if result.answer != match[2]:
         raise UnreadableError("wrong_premise", f"the target is {match[2]}, the solution reaches {result.answer}")
     return result
+
+
+def _final_expression(text: str) -> tuple[re.Match[str], Expression] | None:
+    """Where a text has its last ``<answer>``, and the expression in it; None if that is no expression."""
+    found = list(_ANSWER.finditer(text))
+    if not found:
+        return None
+    match = found[-1]
+    tokens = tokenize(match[1].strip())
+    read = read_expression(tokens) if is_plain(tokens) else None
+    return (match, read) if read and isinstance(read.tree, BinOp) else None
+
+
+def _fault_of(question: str, expression: Expression) -> str:
+    """What is wrong with an expression as the answer of a question; empty if nothing is."""
+    match = _QUESTION.search(question)
+    assert match is not None
+    given = Counter(parse_number(text) for text in re.findall("[0-9]+", match[1]))
+    used = Counter(operand.value for operand in expression.operands)
+    if others := [gsm8k.write_number(value) for value, count in used.items() if count > given[value]]:
+        return f"{others[0]} is not given, or is used too often"
+    if "exactly once" in question and used.total() < given.total():
+        return "a given number is not used"
+    value = expression.value
+    if value is None or value != parse_number(match[2]):
+        reached = "nothing" if value is None else gsm8k.write_number(value)
+        return f"the target is {match[2]}, the expression gives {reached}"
+    return ""

@@ -72,7 +72,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
     statement, notation = (stated.statement, stated.notation) if stated else (tail.strip(), "")
-    built = _build(question, solution[:cut], tail, final)
+    built = build(question, solution[:cut], tail, final)
     return replace(
         built,
         answer=str(answer) if final is None else write_number(final),
@@ -160,9 +160,9 @@ def _results(equation: HoldingEquation | FalseEquation) -> tuple[Number, ...]:
     return () if equation.result is None else (equation.result, equation.stated.value)
 
 
-def _build(question: str, text: str, tail: str, final: Number | None) -> Solution:
+def build(question: str, text: str, tail: str, final: Number | None, may_be_empty: bool = False) -> Solution:
     """The solution of a text whose equations hold and end in `final`, if that is a number. Raises `UnreadableError` if
-    they do not."""
+    they do not, and if there are none, unless there may be."""
     given = numbers(question)
     equations: list[HoldingEquation] = []
     unread: list[int] = []
@@ -173,7 +173,7 @@ def _build(question: str, text: str, tail: str, final: Number | None) -> Solutio
             unread.append(equation.start)
         else:
             equations.append(equation)
-    if not equations:
+    if not equations and not may_be_empty:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
     if final is not None and not _is_derived(question, text, equations, final, tail):
         raise UnreadableError(*_reason_not_derived(text, equations, final))
