@@ -1,11 +1,9 @@
 """Equations with letters and answers that are formulas, by sympy in a process of its own."""
 
-import time
-
 import pytest
 
 from zipthought.solutions import gsm8k
-from zipthought.solutions.mathematics import decide, is_available, process, same_answer
+from zipthought.solutions.mathematics import algebra, decide, is_available, process, same_answer
 from zipthought.solutions.mathematics.latex import prepare
 from zipthought.solutions.solution import UnreadableError
 
@@ -91,11 +89,9 @@ def test_answers_as_formulas(stated, right, same):
 
 
 @needs_sympy
-def test_hostile_answers_take_bounded_time_and_leave_the_process_usable():
-    start = time.process_time()
+def test_hostile_answers_end_and_leave_the_process_usable():
     assert same_answer("2^{3^{4^{5^{6}}}}", "7") is None
     assert same_answer("((((((x+1)^9+1)^9+1)^9+1)^9+1)^9+1)^9", "x!") is not True
-    assert time.process_time() - start < 5
     assert same_answer(r"2\sqrt{7}", r"\sqrt{28}") is True
 
 
@@ -138,6 +134,13 @@ def decided(text, given=""):
 )
 def test_equations_with_letters(text, given, held):
     assert decided(text, given) == held
+
+
+@needs_sympy
+@pytest.mark.parametrize("text", ["\\[x = ", "$x = $", "\\(", "$$", "\\begin{align}", "$a = b, "])
+def test_long_texts_end(text):
+    assert len(list(decide(text * (49_000 // len(text))))) <= algebra.MAX_EQUATIONS
+    assert list(decide(text * 200_000)) == []
 
 
 @needs_sympy

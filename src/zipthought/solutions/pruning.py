@@ -18,7 +18,7 @@ from .composing import compose
 from .equations import CheckedEquation, FalseEquation
 from .prose import find_equations
 from .sentences import trace_end
-from .solution import Solution
+from .solution import MAX_ATTEMPTS, Solution
 from .tokens import Number
 from .traces import pardoned
 
@@ -56,12 +56,13 @@ def _needed(solution: Solution, unread: set[int]) -> set[int]:
     in_trace = [index for index, step in enumerate(steps) if step.equation.stated.start < end]
     after = [index for index, step in enumerate(steps) if step.equation.stated.start >= end]
     needed = {index for part in (in_trace, after) for index in _cone(solution, _roots(solution, part))}
-    while True:
+    for _ in range(MAX_ATTEMPTS):
         left = solution.staying({steps[index].sentence for index in needed}) if needed else []
         named = _named(solution, needed, {*left, *unread})
         if named <= needed:
             return needed
-        needed |= set(_cone(solution, named))
+        needed |= _cone(solution, named)
+    return set(range(len(steps)))
 
 
 def _roots(solution: Solution, part: list[int]) -> list[int]:

@@ -21,7 +21,7 @@ from .sentences import is_tag, labels
 from .tokens import Number, parse_number, tokenize, written_numbers
 
 MAX_ATTEMPTS = 8
-"""Rounds of `Solution.groups`. After them, a result that any sentence names is shown."""
+"""Rounds of `Solution.groups` and of `pruning`. After them, a result that any sentence names is shown."""
 
 Edit = tuple[int, int, str]
 """Start, end and new text of a part of `Solution.text`."""

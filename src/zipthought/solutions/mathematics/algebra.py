@@ -16,12 +16,14 @@ from typing import NamedTuple
 from .latex import DEGREES, MAX_LENGTH, prepare
 from .process import ask
 
+MAX_TEXT = 50_000
+"""Characters of a text. Of longer ones nothing is decided."""
 MAX_EQUATIONS = 60
 """Equations of one text. Later ones are not decided."""
 
 _MATH = re.compile(
-    r"\$\$(?P<a>.+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>[^$]+?)(?<!\\)\$"
-    r"|\\begin\{(?P<name>align|aligned|equation|gather|eqnarray)\*?\}(?P<e>.+?)\\end\{(?P=name)\*?\}",
+    r"\$\$(?P<a>.{1,2000}?)\$\$|\\\[(?P<b>.{1,2000}?)\\\]|\\\((?P<c>.{1,2000}?)\\\)|(?<![\\$])\$(?P<d>[^$]{1,2000}?)(?<!\\)\$"
+    r"|\\begin\{(?P<name>align|aligned|equation|gather|eqnarray)\*?\}(?P<e>.{1,2000}?)\\end\{(?P=name)\*?\}",
     re.DOTALL,
 )
 _ROW = re.compile(
@@ -63,6 +65,8 @@ def decide(text: str, given: str = "") -> Iterator[Decided]:
 
     Without the extra `zipthought[math]` there are none.
     """
+    if len(text) > MAX_TEXT or len(given) > MAX_TEXT:
+        return
     written = list(_equations(text))[:MAX_EQUATIONS]
     if not written:
         return
