@@ -174,6 +174,7 @@ def test_verdicts_on_formulas(final, answer, verdict):
 def test_an_answer_of_the_record_confirms_a_formula():
     text = "The side is $\\sqrt{36 + 9} = \\sqrt{45}$ long, that is $\\boxed{3\\sqrt{5}}$."
     assert gsm8k.read("", text, r"\sqrt{45}").answer == r"\sqrt{45}"
+    assert gsm8k.read("", "$20 + 5 = 25$, so it is $\\boxed{\\sqrt{25}}$.", "5").answer == "5"
     with pytest.raises(UnreadableError):
         gsm8k.read("", text, r"\sqrt{15}")
     with pytest.raises(UnreadableError):

@@ -64,7 +64,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     final = stated.number if stated else plain_number(written)
     if final is None and not (stated and answer and plain_number(written) is None and same_answer(written, answer)):
         raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
-    if stated and answer is not None and plain_number(answer) not in (None, final):
+    if stated and answer is not None and final is not None and plain_number(answer) not in (None, final):
         raise UnreadableError(
             "conflicting_finals", f"the solution ends in {written[:40]}, the record says {answer[:40]}"
         )
@@ -99,7 +99,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         answer = "conflicting"
     steps = []
     seen: set[tuple[object, ...]] = set()
-    before: list[HoldingEquation | FalseEquation] = []  # The end of the final answer.
+    before: list[HoldingEquation | FalseEquation] = []  # Those before the end of the final answer.
     for equation in pardoned(text, find_equations(text)):
         if isinstance(equation, UnreadEquals):
             continue

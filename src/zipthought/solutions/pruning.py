@@ -8,6 +8,7 @@ derive the answer each for itself, so each keeps its own derivation.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -95,16 +96,18 @@ def _cone(solution: Solution, roots: Iterable[int]) -> set[int]:
 def _named(solution: Solution, needed: set[int], left: set[int]) -> set[int]:
     """The steps whose result is named in the sentences that stay, without a number of the question or an earlier needed
     step that could be meant."""
-    steps = solution.steps
-    results: dict[Number | None, list[int]] = {}
-    for index, step in enumerate(steps):
-        results.setdefault(step.equation.result, []).append(index)
+    results: dict[Number | None, list[tuple[int, int]]] = {}  # Result -> (sentence, step), ascending.
+    settled: dict[Number | None, int] = {}  # Result -> the first sentence with a needed step of it.
+    for index, step in enumerate(solution.steps):
+        results.setdefault(step.equation.result, []).append((step.sentence, index))
+        if index in needed:
+            settled.setdefault(step.equation.result, step.sentence)
     named: set[int] = set()
     for value, offset in solution.numbers:
         sentence = solution.sentence_at(offset)
-        if sentence not in left or value in solution.given:
+        if sentence is None or sentence not in left or value in solution.given:
             continue
-        before = [i for i in results.get(value, ()) if steps[i].sentence <= sentence]
-        if before and needed.isdisjoint(before):
-            named.add(before[-1])
+        before = bisect.bisect_right(results.get(value, []), (sentence, len(solution.steps)))
+        if before and settled.get(value, sentence + 1) > sentence:
+            named.add(results[value][before - 1][1])
     return named

@@ -66,7 +66,8 @@ _ATOM_OF_LATEX = (
 _MAX_BINOMIAL = 300  # Below, binomial coefficients have at most `MAX_DIGITS` digits.
 _FUNCTIONS = (
     "star|ast|bullet|oplus|ominus|otimes|odot|clubsuit|spadesuit|heartsuit|diamondsuit|diamond|triangle|square|Box"
-    "|bowtie|dagger|cup|cap|wedge|vee|nabla|choose|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
+    "|bowtie|dagger|cup|cap|wedge|vee|nabla|choose"
+    "|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
     "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
 )
 _CODES = rf"(?<![^\W\d_]){_CODE}(?=\s*\d)"
@@ -87,7 +88,8 @@ _TOKEN = re.compile(
     r"|(?P<choose>(?<=[\d)]\s)(?:choose|mod|modulo)\b(?=\s*[\d(]))|(?P<word>[^\W\d_]+)"
     rf"|(?P<fraction>{_FRACTION})|(?P<root>{_ATOM_OF_LATEX})|(?P<group>(?:\^|\\sqrt|\\[dt]?binom)\s*\{{)"
     r"|(?P<base>_\s*(?:\{[^{}\n]*\}|[^\W_]))"
-    rf"|(?P<power>\^|@|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!(?=\s*(?:[-+*/=)}}×÷^]|\\(?:times|cdot|div|right)\b|[xX]\s*\d|{_IN_WORDS})|\d++!)|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
+    r"|(?P<power>\^|@|\ue004|(?:(?<=[\d)])|(?<=[\d)]\s))!"
+    rf"(?=\s*(?:[-+*/=)}}×÷^]|\\(?:times|cdot|div|right)\b|[xX]\s*\d|{_IN_WORDS})|\d++!)|\\(?:{_FUNCTIONS})(?![A-Za-z])(?!(?<=frac)\s*\{{))"
     r"|(?P<s>[.!?](?=\s+[^a-z\s]|\s*$|\n)|\n)"
     r"|(?P<frac>\\[dt]?frac\s*\{)|(?P<brace>(?:\\[A-Za-z]+\s*)?\{|\})"
     r"|(?P<open>\\left\s*[(\[]|[(\[])|(?P<close>\\right\s*[)\]]|[)\]])"
