@@ -178,6 +178,12 @@ def test_what_changes_or_denies_a_final_answer(final, why):
     assert not verdict.faithful, why
 
 
+def test_two_different_formulas_conflict():
+    text = "3 + 4 = 7. So $\\boxed{\\sqrt{7}}$. Or rather $\\boxed{\\sqrt{8}}$."
+    assert gsm8k.verify("", text, "\\sqrt{8}").answer == "conflicting"
+    assert gsm8k.verify("", text.replace("8", "7"), "\\sqrt{7}").answer == "correct"
+
+
 def test_a_single_letter_is_a_unit_if_the_right_answer_has_it():
     assert gsm8k.verify("", "#### 72m", "72 m").answer == "correct"
     assert gsm8k.verify("", "#### 72 m", "72 m").answer == "correct"

@@ -82,6 +82,7 @@ def test_answers_in_words(stated, right, same):
         ("x = 9", "9", True),
         ("4(5)", "20", True),
         ("4(5)", "9", False),
+        (r"\sin 30^\circ", r"\frac{1}{2}", None),
     ],
 )
 def test_answers_as_formulas(stated, right, same):

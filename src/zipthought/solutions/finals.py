@@ -205,8 +205,8 @@ def final_answer(text: str, confirmed: Number | None = None) -> Final | None:
 
     Raises `UnreadableError` for a text with two different answers, in one notation or in two, and for one that takes
     its answer back. In every notation but the first of the text, words are not an answer. A thinking trace may state
-    others before it ends. `confirmed` is the answer
-    that the author of the text gives beside it: what stands after a final answer of this value may be about anything.
+    others before it ends. `confirmed` is the answer that the author of the text gives beside it: what stands after a
+    final answer of this value may be about anything.
     """
     claims = list(_find_claims(text))
     if end := trace_end(text):
@@ -224,6 +224,8 @@ def final_answer(text: str, confirmed: Number | None = None) -> Final | None:
         if len(distinct) > 1:
             named = " and ".join(sorted(distinct.values())[:2])
             raise UnreadableError("conflicting_finals", f"two final answers: {named}")
+    if first != "words" and len({re.sub(r"\s", "", claim.written) for claim in own if claim.number is None}) > 1:
+        raise UnreadableError("conflicting_finals", f"two final answers: {own[0].written} and {own[-1].written}")
     for claim in claims:
         if claim.notation != first and claim.number is None and _disputes(claim, own[-1].number):
             raise UnreadableError("conflicting_finals", f"two final answers: {own[-1].written} and {claim.written}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from .latex import DEGREES, MAX_LENGTH, prepare
+from .latex import DEGREES, MAX_LENGTH, TRIGONOMETRY, prepare
 from .process import ask
 
 MAX_TEXT = 50_000
@@ -36,7 +36,6 @@ _RELATION = re.compile(
     r"|ldots|cdots|vdots)(?![A-Za-z])|\.\.\.|\\(?:text|mbox)\s*\{\s*or\s*\}"
 )
 _OPEN, _CLOSE = "([{", ")]}"
-_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 
 
 class Decided(NamedTuple):
@@ -94,7 +93,7 @@ def _equations(text: str) -> Iterator[_Written]:
             if len(parts) > 1 and not parts[0].replace("&", "").strip():
                 parts[0] = previous_side
             if len(parts) > 1 and len(row) <= MAX_LENGTH:
-                is_angle = not _FUNCTION.search(row)
+                is_angle = not TRIGONOMETRY.search(row)
                 prepared = [prepare(DEGREES.sub("", part) if is_angle else part) for part in parts]
                 if None not in prepared:
                     yield _Written(start, stop, tuple(side for side in prepared if side))

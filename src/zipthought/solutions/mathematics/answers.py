@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .latex import DEGREES, MAX_LENGTH, prepare
+from .latex import DEGREES, MAX_LENGTH, TRIGONOMETRY, prepare
 from .process import ask
 
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm|sf)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
@@ -39,6 +39,8 @@ def same_answer(stated: str, right: str) -> bool | None:
         return first == second
     if any(words):
         return None
+    if any(DEGREES.search(text) and TRIGONOMETRY.search(text) for text in plain):
+        return None  # Without the sign, the number would be one of radians.
     prepared = [prepare(DEGREES.sub("", text)) for text in plain]
     if None in prepared:
         return None
