@@ -5,6 +5,7 @@ import pytest
 from zipthought.solutions import gsm8k
 from zipthought.solutions.mathematics import algebra, decide, is_available, process, same_answer
 from zipthought.solutions.mathematics.latex import prepare
+from zipthought.solutions.methods import compress_solution
 from zipthought.solutions.solution import UnreadableError
 
 needs_sympy = pytest.mark.skipif(not is_available(), reason="needs zipthought[math]")
@@ -175,6 +176,7 @@ def test_verdicts_on_formulas(final, answer, verdict):
 def test_an_answer_of_the_record_confirms_a_formula():
     text = "The side is $\\sqrt{36 + 9} = \\sqrt{45}$ long, that is $\\boxed{3\\sqrt{5}}$."
     assert gsm8k.read("", text, r"\sqrt{45}").answer == r"\sqrt{45}"
+    assert compress_solution(gsm8k.read("", text.replace("3\\sqrt{5}", "6\\sqrt{5}/2"), "3\\sqrt{5}"), "pruned")
     assert gsm8k.read("", "$20 + 5 = 25$, so it is $\\boxed{\\sqrt{25}}$.", "5").answer == "5"
     with pytest.raises(UnreadableError):
         gsm8k.read("", text, r"\sqrt{15}")

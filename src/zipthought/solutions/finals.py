@@ -98,8 +98,6 @@ _RETRACTING = _NEGATIONS | _words(
     """incorrectly mistakes erroneous scratch retract ignore disregard alternatively cannot forgot forgets recheck
     reconsider"""
 )
-_STRONG = _words("wait hmm oops sorry mistake mistaken error wrong incorrect incorrectly scratch retract disregard")
-"""Words that take an answer back even where the record confirms it."""
 _COUNTING = _NUMBER_WORDS - _words("one half double twice third quarter")
 
 
@@ -200,13 +198,12 @@ def unit(text: str) -> str:
     return (words[:1] + words[1:].removesuffix("s")).strip().lower()
 
 
-def final_answer(text: str, confirmed: Number | None = None) -> Final | None:
+def final_answer(text: str) -> Final | None:
     """The final answer of a solution; None if the text states none.
 
     Raises `UnreadableError` for a text with two different answers, in one notation or in two, and for one that takes
     its answer back. In every notation but the first of the text, words are not an answer. A thinking trace may state
-    others before it ends. `confirmed` is the answer that the author of the text gives beside it: what stands after a
-    final answer of this value may be about anything.
+    others before it ends.
     """
     claims = list(_find_claims(text))
     if end := trace_end(text):
@@ -214,7 +211,7 @@ def final_answer(text: str, confirmed: Number | None = None) -> Final | None:
     if not claims:
         return None
     if len(claims) == 1:
-        return _make_final(text, claims, claims, confirmed)
+        return _make_final(text, claims, claims)
     first = min(claims, key=lambda claim: _NOTATIONS.index(claim.notation)).notation
     own = [claim for claim in claims if claim.notation == first]
     own = [claim for claim in own if _names_number(claim.written)] or own
@@ -229,7 +226,7 @@ def final_answer(text: str, confirmed: Number | None = None) -> Final | None:
     for claim in claims:
         if claim.notation != first and claim.number is None and _disputes(claim, own[-1].number):
             raise UnreadableError("conflicting_finals", f"two final answers: {own[-1].written} and {claim.written}")
-    return _make_final(text, own, numbered, confirmed)
+    return _make_final(text, own, numbered)
 
 
 def _disputes(claim: _Claim, number: Number | None) -> bool:
@@ -260,14 +257,11 @@ def _value(text: str, tokens: list[Token]) -> Number | None:
     return read.value if read else evaluate(text, tokens)
 
 
-def _make_final(text: str, own: list[_Claim], others: list[_Claim], confirmed: Number | None) -> Final:
+def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:
     """The final answer that the claims `own` state and `others` repeat. Raises as `final_answer` does."""
     number = own[-1].number
     end = max(claim.end for claim in (*own, *others))
-    is_confirmed = number is not None and number == confirmed
-    if is_confirmed and _STRONG.intersection(_WORD.findall(text[end:].lower())):
-        is_confirmed = False
-    if number is not None and not is_confirmed and _takes_back(text[end:], number):
+    if number is not None and _takes_back(text[end:], number):
         raise UnreadableError("conflicting_finals", f"the text after the final answer {own[-1].written} disputes it")
     first, cut = own[0], _cut(text, own[0])
     if first.notation == "boxed":

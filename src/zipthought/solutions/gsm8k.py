@@ -56,7 +56,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     no_result, and where the result of the last step is another number: final_rounded (the next whole number),
     final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
     """
-    stated = final_answer(solution, None if answer is None else plain_number(answer))
+    stated = final_answer(solution)
     if stated is None and answer is None:
         raise UnreadableError("no_final_answer", "the solution states no final answer")
     cut, written = (stated.cut, stated.written) if stated else (len(solution.rstrip()), str(answer))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from .equations import CheckedEquation, HoldingEquation, Span
 from .sentences import is_tag, labels
 from .tokens import Number, parse_number, tokenize, written_numbers
 
+_PLAIN_NUMBER = re.compile(r"[0-9]+(?:[./][0-9]+)?")
 MAX_ATTEMPTS = 8
 """Rounds of `Solution.groups` and of `pruning`. After them, a result that any sentence names is shown."""
 
@@ -161,7 +163,7 @@ class Solution:
 
     def is_answer(self, step: SolutionStep) -> bool:
         """Whether the result of a step is the final answer (60% is 60 or 0.6)."""
-        answer = parse_number(self.answer) if self.answer[:1].isdigit() else None
+        answer = parse_number(self.answer) if _PLAIN_NUMBER.fullmatch(self.answer) else None
         return answer is not None and answer in (step.equation.result, step.equation.stated.value)
 
     def groups(self, k: int) -> list[int]:
