@@ -66,7 +66,8 @@ def _parts(text: str) -> list[str]:
 
 def is_zero(value: Any) -> bool | None:
     """Whether an expression is zero for all values of its letters; None if that is not decided."""
-    if sympy.Symbol("i") in value.free_symbols and is_zero(_with_imaginary_unit(value)):
+    letter = sympy.Symbol("i")  # Perhaps the imaginary unit.
+    if letter in value.free_symbols and is_zero(value.subs(letter, sympy.I)):
         return True
     if value.free_symbols:
         points = itertools.islice(itertools.cycle((3, 7, 11, 5, 13)), len(value.free_symbols))
@@ -81,11 +82,6 @@ def is_zero(value: Any) -> bool | None:
     if sympy.simplify(value) == 0:
         return True
     return None
-
-
-def _with_imaginary_unit(value: Any) -> Any:
-    """An expression with the letter i as the imaginary unit."""
-    return value.subs(sympy.Symbol("i"), sympy.I)
 
 
 def equal(left: Any, right: Any) -> bool | None:
@@ -191,6 +187,8 @@ class Derivation:
         there = difference.subs(values)
         if is_zero(there):
             return True
+        if not known:
+            return False
         try:
             letters = sorted(set().union(*(one.free_symbols for one in (there, *known))), key=str)
             rows = [
@@ -205,9 +203,8 @@ class Derivation:
         monomials = sorted(set(target).union(*rows))
         if len(monomials) > 40:
             return False
-        matrix = sympy.Matrix([[row.get(m, 0) for m in monomials] for row in rows]) if rows else sympy.zeros(0, 0)
-        with_target = matrix.col_join(sympy.Matrix([[target.get(m, 0) for m in monomials]])) if rows else matrix
-        return bool(rows) and matrix.rank() == with_target.rank()
+        matrix = sympy.Matrix([[row.get(m, 0) for m in monomials] for row in (*rows, target)])
+        return bool(matrix[:-1, :].rank() == matrix.rank())
 
 
 def _values(known: list[Any]) -> dict[Any, Any]:
