@@ -60,7 +60,7 @@ BROKEN = [
     (b'{"question": "a", "answer": "2+2=<<2+2=5>>5\\n#### 5"}', "wrong_arithmetic"),
     (b'{"question": "a", "answer": "1/0=<<1/0=5>>5\\n#### 5"}', "division_by_zero"),
     (b'{"question": "a", "n": ' + b"9" * 5000 + b"}", "broken_json"),
-    (b'{"messages": [{"role": "user", "content": "a"}]}', "not_one_turn"),
+    (b'{"messages": [{"role": "user", "content": "a"}]}', "no_solution_turn"),
     (b'{"messages": "a"}', "missing_field"),
 ]
 
@@ -154,7 +154,7 @@ def test_layouts(tmp_path, record):
         ({"prompt": [{"role": "user", "content": "a"}], "completion": True}, "missing_field"),
         (
             {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "user", "content": "b"}]},
-            "not_one_turn",
+            "no_solution_turn",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "5"}]},

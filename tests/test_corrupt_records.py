@@ -208,7 +208,7 @@ def compressed(path: Path, tmp_path: Path) -> tuple[int, dict[str, int], list[di
         ('{"n": ' + "9" * 5000 + "}", "broken_json"),
         ('{"n": {"m": [-' + "9" * 5000 + "]}}", "broken_json"),
         ('{"question": "a", "question": "b"}', "duplicate_key"),
-        ('{"messages": [{"role": ' + "[" * 400 + "]" * 400 + '}, {"role": "user"}]}', "not_one_turn"),
+        ('{"messages": [{"role": ' + "[" * 400 + "]" * 400 + '}, {"role": "user"}]}', "no_solution_turn"),
         ('{"question": "\\ud800", "answer": "#### 5"}', "not_utf8"),
     ],
 )

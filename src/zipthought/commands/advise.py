@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json as jsonlib
 import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..solutions.compress import CompressConfig, compress_file
+from ..solutions.layouts import Reading
 from ..solutions.methods import WRITERS
 from .console import echo, print_json, print_table, progress
 
@@ -40,6 +42,7 @@ def advise(
     model: str = "",
     study: Path | None = None,
     data: Path | None = None,
+    reading: Reading = Reading(),  # noqa: B008
     tokenizer: str = "",
     json: bool = False,
 ) -> int:
@@ -57,8 +60,8 @@ def advise(
         model: The base that is trained; by default that of the study. For another one there is no advice.
         study: A study's directory, or a file that `zipthought study report --format reference` wrote. By default the
             bundled reference.
-        data: Your own solutions, in any layout that `zipthought compress` reads. Their tokens in every format are
-            counted. A study measures problems of a task, so for solutions in prose there is no advice.
+        data: Your own solutions, as `zipthought compress` reads them. Their tokens in every format are counted. A
+            study measures problems of a task, so for solutions in prose there is no advice.
         tokenizer: A Hugging Face tokenizer that counts the tokens of --data (a directory, or a tokenizer.json).
         json: Print the advice as one object on standard output.
     """
@@ -68,21 +71,16 @@ def advise(
     if tokenizer and data is None:
         raise ValueError("--tokenizer counts the tokens of --data; give --data with your own solutions, too")
     reference = load(study)
-    profile = profile_of(data, tokenizer, [measured.format for measured in reference.formats]) if data else None
+    profile = (
+        profile_of(data, reading, tokenizer, [measured.format for measured in reference.formats]) if data else None
+    )
     if profile:
         examples, n_ops = examples or profile.verified, n_ops or profile.n_ops
     if not examples or not n_ops:
         raise ValueError("advice needs --examples and --n-ops, or --data with your own solutions")
-    question = Question(
-        examples=examples,
-        n_ops=n_ops,
-        structures=structures,
-        max_response_tokens=max_response_tokens,
-        epochs=epochs,
-        rlvr=rlvr,
-        model=model,
-        task=f"solutions of {data.name}" if data else "",
-    )
+    task, limit = f"solutions of {data.name}" if data else "", max_response_tokens
+    budget = Question(examples=examples, n_ops=n_ops, structures=structures, max_response_tokens=limit, epochs=epochs)
+    question = replace(budget, rlvr=rlvr, model=model, task=task)
     advice = answer(question, reference)
     if json:
         print_json(advice.plain() | ({"profile": profile._asdict()} if profile else {}))
@@ -91,12 +89,13 @@ def advise(
     return 0 if advice.recommended else 1
 
 
-def profile_of(data: Path, tokenizer: str, formats: list[str]) -> Profile:
+def profile_of(data: Path, reading: Reading, tokenizer: str, formats: list[str]) -> Profile:
     """Compress the solutions and count tokens. Raises `ValueError` if none verifies."""
     wanted = tuple(fmt for fmt in formats if fmt.partition(":")[0] in WRITERS) or ("answer-only",)
     with tempfile.TemporaryDirectory(prefix="zipthought-") as directory, progress() as bar:
         task = bar.add_task("profile", total=None, note="")
-        config = CompressConfig(input=data, output=Path(directory) / "out.jsonl", format=wanted, tokenizer=tokenizer)
+        output = Path(directory) / "out.jsonl"
+        config = CompressConfig(input=data, output=output, format=wanted, tokenizer=tokenizer, **asdict(reading))
         summary = compress_file(config, lambda done: bar.update(task, completed=done))
         verified = summary["verified"]
         if not verified:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from ..solutions.compress import CompressConfig, compress_file
-from .console import console, count_lines, print_json, print_table, progress
+from ..solutions.compress import CompressConfig, Explanation, compress_file, explain_file
+from ..solutions.layouts import Reading
+from .console import console, count_lines, echo, print_json, print_table, progress
 
 
 def compress(
     input: Annotated[Path, tyro.conf.Positional],  # noqa: A002
     *,
-    output: Path,
+    output: Path | None = None,
     format: tuple[str, ...] = ("composed:2",),  # noqa: A002
-    layout: str = "auto",
-    layout_file: Path | None = None,
-    question_field: str = "",
-    solution_field: str = "",
-    answer_field: str = "",
+    reading: Reading = Reading(),  # noqa: B008
     id_field: str = "id",
     family: str = "auto",
     max_unread: int | None = None,
@@ -28,22 +27,19 @@ def compress(
     workers: int = 0,
     seed: int = 0,
     overwrite: bool = False,
+    explain: tuple[str, ...] = (),
+    explain_first: int = 0,
     json: bool = False,
 ) -> int:
     """Compress solutions.
 
     Args:
-        input: JSON Lines, JSON, CSV, Parquet, lines of `question||solution` (.txt), or a Hugging Face dataset
-            directory. Text files may be compressed (.gz, .zst).
+        input: JSON Lines, JSON, CSV, Parquet, lines of `question||solution` (.txt), a Hugging Face dataset directory,
+            or a dataset of the hub (hf:org/name:config:split). Text files may be compressed (.gz, .zst).
         output: A .jsonl file for the records of all formats, or a directory for one file per format. Records that do
             not verify go to OUTPUT.rejects.jsonl.
         format: composed:k, implicit:k, pruned:k (the needed steps), answer-only, and the baselines random-steps:p
             (about a share p of the text) and prose (the original text).
-        layout: The name of the layout of all records (docs/real_data.md); auto detects it for each record.
-        layout_file: A TOML file with further layouts, as [[layout]] tables.
-        question_field: The field of the question, if no layout fits; of a nested one the path, like a.b.
-        solution_field: The field of the solution, if no layout fits.
-        answer_field: The field of the final answer. Every record must have it.
         id_field: The field of the source's id.
         family: gsm8k (arithmetic in prose), countdown, or auto (by the question).
         max_unread: Reject records with more equations that could not be read. 0: whatever verifies was read whole.
@@ -51,9 +47,14 @@ def compress(
         workers: Processes; 0 means one for a small input, else one per processor.
         seed: The seed of random-steps.
         overwrite: Replace existing files that zipthought did not write, too. Inputs are never replaced.
-        json: Print the summary as one JSON object on standard output.
+        explain: Write no file, but show what is read of the records with these ids: each equation and its verdict,
+            where each operand comes from, the reason of a reject, and the text in every format.
+        explain_first: Show the first so many records in this way.
+        json: Print the summary, or the explanations, as one JSON object on standard output.
     """
-    config = CompressConfig(**{name: value for name, value in locals().items() if name != "json"})
+    config = _config(locals())
+    if explain or explain_first:
+        return _explain(explain_file(config, explain, explain_first), json)
     with progress() as bar:
         task = bar.add_task("compress", total=count_lines(input), note="")
         summary = compress_file(config, lambda done: bar.update(task, completed=done))
@@ -62,6 +63,18 @@ def compress(
     else:
         _print_summary(summary, "tokens" if tokenizer else "pieces")
     return 0 if summary["verified"] else 1
+
+
+def _config(options: dict[str, Any]) -> CompressConfig:
+    """The configuration that the options of the command give."""
+    own = {name: options.pop(name) for name in ("reading", "explain", "explain_first", "json")}
+    if own["explain_first"] < 0:
+        raise ValueError(f"explain_first must be at least 0, got {own['explain_first']}")
+    is_explained = own["explain"] or own["explain_first"]
+    if options["output"] is None and not is_explained:
+        raise ValueError("compress needs --output, or --explain to show records")
+    output = options.pop("output") or Path("explained.jsonl")
+    return CompressConfig(output=output, **options, **asdict(own["reading"]))
 
 
 def _print_summary(summary: dict[str, Any], unit: str) -> None:
@@ -77,3 +90,27 @@ def _print_summary(summary: dict[str, Any], unit: str) -> None:
     print_table(f"{summary['verified']} of {summary['input']} records verified and compressed", rows)
     for path in dict.fromkeys(summary["files"].values()):
         console.print(path, markup=False, soft_wrap=True)
+
+
+def _explain(explanations: Iterator[Explanation], json: bool) -> int:
+    """Print the explanations."""
+    found = list(explanations)
+    if json:
+        print_json({"records": [one.plain() for one in found]})
+        return 0 if any(one.texts for one in found) else 1
+    for one in found:
+        echo(f"{one.source_id} (record {one.source_line}): {one.verdict}{f': {one.detail}' if one.detail else ''}")
+        for name, text in (("question", one.question), ("solution", one.solution)):
+            for line in text.splitlines():
+                echo(f"  {name} | {line}")
+        echo(f"  final answer: {one.final or 'none in the solution'}; of the record: {one.answer or 'none'}")
+        rows = [
+            {"equation": e.text, "verdict": e.verdict, "result": e.result, "operands": ", ".join(e.operands)}
+            for e in one.equations
+        ]
+        print_table(f"{len(rows)} equations", rows)
+        for name, tokens, text in one.texts:
+            echo(f"  {name}, {tokens} tokens")
+            for line in text.splitlines():
+                echo(f"    | {line}")
+    return 0 if any(one.texts for one in found) else 1

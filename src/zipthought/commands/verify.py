@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +11,13 @@ from typing import Annotated, Any
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS, Verdict
+from ..files.sources import is_data_file, is_hub, read_source
 from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, unit, verdict_of
 from ..records.schema import Record
 from ..solutions import detect_family
-from ..solutions.compress.layouts import LAYOUTS, columns, detect_source
+from ..solutions.compress.records import parse_record
 from ..solutions.finals import final_answer
+from ..solutions.layouts import Reading
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
@@ -23,21 +26,22 @@ SHOWN = 20
 
 def verify(
     file: Annotated[Path, tyro.conf.Positional],
+    reading: Reading = Reading(),  # noqa: B008
     modulus: int | None = None,
     json: bool = False,
 ) -> int:
     """Verify a file of solutions.
 
     Args:
-        file: JSON Lines or Parquet, with records of zipthought, with the fields problem, question and solution
-            (english), or with real solutions in a layout that compress knows. Real solutions are compared with the
-            right answer that the record has, or without one with their own.
+        file: A file that compress reads, with records of zipthought, with the fields problem, question and solution
+            (english), or with real solutions in a layout. Real solutions are compared with the right answer that the
+            record has, or without one with their own.
         modulus: The modulus of records that have none.
         json: Print {"records", "faithful", "answers", "steps", "bad_lines"} on standard output.
     """
     if modulus is not None and modulus < 2:
         raise ValueError(f"modulus must be at least 2, got {modulus}")
-    counts = _count(file, modulus)
+    counts = _count(file, reading, modulus)
     for line in counts.bad[:SHOWN]:
         console.print(f"{unit(file)} {line.number}: not read: {line.reason:.500}", markup=False, soft_wrap=True)
     if len(counts.bad) > SHOWN:
@@ -66,6 +70,12 @@ class _Counts:
     bad: list[BadLine] = field(default_factory=list)
     """Lines without a record that can be verified."""
 
+    def add(self, verdict: Verdict) -> None:
+        self.records += 1
+        self.faithful += verdict.faithful
+        self.answers[verdict.answer] += 1
+        self.steps.update(step.verdict for step in verdict.steps)
+
     def summary(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         return {
@@ -77,42 +87,54 @@ class _Counts:
         }
 
 
-def _verdict(record: Record, modulus: int | None) -> Verdict:
-    """The verdict on a record. Raises `ValueError` for one that cannot be verified."""
+def _verdicts(record: Record, reading: Reading, modulus: int | None) -> list[Verdict]:
+    """The verdicts on the solutions of a record. Raises `ValueError` for one that cannot be verified."""
     is_english = record.get("problem") is not None and record.get("question") is not None
     if is_english or modulus is not None or any(record.get(name) is not None for name in ("surface", "modulus")):
-        return verdict_of(record, solution_of(record), modulus)
-    source = detect_source(record)
-    stated = final_answer(source.solution) if source.answer is None else None
-    right = stated.written if stated else source.answer
-    if right is None:
-        raise ValueError("the record has no right answer, and its solution states none")
-    return detect_family(source.question).verify(source.question, source.solution, right)
+        return [verdict_of(record, solution_of(record), modulus)]
+    verdicts = []
+    for source in reading.sources(record):
+        stated = final_answer(source.solution) if source.answer is None else None
+        right = stated.written if stated else source.answer
+        if right is None:
+            raise ValueError("the record has no right answer, and its solution states none")
+        verdicts.append(detect_family(source.question).verify(source.question, source.solution, right))
+    return verdicts
 
 
-def _count(file: Path, modulus: int | None) -> _Counts:
+def _records(file: Path, fields: set[str]) -> Iterator[Record | BadLine]:
+    """The records of a file."""
+    if file.suffix in (".jsonl", ".parquet") or not (is_data_file(file) or is_hub(file) or file.is_dir()):
+        yield from read_records(file, fields)
+        return
+    for item in read_source(file, fields):
+        try:
+            yield parse_record(item.text)
+        except ValueError as error:
+            yield BadLine(item.number, str(error))
+
+
+def _count(file: Path, reading: Reading, modulus: int | None) -> _Counts:
     """Verify the records of a file. Prints the first `SHOWN` that are not faithful."""
     counts = _Counts()
     with progress() as bar:
         task = bar.add_task("verify", total=count_lines(file), note="")
-        for number, record in enumerate(read_records(file, {*VERIFIED_FIELDS, *columns(LAYOUTS)}), 1):
+        for number, record in enumerate(_records(file, {*VERIFIED_FIELDS, *reading.fields}), 1):
             if number % 500 == 0:
                 bar.update(task, completed=number)
             if isinstance(record, BadLine):
                 counts.bad.append(record)
                 continue
             try:
-                verdict = _verdict(record, modulus)
+                verdicts = _verdicts(record, reading, modulus)
             except ValueError as error:
                 counts.bad.append(BadLine(number, str(error)))
                 continue
-            counts.records += 1
-            counts.faithful += verdict.faithful
-            counts.answers[verdict.answer] += 1
-            counts.steps.update(step.verdict for step in verdict.steps)
-            if not verdict.faithful and counts.records - counts.faithful <= SHOWN:
-                wrong = [f"{s.verdict} at {s.name!r:.80}" for s in verdict.steps if s.verdict != "valid"][:3]
-                message = f"{unit(file)} {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
-                console.print(message, markup=False, soft_wrap=True)
+            for verdict in verdicts:
+                counts.add(verdict)
+                if not verdict.faithful and counts.records - counts.faithful <= SHOWN:
+                    wrong = [f"{s.verdict} at {s.name!r:.80}" for s in verdict.steps if s.verdict != "valid"][:3]
+                    message = f"{unit(file)} {number}: answer {verdict.answer}; {'; '.join(wrong) or 'steps valid'}"
+                    console.print(message, markup=False, soft_wrap=True)
         bar.update(task, completed=counts.records + len(counts.bad))
     return counts

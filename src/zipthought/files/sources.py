@@ -20,6 +20,7 @@ from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .hub import is_hub, read_hub
 from .parquet import BadRow, chosen_columns, import_parquet, read_rows, rows_of
 
 CHUNK = 1 << 20
@@ -48,12 +49,16 @@ def is_data_file(path: Path) -> bool:
 
 
 def read_source(path: Path, columns: Collection[str] = ()) -> Iterator[SourceItem]:
-    """The items of a file or of a dataset directory. Rows of Parquet and Arrow have `columns` alone, or all columns
-    where none is named.
+    """The items of a file, of a dataset directory, or of a dataset of the Hugging Face Hub (``hf:org/name``). Rows of
+    Parquet, Arrow and the hub have `columns` alone, or all columns where none is named.
 
     Raises `OSError` for a file that cannot be opened, and `ValueError` for an unknown suffix, a directory without data
-    files, a missing pyarrow, and a Parquet or Arrow file that is broken or has none of the columns.
+    files, a missing package, a Parquet or Arrow file that is broken or has none of the columns, and a dataset that
+    cannot be loaded.
     """
+    if is_hub(path):
+        yield from itertools.starmap(SourceItem, enumerate(map(_row_text, read_hub(path, columns)), 1))
+        return
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in _ARROW_TYPES)
         if not files:

@@ -41,9 +41,6 @@ FIELDS = (
 """The fields of every record. A format with a parameter that is not its granularity adds `parameter`."""
 
 
-_ROLES = ["system", "user", "assistant"]
-
-
 def check_record(record: Mapping[str, Any]) -> None:
     """Raises `ValueError` naming the first field of a record whose value is not of the schema. Fields that are missing
     or null, and fields that the schema does not have, pass."""
@@ -80,15 +77,17 @@ def _check_share(field: str, value: Any) -> None:
 
 def _check_messages(field: str, value: Any) -> None:
     turns = value if isinstance(value, list) and all(isinstance(turn, dict) for turn in value) else []
-    if [turn.get("role") for turn in turns] != _ROLES:
-        raise ValueError(f"{field!r} must be a system, a user and an assistant turn")
+    roles = [turn.get("role") for turn in turns]
+    if roles[:1] != ["system"] or roles[-1:] != ["assistant"] or "user" not in roles or roles.count("system") > 1:
+        raise ValueError(f"{field!r} must be a system turn, a user's and others, and last an assistant's")
     for turn in turns:
-        _check_text("content", turn.get("content"))
+        for name in ("role", "content"):
+            _check_text(name, turn.get(name))
 
 
 _CHECKS = {
     **dict.fromkeys((*FIELDS, "parameter", "source_id"), _check_text),
-    **dict.fromkeys(("index", "n_ops", "k", "tokens", "tokens_source"), _check_integer),
+    **dict.fromkeys(("index", "n_ops", "k", "tokens", "tokens_source", "unread"), _check_integer),
     "modulus": _check_modulus,
     "share": _check_share,
     "messages": _check_messages,

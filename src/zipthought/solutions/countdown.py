@@ -89,7 +89,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
             raise UnreadableError("wrong_premise", fault)
         cut = expression[0].start()
         built = gsm8k.build(question, solution[:cut], solution[cut:], None, may_be_empty=True)
-        return replace(built, answer=match[2], statement=expression[0][0], notation="tag")
+        return replace(built, answer=match[2], final=parse_number(match[2]), statement=expression[0][0], notation="tag")
     result = gsm8k.read(question, solution, answer)
     available: Counter[Number | None] = Counter(parse_number(text) for text in re.findall("[0-9]+", match[1]))
     for step in result.steps:

@@ -39,10 +39,12 @@ _MARKS = re.compile(
     r"|(?P<words>\banswer\b[*_]*\s*(?::|=|is\b)[ \t:*_]*)",
     re.IGNORECASE,
 )
-_NOTATIONS = ("hash", "boxed", "tag", "words")
+_NOTATIONS = ("hash", "boxed", "tag", "words", "bare")
 """The notations of a final answer. The first that a text has states its answer."""
 _END = re.compile(r"\n|</answer>|(?<!\.)\.(?=[\s*_\"')$]|$)|,(?=\s+[A-Za-z])", re.IGNORECASE)
 _END_OF_WORDS = re.compile(rf"{_END.pattern}|!++(?=[*_\"')]*(?:\s*(?:\n|$)|\s+[A-Z]))", re.IGNORECASE)
+_NO_TRACE = "<think>\n\n</think>\n\n"
+"""Before a number that stands alone, since a number is a final answer by itself only after a trace."""
 _BRACES = re.compile(r"[{}\n]")
 _SENTENCE_START = re.compile(r"\.(?!\d)")
 _LEAD_IN = re.compile(r"(?:\b(?:(?:the|our|final|correct)\s+)+|\$|\\\(|\\\[)\s*$", re.IGNORECASE)
@@ -114,7 +116,7 @@ class Final(NamedTuple):
     end: int
     """Offset of the text after the last statement of it."""
     notation: str
-    """`hash`, `boxed`, `tag` or `words`."""
+    """`hash`, `boxed`, `tag` or `words`; `bare` for a number alone after a thinking trace."""
     statement: str
     """The text that states it, alone: its line, its sentence, or its box."""
 
@@ -207,7 +209,7 @@ def final_answer(text: str) -> Final | None:
     """
     claims = list(_find_claims(text))
     if end := trace_end(text):
-        claims = [claim for claim in claims if claim.start > end] or claims
+        claims = [claim for claim in claims if claim.start > end] or _bare_claim(text, end) or claims
     if not claims:
         return None
     if len(claims) == 1:
@@ -267,6 +269,8 @@ def _make_final(text: str, own: list[_Claim], others: list[_Claim]) -> Final:
     if first.notation == "boxed":
         is_result = _RESULT.search(text[max(0, first.start - 20) : first.start])
         cut, statement = first.end if is_result else cut, text[first.start : first.end]
+    elif first.notation == "bare":
+        statement = f"{_NO_TRACE}{first.written}"
     else:
         statement = text[cut : first.end].strip()
     return Final(cut, own[-1].written, number, end, first.notation, statement)
@@ -301,6 +305,14 @@ def _find_claims(text: str) -> Iterator[_Claim]:
             ):
                 number = None
         yield _Claim(str(mark.lastgroup), mark.start(), close, written, number)
+
+
+def _bare_claim(text: str, end: int) -> list[_Claim]:
+    """A number that is all that stands after a thinking trace, whose last tag begins at `end`."""
+    start = text.find(">", end) + 1
+    written = text[start:].strip()
+    number = plain_number(written) if start and written else None
+    return [] if number is None else [_Claim("bare", text.index(written, start), len(text), written, number)]
 
 
 def _is_heading(text: str, start: int) -> bool:

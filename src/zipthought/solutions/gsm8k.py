@@ -20,8 +20,9 @@ from ..core.verify import StepVerdict, Verdict
 from .decided import find_all_equations
 from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals
 from .family import SolvedExample
-from .finals import Final, final_answer, has_bare_letter, plain_number, unit
+from .finals import Final, has_bare_letter, plain_number, unit
 from .mathematics import is_answer, same_answer
+from .options import Options, option_of, read_options, stated_final, value_of
 from .prose import find_equations
 from .sentences import split_sentences, trace_end
 from .solution import Solution, SolutionStep, UnreadableError, link
@@ -33,6 +34,7 @@ SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
 SYSTEMS = {
     "boxed": "Solve the problem step by step. Put the final answer in \\boxed{}.",
     "tag": "Solve the problem step by step. Put the final answer in <answer></answer>.",
+    "bare": "Think step by step. Then give the final answer alone, as a number.",
     "words": "Solve the problem step by step. End with 'The answer is <answer>.'",
 }
 """Notation of the final answer (`finals.Final`) -> the system message that asks for it."""
@@ -56,17 +58,22 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     no_result, and where the result of the last step is another number: final_rounded (the next whole number),
     final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
     """
-    stated = final_answer(solution)
+    options = read_options(question)
+    stated = stated_final(solution, options)
     if stated is None and answer is None:
         raise UnreadableError("no_final_answer", "the solution states no final answer")
     cut, written = (stated.cut, stated.written) if stated else (len(solution.rstrip()), str(answer))
     tail = solution[cut:] if stated else f"\n#### {answer}"
-    final = stated.number if stated else plain_number(written)
-    if final is None and not (stated and answer and plain_number(written) is None and same_answer(written, answer)):
+    final = _value(stated, options) if stated else value_of(written, options)
+    letter = option_of(written, options)
+    confirms = answer and plain_number(written) is None and same_answer(written, answer)
+    if final is None and not (stated and (confirms or (letter and answer is None))):
         raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
-    if stated and answer is not None and final is not None and plain_number(answer) not in (None, final):
+    right = None if answer is None else option_of(answer, options)
+    is_other = answer is not None and final is not None and value_of(answer, options) not in (None, final)
+    if stated and (is_other or (letter and right and letter != right)):
         raise UnreadableError(
-            "conflicting_finals", f"the solution ends in {written[:40]}, the record says {answer[:40]}"
+            "conflicting_finals", f"the solution ends in {written[:40]}, the record says {str(answer)[:40]}"
         )
     for equation in find_equations(tail) if "=" in tail or "equals" in tail else ():
         if isinstance(equation, FalseEquation):
@@ -75,7 +82,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     built = build(question, solution[:cut], tail, final)
     return replace(
         built,
-        answer=str(answer) if final is None else write_number(final),
+        answer=right or letter or (str(answer) if final is None else write_number(final)),
         statement=statement,
         notation=notation,
     )
@@ -88,13 +95,14 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     Every equation that can be read must hold. One that repeats an earlier one works nothing out, so its granularity is
     0. A text without any is an answer alone.
     """
-    correct = plain_number(gold)
+    options = read_options(question)
+    correct = value_of(gold, options)
     if correct is None and not is_answer(gold):
         raise ValueError(f"the right answer is neither a number nor a formula: {gold[:80]!r}")
     stated: Final | None = None
     try:
-        stated = final_answer(text)
-        answer = _grade(stated, correct, gold) if stated else "missing"
+        stated = stated_final(text, options)
+        answer = _grade(stated, correct, gold, options) if stated else "missing"
     except UnreadableError:
         answer = "conflicting"
     steps = []
@@ -140,8 +148,19 @@ def _identity(text: str, equation: HoldingEquation) -> tuple[object, ...]:
     return shape, values, equation.result
 
 
-def _grade(stated: Final, correct: Number | None, gold: str) -> str:
+def _value(stated: Final, options: Options) -> Number | None:
+    """The number of a stated final answer, which may be the letter of an option."""
+    return value_of(stated.written, options) if stated.number is None and options else stated.number
+
+
+def _grade(stated: Final, correct: Number | None, gold: str, options: Options) -> str:
     """The verdict on a stated final answer."""
+    letter, right_letter = option_of(stated.written, options), option_of(gold, options)
+    if letter and right_letter:
+        return "correct" if letter == right_letter else "wrong"
+    if letter or right_letter:
+        value = _value(stated, options)
+        return "malformed" if None in (value, correct) else "correct" if value == correct else "wrong"
     if (correct is None or stated.number is None) and plain_number(stated.written) in (None, stated.number):
         same = same_answer(stated.written, gold)
         return "malformed" if same is None else "correct" if same else "wrong"
@@ -189,6 +208,7 @@ def build(question: str, text: str, tail: str, final: Number | None, may_be_empt
         text=text,
         tail=tail,
         answer="",
+        final=final,
         sentences=sentences,
         steps=tuple(steps),
         unread=tuple(unread),

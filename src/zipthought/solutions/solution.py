@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +17,9 @@ from typing import NamedTuple
 
 from ..core.grouping import group
 from .equations import CheckedEquation, HoldingEquation, Span
-from .sentences import is_tag, labels
-from .tokens import Number, parse_number, tokenize, written_numbers
+from .sentences import is_tag, labels, trace_end
+from .tokens import Number, tokenize, written_numbers
 
-_PLAIN_NUMBER = re.compile(r"[0-9]+(?:[./][0-9]+)?")
 MAX_ATTEMPTS = 8
 """Rounds of `Solution.groups` and of `pruning`. After them, a result that any sentence names is shown."""
 
@@ -57,7 +55,7 @@ class Solution:
     """The rest of the text: the final answer and the words that introduce it. If the last equation has the answer in a
     box, what stands behind the box."""
     answer: str
-    """The final answer as a plain number."""
+    """The final answer as a record has it: a plain number, the letter of an option, or a formula."""
     sentences: tuple[Span, ...]
     """The spans of the sentences in `text`. A span includes the blanks after its sentence."""
     steps: tuple[SolutionStep, ...]
@@ -73,6 +71,8 @@ class Solution:
     """The text that states the final answer, alone."""
     notation: str = ""
     """How the text states it (`finals.Final`); empty if the answer is the record's own."""
+    final: Number | None = None
+    """The value of the final answer; None if it is not one number."""
 
     @cached_property
     def nestable(self) -> frozenset[int]:
@@ -89,9 +89,12 @@ class Solution:
                     uses[source].append((index, slot))
             numbers = () if isinstance(equation, CheckedEquation) else (equation.stated, *equation.operands)
             is_whole.append(not numbers or any(number.percent for number in numbers))
+        # A trace may use its answer once more, to check it. The step that gives the answer is shown all the same.
+        answers = [index for index, step in enumerate(steps) if self.is_answer(step)] if trace_end(self.text) else []
+        root = answers[-1] if answers else None
         nestable = []
         for index, users in enumerate(uses):
-            is_certain = len(users) == 1 and index not in self.guessed
+            is_certain = len(users) == 1 and index not in self.guessed and index != root
             if is_certain and steps[index].sentence not in fixed and not is_whole[index]:
                 user, slot = users[0]
                 if not is_whole[user] and self._holds_nested(steps[user], slot):
@@ -163,8 +166,7 @@ class Solution:
 
     def is_answer(self, step: SolutionStep) -> bool:
         """Whether the result of a step is the final answer (60% is 60 or 0.6)."""
-        answer = parse_number(self.answer) if _PLAIN_NUMBER.fullmatch(self.answer) else None
-        return answer is not None and answer in (step.equation.result, step.equation.stated.value)
+        return self.final is not None and self.final in (step.equation.result, step.equation.stated.value)
 
     def groups(self, k: int) -> list[int]:
         """The steps that a text of granularity k shows."""

@@ -137,7 +137,7 @@ def _split_of(record: Record) -> str:
     Raises `KeyError` for one that is missing and `ValueError` for one of another type.
     """
     if record["messages"] is None:
-        raise ValueError("'messages' must be a system, a user and an assistant turn")
+        raise ValueError("'messages' must be a list of turns")
     for field in ("prompt", "completion", "answer"):
         if record[field] is None:
             raise ValueError(f"{field!r} must be text, got NoneType")

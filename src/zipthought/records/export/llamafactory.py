@@ -19,8 +19,8 @@ __all__ = ["COLUMNS", "FILE_TYPE", "NAME", "UPDATED", "extra_files", "path_of", 
 
 
 def row(record: Record) -> dict[str, Any]:
-    system, user, assistant = (turn["content"] for turn in record["messages"])
-    return {"instruction": user, "input": "", "output": assistant, "system": system}
+    system = record["messages"][0]["content"]
+    return {"instruction": record["prompt"], "input": "", "output": record["completion"], "system": system}
 
 
 def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:

@@ -15,7 +15,7 @@ __all__ = ["FILE_TYPE", "NAME", "extra_files", "path_of", "row"]
 
 
 def row(record: Record) -> dict[str, Any]:
-    system, user = (turn["content"] for turn in record["messages"][:2])
+    system, user = record["messages"][0]["content"], record["prompt"]
     metadata = {
         "source_dataset": "zipthought",
         "source_index": record["index"],

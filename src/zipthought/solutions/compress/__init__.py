@@ -9,6 +9,7 @@ their order and the id of their source, whatever the number of processes.
 from __future__ import annotations
 
 from .config import CompressConfig, token_counter
+from .explain import Explanation, explain_file
 from .work import compress_file
 
-__all__ = ["CompressConfig", "compress_file", "token_counter"]
+__all__ = ["CompressConfig", "Explanation", "compress_file", "explain_file", "token_counter"]

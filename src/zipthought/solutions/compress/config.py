@@ -12,12 +12,12 @@ from ...core.methods import Method
 from ...core.pieces import count_pieces
 from ...files.sources import is_data_file
 from ..family import FAMILIES
+from ..layouts import Reading
 from ..methods import parse_solution_method
-from .layouts import Layout, columns, read_layouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompressConfig:
+class CompressConfig(Reading):
     """Which solutions to compress, how, and where to write them."""
 
     input: Path
@@ -27,16 +27,6 @@ class CompressConfig:
     format: tuple[str, ...] = ("composed:2",)
     """`composed:k`, `implicit:k`, `pruned:k`, `answer-only`, and the baselines `random-steps:p` (about a share p of the
     text) and `prose` (the original text)."""
-    layout: str = "auto"
-    """The name of the layout of all records (`layouts.LAYOUTS`); `auto` detects it for each record by its fields."""
-    layout_file: Path | None = None
-    """A TOML file with further layouts (`layouts.read_layouts`)."""
-    question_field: str = ""
-    """The field of the question, if no layout fits. A path such as `extra_info.question` is a field of a field."""
-    solution_field: str = ""
-    """The field of the solution, if no layout fits."""
-    answer_field: str = ""
-    """The field of the final answer. Every record must have it."""
     id_field: str = "id"
     """The field of the source's id. A record without it gets a hash of its own text."""
     family: str = "auto"
@@ -54,6 +44,7 @@ class CompressConfig:
     """Whether files of other content are replaced. The same command writes the same bytes, and always may."""
 
     def __post_init__(self) -> None:
+        Reading.__post_init__(self)
         formats = self.parsed_formats
         if not formats:
             raise ValueError("format is empty; give at least one, for example composed:2")
@@ -63,11 +54,6 @@ class CompressConfig:
             raise ValueError(f"two of the formats {', '.join(self.format)} have the same file; compress them apart")
         for method in formats:
             _check_needs(method, self.tokenizer)
-        names = ["auto", *(layout.name for layout in self.layouts)]
-        if self.layout not in names:
-            raise ValueError(f"unknown layout {self.layout!r}; use {', '.join(names)}")
-        if bool(self.question_field) != bool(self.solution_field):
-            raise ValueError("question_field and solution_field go together; give both")
         if self.family != "auto":
             FAMILIES.find(self.family)
         if self.max_unread is not None and self.max_unread < 0:
@@ -80,17 +66,6 @@ class CompressConfig:
     @property
     def parsed_formats(self) -> list[Method]:
         return [parse_solution_method(text) for text in self.format]
-
-    @property
-    def layouts(self) -> tuple[Layout, ...]:
-        """The layouts that a record may have."""
-        return read_layouts(self.layout_file)
-
-    @property
-    def fields(self) -> list[str]:
-        """The fields of a record that may be read."""
-        named = Layout("", self.question_field, self.solution_field, self.answer_field, self.id_field)
-        return columns([*self.layouts, named])
 
     @property
     def is_one_file(self) -> bool:

@@ -14,8 +14,8 @@ from ...files.json_text import DuplicateKeyError, parse_json
 from ...files.sources import SourceItem
 from ...tasks.splits import split_of
 from ..family import Family, system_message
+from ..layouts import Source, split_thoughts
 from ..solution import Solution, UnreadableError
-from .layouts import Source
 
 _SURROGATE = re.compile(rb"\\u[dD]")
 
@@ -71,16 +71,22 @@ class RecordWriter:
     def __init__(self, source_id: str, index: int, source: Source, solution: Solution, family: Family) -> None:
         """`index` is the position of the source record in its file, from 0."""
         question = source.question
-        structure = hashlib.sha256(" ".join(question.split()).encode()).hexdigest()
+        first = source.turns[0]["content"] if source.turns else question  # A dialogue is in one split as a whole.
+        structure = hashlib.sha256(" ".join(first.split()).encode()).hexdigest()
         self._prompt = quoted(question)
         self._answer = quoted(solution.answer)
-        self._system = quoted(source.system or system_message(family, solution))
+        system = quoted(source.system or system_message(family, solution))
+        turns = "".join(f"{_canonical(turn)}," for turn in source.turns)
+        turns = turns or f'{{"content":{self._prompt},"role":"user"}},'
+        self._before = f'{{"content":{system},"role":"system"}},{turns}'
+        self._thoughts = source.thoughts
         self._index = index
         self._n_ops = len(solution.steps)
         self._end = (
             f'"source_id":{quoted(source_id)},"split":"{split_of(structure)}","structure":"{structure}",'
             f'"surface":{quoted(family.NAME)}'
         )
+        self._unread = len(solution.unread)
 
     def line(self, method: Method, completion: str, n_tokens: int, n_source_tokens: int) -> str:
         """The line of the record in one format, where `completion` is the compressed text."""
@@ -90,10 +96,22 @@ class RecordWriter:
         head = f'{{"answer":{self._answer},"completion":{text},"format":{quoted(method.NAME)},'
         tail = (
             f'"index":{self._index},"k":{fields["k"]},'
-            f'"messages":[{{"content":{self._system},"role":"system"}},'
-            f'{{"content":{self._prompt},"role":"user"}},{{"content":{text},"role":"assistant"}}],"modulus":null,'
+            f'"messages":[{self._before}{self._turn(completion, text)}],"modulus":null,'
             f'"n_ops":{self._n_ops},"order":"forward",{parameter}"prompt":{self._prompt},'
-            f'"share":{share},{self._end},"tokens":{n_tokens},"tokens_source":{n_source_tokens}}}'
+            f'"share":{share},{self._end},"tokens":{n_tokens},"tokens_source":{n_source_tokens},'
+            f'"unread":{self._unread}}}'
         )
         digest = hashlib.sha256(f"{head}{tail}".encode()).hexdigest()[:16]
         return f'{head}"id":"{digest}",{tail}\n'
+
+    def _turn(self, completion: str, text: str) -> str:
+        """The assistant's turn, where `text` is the completion as JSON. A train of thought goes back to its field."""
+        if not self._thoughts:
+            return f'{{"content":{text},"role":"assistant"}}'
+        thoughts, content = split_thoughts(completion)
+        own = {self._thoughts.rpartition(".")[2]: thoughts} if thoughts else {}
+        return _canonical({"role": "assistant", "content": content, **own})
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

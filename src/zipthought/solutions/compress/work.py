@@ -19,13 +19,12 @@ from ...core.methods import Method
 from ...files.atomic import atomic_files, refuse_directories, refuse_overwrite
 from ...files.earlier import is_compressed
 from ...files.sources import SourceItem, read_source
-from .. import FAMILIES, detect_family
 from ..methods import WRITERS, WriteContext, compress_solution
 from ..solution import UnreadableError
 from .config import CompressConfig, load_tokenizer, token_counter, tokenizer_files
 from .counts import Counts
-from .layouts import read_fields
-from .records import RecordWriter, parse_record, reject_line, source_id
+from .reading import ReadSolution, read_item
+from .records import RecordWriter, reject_line
 
 BATCH_BYTES = 1 << 20
 """Bytes of input in a batch. A single record may be longer."""
@@ -60,7 +59,7 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
     refuse_directories(paths)
     load_tokenizer(config.tokenizer)  # Raises here rather than in every process.
     counts = Counts(formats)
-    items = iter(read_source(config.input, config.fields))
+    items = iter(read_source(config.input, {*config.fields, config.id_field}))
     first = list(itertools.islice(items, 1))  # Raises for a file that cannot be opened, before anything is written.
     with atomic_files(overwrite=config.overwrite or is_compressed) as open_file:
         files = {path: open_file(path) for path in paths}
@@ -167,35 +166,33 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:
     outputs: list[tuple[Method, str, list[str]]] = [(method, str(method), []) for method in config.parsed_formats]
     rejects: list[str] = []
     for item in batch:
-        counts.input += 1
-        record: Any = None
-        try:
-            record = parse_record(item.text)
-            source = read_fields(record, config)
-            family = detect_family(source.question) if config.family == "auto" else FAMILIES[config.family]
-            solution = family.read(source.question, source.solution, source.answer)
-            if config.max_unread is not None and len(solution.unread) > config.max_unread:
-                raise UnreadableError("unread_equations", f"{len(solution.unread)} equations could not be read")
-        except UnreadableError as error:
-            counts.reasons[error.reason] += 1
-            rejects.append(reject_line(item, source_id(item, record, config.id_field), error))
-            continue
-        counts.verified += 1
-        counts.ambiguous += solution.ambiguous
-        counts.unread += len(solution.unread)
-        before = count(solution.text + solution.tail)
-        counts.tokens_before += before
-        id_ = source_id(item, record, config.id_field)
-        writer = RecordWriter(id_, item.number - 1, source, solution, family)
-        context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=tokenizer)
-        for method, name, lines in outputs:
-            text = compress_solution(solution, method, context)
-            if not WRITERS[method.NAME].tested:
-                verdict = family.verify(source.question, text, solution.answer)
-                broken = method.faithful and any(step.verdict != "valid" for step in verdict.steps)
-                if verdict.answer != "correct" or broken:
-                    raise ValueError(f"format {name}, record {id_}: the text does not verify: {text!r:.200}")
-            after = count(text)
-            counts.add_tokens(name, before, after)
-            lines.append(writer.line(method, text, after, before))
+        for id_, read in read_item(config, item):
+            counts.input += 1
+            if isinstance(read, UnreadableError):
+                counts.reasons[read.reason] += 1
+                rejects.append(reject_line(item, id_, read))
+                continue
+            solution = read.solution
+            counts.verified += 1
+            counts.ambiguous += solution.ambiguous
+            counts.unread += len(solution.unread)
+            before = count(solution.text + solution.tail)
+            counts.tokens_before += before
+            writer = RecordWriter(id_, item.number - 1, read.source, solution, read.family)
+            context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=tokenizer)
+            for method, name, lines in outputs:
+                text = compress_solution(solution, method, context)
+                if not WRITERS[method.NAME].tested:
+                    _check(read, method, text, id_)
+                after = count(text)
+                counts.add_tokens(name, before, after)
+                lines.append(writer.line(method, text, after, before))
     return Written(["".join(lines).encode() for _, _, lines in outputs], "".join(rejects).encode(), counts)
+
+
+def _check(read: ReadSolution, method: Method, text: str, name: str) -> None:
+    """Raises `ValueError` if a text of a method that tests do not hold does not verify."""
+    verdict = read.family.verify(read.source.question, text, read.solution.answer)
+    broken = method.faithful and any(step.verdict != "valid" for step in verdict.steps)
+    if verdict.answer != "correct" or broken:
+        raise ValueError(f"format {method}, record {name}: the text does not verify: {text!r:.200}")

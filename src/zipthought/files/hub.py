@@ -1,0 +1,53 @@
+"""Datasets of the Hugging Face Hub, by name: ``hf:org/name``, ``hf:org/name:config``, ``hf:org/name:config:split``.
+
+They are read through the package `datasets`, which keeps them in its cache and honours `HF_HUB_OFFLINE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from .parquet import BadRow, chosen_columns, rows_of
+
+_PREFIX = "hf:"
+_BATCH = 1000
+_USUAL_SPLIT = "train"
+
+
+def is_hub(path: Path) -> bool:
+    """Whether a path is the name of a dataset of the hub."""
+    return str(path).startswith(_PREFIX)
+
+
+def read_hub(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any] | BadRow]:
+    """The rows of a dataset, with `columns` alone, or all where none is named. Without a split this is `train`, or the
+    only one.
+
+    Raises `ValueError` where `datasets` is missing, and where the dataset, its configuration or its split cannot be
+    loaded.
+    """
+    name, config, split, *rest = [*str(path).removeprefix(_PREFIX).split(":"), "", ""]
+    if not name or any(rest):
+        raise ValueError(f"{path}: name a dataset as hf:org/name, hf:org/name:config or hf:org/name:config:split")
+    try:
+        import datasets
+    except ImportError as error:
+        raise ValueError(f"reading {path} needs the package datasets; install zipthought[hub]") from error
+    try:
+        data = datasets.load_dataset(name, config or None, split=split or None)
+    except Exception as error:  # Of datasets, of its hub client, and of the client's own HTTP library.
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"{path} cannot be loaded: {lines[0]:.300} (without a network, only datasets in the cache can be read)"
+        ) from error
+    if isinstance(data, dict):
+        names = list(data)
+        if _USUAL_SPLIT not in names and len(names) > 1:
+            raise ValueError(f"{path} has the splits {', '.join(names)}; name one: hf:{name}:{config}:{names[0]}")
+        data = data[_USUAL_SPLIT if _USUAL_SPLIT in names else names[0]]
+    chosen = chosen_columns(path, data.column_names, columns)
+    for table in data.select_columns(chosen).with_format("arrow").iter(batch_size=_BATCH):
+        for batch in table.to_batches():
+            yield from rows_of(batch)

@@ -1,0 +1,50 @@
+"""The solutions of an item of a source, each read and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ...files.sources import SourceItem
+from .. import FAMILIES, detect_family
+from ..family import Family
+from ..layouts import Source
+from ..solution import Solution, UnreadableError
+from .config import CompressConfig
+from .records import parse_record, source_id
+
+
+class ReadSolution(NamedTuple):
+    """A solution that verifies."""
+
+    source: Source
+    family: Family
+    solution: Solution
+
+
+def read_item(config: CompressConfig, item: SourceItem) -> Iterator[tuple[str, ReadSolution | UnreadableError]]:
+    """(source id, the solution or why it is rejected) of each solution of an item. Where a dialogue has several, their
+    ids end in ``/1``, ``/2`` and so on."""
+    record: Any = None
+    try:
+        record = parse_record(item.text)
+        sources = list(config.sources(record))
+    except UnreadableError as error:
+        yield source_id(item, record, config.id_field), error
+        return
+    id_ = source_id(item, record, config.id_field)
+    for number, source in enumerate(sources, 1):
+        name = id_ if len(sources) == 1 else f"{id_}/{number}"
+        try:
+            yield name, read_text(config, source)
+        except UnreadableError as error:
+            yield name, error
+
+
+def read_text(config: CompressConfig, source: Source) -> ReadSolution:
+    """The solution of a source. Raises `UnreadableError`."""
+    family = detect_family(source.question) if config.family == "auto" else FAMILIES[config.family]
+    solution = family.read(source.question, source.solution, source.answer)
+    if config.max_unread is not None and len(solution.unread) > config.max_unread:
+        raise UnreadableError("unread_equations", f"{len(solution.unread)} equations could not be read")
+    return ReadSolution(source, family, solution)

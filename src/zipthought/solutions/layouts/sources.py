@@ -1,0 +1,143 @@
+"""The texts of a record: question, solution and answer, by the layout that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ..solution import UnreadableError
+from .dialogues import Exchange, Turn, exchanges
+from .fields import as_text, find, text_of
+from .table import Layout, columns, read_layouts
+from .thoughts import Thoughts, find_thoughts
+
+
+class Source(NamedTuple):
+    """The texts of one solution."""
+
+    question: str
+    """The question, with all that a dialogue has before the solution."""
+    solution: str
+    """The solution, with its train of thought before it as ``<think> ... </think>``."""
+    answer: str | None
+    """The final answer if the record has it in a field of its own; else None."""
+    system: str = ""
+    """The record's own instructions: its turns of the roles `system` and `developer`, or its field `system`."""
+    turns: tuple[Turn, ...] = ()
+    """The turns before the solution, if they are not the question alone."""
+    thoughts: str = ""
+    """The name of the field of the train of thought; empty if the solution has it, or there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Where the records of a file have their texts. `compress`, `verify` and `advise` share these settings."""
+
+    layout: str = "auto"
+    """The name of the layout of all records (docs/real_data.md); auto detects it for each record by its fields."""
+    layout_file: Path | None = None
+    """A TOML file with further layouts, as [[layout]] tables."""
+    question_field: str = ""
+    """The field of the question, if no layout fits; of a nested one the path, like a.b."""
+    solution_field: str = ""
+    """The field of the solution, if no layout fits."""
+    answer_field: str = ""
+    """The field of the final answer. Every record must have it."""
+    turns: Literal["last", "each"] = "last"
+    """Which solutions of a dialogue of several turns are read: the assistant's last turn, or each of them, with all
+    that was said before it."""
+
+    def __post_init__(self) -> None:
+        names = ["auto", *(layout.name for layout in self.layouts)]
+        if self.layout not in names:
+            raise ValueError(f"unknown layout {self.layout!r}; use {', '.join(names)}")
+        if bool(self.question_field) != bool(self.solution_field):
+            raise ValueError("question_field and solution_field go together; give both")
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts that a record may have."""
+        return read_layouts(self.layout_file)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of a record that may be read."""
+        return columns([*self.layouts, Layout("", self.question_field, self.solution_field, self.answer_field)])
+
+    def sources(self, record: Mapping[str, Any]) -> Iterator[Source]:
+        """The solutions of a record: one, or with `turns` of "each" one for each turn of a dialogue.
+
+        Raises `UnreadableError` naming the field that is missing.
+        """
+        if self.question_field:
+            layout = Layout("", self.question_field, self.solution_field)
+        elif self.layout == "auto":
+            layout = _detect(record, self.layouts)
+        else:
+            layout = next(layout for layout in self.layouts if layout.name == self.layout)
+        field = self.answer_field or layout.answer
+        has_answer = bool(self.answer_field) or (bool(field) and find(record, field) is not None)
+        answer = text_of(record, field) if has_answer else None
+        own = as_text(record.get("system")) or ""
+        found = list(_texts(record, layout))
+        for source in found if self.turns == "each" else found[-1:]:
+            yield source._replace(answer=answer, system=source.system or own)
+
+
+def _detect(record: Mapping[str, Any], layouts: Sequence[Layout]) -> Layout:
+    """The first layout that fits a record's fields. Raises `UnreadableError` if none does."""
+    fitting = [layout for layout in layouts if _fits(record, layout)]
+    if not fitting:
+        fields = ", ".join(map(str, record)) or "none"
+        raise UnreadableError("missing_field", f"the fields ({fields[:200]}) fit no layout; name them by flags")
+    first = fitting[0]
+    same = (one for one in fitting if (one.question, one.solution) == (first.question, first.solution))
+    return next((one for one in same if one.answer and find(record, one.answer) is not None), first)
+
+
+def _fits(record: Mapping[str, Any], layout: Layout) -> bool:
+    needed = (layout.turns,) if layout.turns else (layout.question, layout.solution)
+    return all(find(record, path) is not None for path in needed)
+
+
+def _texts(record: Mapping[str, Any], layout: Layout) -> Iterator[Source]:
+    """The solutions of a record, without its answer."""
+    if layout.turns:
+        yield from map(_of_exchange, exchanges(_turns(record, layout.turns), layout.thoughts))
+        return
+    prompt = find(record, layout.question)
+    if isinstance(prompt, list) and prompt and isinstance(prompt[0], dict) and "role" in prompt[0]:
+        answer = find(record, layout.solution)
+        last = answer if isinstance(answer, list) else [{"role": "assistant", "content": answer}]
+        *_, exchange = exchanges([*_turns(record, layout.question), *last], layout.thoughts)
+        if not exchange.thoughts.field:
+            exchange = exchange._replace(thoughts=find_thoughts(record, layout.thoughts, layout.solution))
+        yield _of_exchange(exchange)
+        return
+    question = text_of(record, layout.question)
+    extra = as_text(find(record, layout.extra)) if layout.extra else None
+    if extra:
+        question += f"\n{extra}"
+    thoughts = find_thoughts(record, layout.thoughts, layout.solution)
+    yield _source(question, text_of(record, layout.solution), thoughts)
+
+
+def _of_exchange(exchange: Exchange) -> Source:
+    turns = exchange.before if len(exchange.before) > 1 else ()
+    return _source(exchange.question, exchange.solution, exchange.thoughts)._replace(
+        system=exchange.system, turns=turns
+    )
+
+
+def _source(question: str, solution: str, thoughts: Thoughts) -> Source:
+    return Source(question, thoughts.before(solution), None, thoughts=thoughts.field)
+
+
+def _turns(record: Mapping[str, Any], path: str) -> list[Any]:
+    """The turns of a dialogue. Raises `UnreadableError` where there are none."""
+    turns = find(record, path)
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise UnreadableError("missing_field", f"the record has no list of turns in {path!r}")
+    return turns
