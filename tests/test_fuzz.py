@@ -162,6 +162,7 @@ def test_the_second_reader_of_prose_proves(text, kind):
         "٨٠ = 0, 48① = 12 and 12'5 + 4 = 6\n5 * 3 = 13:20\n2 + the rest is 4 * 5 = 22\n#### 14",
         "(2 + 3) * 7% = 35, 12.'5 + 4 = 6\n12 the + rest is 4 * 5 = 32\n#### 28 / 2",
         "25  10 cents + 70 cents = 105 cents\n#### 14",
+        "29 ÷ 4 = 7 with remainder 1, 29 / 4 = 7 R 1\nit is (3 + 1) choose (2 - 1) = 4 choose 1 = 4\n#### 14",
     ],
 )
 def test_the_second_reader_of_prose_proves_no_more(text):

@@ -43,7 +43,8 @@ _PART_OF_IT = frozenset(
     re.findall(
         r"\w+",
         "of half twice double triple thrice times plus minus by quarter third squared cubed per over and dozen hundred "
-        "thousand million billion than root sqrt less more percent point add subtract divided multiplied x y n sum",
+        "thousand million billion than root sqrt less more percent point add subtract divided multiplied x y n sum "
+        "choose mod",
     )
 )
 _UNITS = re.compile(
@@ -97,6 +98,7 @@ def _sides(text: str, at: int) -> tuple[str, str] | None:
     return (left, right) if right and operated else None
 
 
+_REMAINDER = re.compile(r"[\s,]*(?:with )?(?:a )?(?:remainder|R)\b", re.I)
 _AFTER = re.compile(r"\s*([A-Za-z]+)((?:\s+[A-Za-z]+){0,3}\s*[-+*/×÷]\s*[0-9(])?")
 
 
@@ -129,8 +131,11 @@ def false_equations(text: str) -> tuple[list[str], int]:
         differ = _differ(sides) if sides else None
         if sides is None or differ is None:
             continue
+        end = prose.find(sides[1], match.end()) + len(sides[1])
+        if _REMAINDER.match(prose, end):  # A division of whole numbers.
+            continue
         read += 1
-        following = _AFTER.match(prose, prose.find(sides[1], match.end()) + len(sides[1]))
+        following = _AFTER.match(prose, end)
         if differ and not (following and (following[2] or following[1].lower() in _PART_OF_IT | _SCALE)):
             foreign = any(not c.isascii() and c.isnumeric() for c in "".join(sides))
             kind = "foreign digits" if foreign else "power" if re.search(r"[\^!]", "".join(sides)) else "equation"
