@@ -94,6 +94,58 @@ def test_trl_sft(records, tmp_path, tiny_model):
     assert "completion_mask" in first or "assistant_masks" in first or "labels" in first
 
 
+def test_trl_prm(records, tmp_path, tiny_model):
+    prm = pytest.importorskip("trl.experimental.prm", reason="TRL has PRMTrainer up to 1.13")
+    from transformers import AutoTokenizer
+
+    export_records([records], "stepwise", tmp_path / "x")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    for line, gold in zip((tmp_path / "x" / "train.jsonl").open(), golds(records, "train"), strict=True):
+        row = json.loads(line)
+        ids = prm.PRMTrainer.tokenize_row(
+            row, tokenizer, step_separator="", max_length=None, max_completion_length=None,
+            train_on_last_step_only=False, is_eval=False,
+        )  # fmt: skip
+        whole = tokenizer(row["prompt"] + gold, add_special_tokens=False)["input_ids"]
+        assert ids["input_ids"] == whole
+        assert [label for label in ids["labels"] if label != -100] == [1] * len(row["completions"])
+        assert ids["labels"][-1] == 1
+
+
+def test_chat_reasoning(records, tmp_path, tiny_model):
+    trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
+    from transformers import AutoTokenizer
+
+    export_records([records], "chat-reasoning", tmp_path / "x")
+    data = datasets.load_dataset("json", data_files=str(tmp_path / "x" / "train.jsonl"), split="train")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    template = Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja"
+    tokenizer.chat_template = template.read_text()
+    for row, gold in zip(data, golds(records, "train"), strict=True):
+        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+        trace, _, answer = text.partition("<think>\n")[2].removesuffix("<|im_end|>\n").partition("\n</think>\n\n")
+        assert [*trace.split(), *answer.split()] == gold.split()
+        assert row["messages"][0]["content"] in text
+    config = trl.SFTConfig(
+        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, report_to="none", use_cpu=True,
+        bf16=False, assistant_only_loss=True, eos_token="<eos>",
+    )  # fmt: skip
+    trl.SFTTrainer(model=tiny_model, args=config, train_dataset=data, processing_class=tokenizer).train()
+
+
+def test_coconut(records, tmp_path):
+    """Its `dataset.py` cannot be installed: this is what it reads of each row."""
+    datasets = pytest.importorskip("datasets")
+    export_records([records], "coconut", tmp_path)
+    rows = json.loads((tmp_path / "train.json").read_text())
+    data = datasets.Dataset.from_list(rows)
+    assert data.column_names == ["question", "steps", "answer"]
+    for row, gold in zip(data, golds(records, "train"), strict=True):
+        steps = "".join(f"{step}\n" for step in row["steps"])
+        assert gold.split()[: len(steps.split())] == steps.split()
+        assert row["answer"] in gold
+
+
 def test_trl_grpo(records, tmp_path, tiny_model, monkeypatch):
     trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
     export_records([records], "trl-grpo", tmp_path / "x")
