@@ -3,6 +3,7 @@
 make integration
 """
 
+import asyncio
 import importlib
 import importlib.util
 import json
@@ -186,17 +187,28 @@ def test_reasoning_gym(records, tmp_path, monkeypatch):
 
 
 def test_verifiers(records, tmp_path, monkeypatch):
-    pytest.importorskip("verifiers")
+    vf = pytest.importorskip("verifiers.v1", reason="the export is for verifiers 0.4")
     export_records([records], "verifiers", tmp_path)
-    module = import_from(tmp_path, "zipthought_env", monkeypatch)
-    environment = module.load_environment()
-    rows = environment.get_dataset()
-    assert len(rows) == len(golds(records, "train"))
-    for row, gold in zip(rows, golds(records, "train"), strict=True):
-        info = json.loads(row["info"]) if isinstance(row["info"], str) else row["info"]
-        said = [{"role": "assistant", "content": gold}]
-        assert (module.outcome(said, info), module.faithful(said, info)) == (1.0, 1.0)
-        assert module.outcome([{"role": "assistant", "content": "no"}], info) == 0.0
+    import_from(tmp_path, "zipthought_env", monkeypatch)
+    environment = vf.resolve_env_config({"taskset": {"id": "zipthought-env", "split": "test"}})
+    assert vf.default_harness_id("zipthought-env") == "zipthought-env"
+    assert vf.load_harness(vf.HarnessConfig(id="zipthought-env")).EXECUTES_CODE is False
+    tasks = list(vf.load_environment(environment).taskset)
+    expected = [record for record in read_records(records) if record["split"] == "test"]
+    assert len(tasks) == len(expected)
+    for task, record in zip(tasks, expected, strict=True):
+        data = task.data
+        assert [data.id, data.system_prompt, data.prompt_text] == [
+            record["id"], *(turn["content"] for turn in record["messages"][:2]),
+        ]  # fmt: skip
+        for text, reward in ((record["completion"], 1.0), ("no", 0.0)):
+            trace = vf.Trace(
+                task=vf.TraceTask(type="ZipthoughtTask", data=data),
+                agent=vf.AgentInfo(config=vf.AgentConfig()),
+                nodes=[vf.MessageNode(parent=None, sampled=True, message=vf.AssistantMessage(content=text))],
+            )
+            asyncio.run(task.score(trace))
+            assert (trace.reward, trace.metrics) == (reward, {"faithful": reward})
 
 
 def test_lm_eval(records, tmp_path):
