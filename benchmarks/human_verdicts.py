@@ -42,8 +42,8 @@ from fuzz.prose_reader import false_equations
 
 from zipthought.files.sources import read_source
 from zipthought.solutions import detect_family, gsm8k
-from zipthought.solutions.compress.layouts import LAYOUTS, columns, detect_source
 from zipthought.solutions.compress.records import parse_record
+from zipthought.solutions.layouts import Reading
 from zipthought.solutions.solution import UnreadableError
 
 SOURCE = "dataset/MR-GSM8K.json of https://github.com/dvlab-research/MR-GSM8K"
@@ -208,10 +208,10 @@ class Accepted:
 def audit(path: Path) -> Accepted:
     """Read every solution of a file that verifies a second time."""
     result = Accepted()
-    for item in read_source(path, columns(LAYOUTS)):
+    for item in read_source(path, Reading().fields):
         result.records += 1
         try:
-            source = detect_source(parse_record(item.text))
+            *_, source = Reading().sources(parse_record(item.text))
             detect_family(source.question).read(source.question, source.solution, source.answer)
         except UnreadableError:
             continue

@@ -3,12 +3,13 @@
 import json
 import random
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from zipthought.cli import main
-from zipthought.records.schema import record_id
+from zipthought.records.schema import check_record, record_id
 from zipthought.solutions import countdown, gsm8k
 from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.solutions.methods import WriteContext, compress_solution
@@ -480,3 +481,155 @@ def test_records_with_too_many_unread_equations_are_rejected(tmp_path):
     assert (summary["verified"], summary["reasons"]) == (1, {"unread_equations": 1})
     with pytest.raises(ValueError, match="max_unread must be at least 0"):
         run(tmp_path, text, max_unread=-1)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "count"),
+    [
+        ({"version": "1.0", "data": [GOOD, GOOD]}, 2),
+        ({"train": [GOOD], "test": [GOOD, GOOD], "meta": {"by": "us"}}, 3),
+        ({**GOOD, "notes": [{"a": 1}]}, 1),
+        ({"messages": [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": GOOD["answer"]}]}, 1),
+    ],
+)
+def test_lists_of_records_under_keys(tmp_path, wrapper, count):
+    summary, _, _ = run(tmp_path, json.dumps(wrapper), "in.json")
+    assert (summary["input"], summary["verified"]) == (count, count)
+
+
+DIALOGUE = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Tom fills 4 bags with 6 nuts each. How many nuts?"},
+    {"role": "assistant", "content": "4 * 6 = 24.\n#### 24"},
+    {"role": "user", "content": "He eats 5 of them and shares the rest with 18 friends."},
+    {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "count", "arguments": "{}"}}]},
+    {"role": "tool", "content": "ok"},
+    {"role": "assistant", "content": "24 - 5 = 19 are left.\n19 * 2 = 38 halves.\n#### 38"},
+]
+
+
+def test_the_last_solution_of_a_dialogue_keeps_what_was_said_before(tmp_path):
+    _, (record,), rejects = run(tmp_path, json.dumps({"messages": DIALOGUE, "id": "d"}))
+    assert rejects == []
+    assert record["source_id"] == "d"
+    assert record["prompt"].startswith("Tom fills 4 bags")
+    assert record["prompt"].endswith("\n\nok")
+    roles = [turn["role"] for turn in record["messages"]]
+    assert roles == ["system", "user", "assistant", "user", "assistant", "tool", "assistant"]
+    assert record["messages"][4]["tool_calls"] == DIALOGUE[4]["tool_calls"]
+    assert record["messages"][-1]["content"] == record["completion"] == "(24 - 5) * 2 = 38 halves.\n#### 38"
+    check_record(record)
+
+
+def test_each_solution_of_a_dialogue_and_all_of_them_in_one_split(tmp_path):
+    wrong = [*DIALOGUE, {"role": "user", "content": "More?"}, {"role": "assistant", "content": "1 + 1 = 3.\n#### 3"}]
+    text = "\n".join(json.dumps({"messages": turns, "id": "d"}) for turns in (DIALOGUE, wrong))
+    summary, out, rejects = run(tmp_path, text, turns="each")
+    assert (summary["input"], summary["verified"], len(rejects)) == (5, 4, 1)
+    assert [row["source_id"] for row in out] == ["d/1", "d/2", "d/1", "d/2"]
+    assert rejects[0]["source_id"] == "d/3"
+    assert rejects[0]["reason"] == "wrong_arithmetic"
+    assert len({row["split"] for row in out}) == len({row["structure"] for row in out}) == 1
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
+def test_a_train_of_thought_stays_in_its_field(tmp_path, field):
+    thoughts = "First 3 * 5 = 15.\nThen 15 + 4 = 19. Right."
+    turns = [
+        {"role": "user", "content": "How many?"},
+        {"role": "assistant", field: thoughts, "content": "It is \\boxed{19}."},
+    ]
+    text = "\n".join(
+        json.dumps(record)
+        for record in (
+            {"messages": turns},
+            {"question": "How many?", field: thoughts, "answer": "19"},
+            {"prompt": turns[:1], "completion": "It is \\boxed{19}.", field: thoughts},
+        )
+    )
+    _, out, rejects = run(tmp_path, text, formats=("composed:2", "answer-only"))
+    assert rejects == []
+    for record in out:
+        last = record["messages"][-1]
+        if record["format"] == "answer-only":
+            assert field not in last
+            assert last["content"] in ("19", "\\boxed{19}")
+        else:
+            assert last[field].endswith("Then 3 * 5 + 4 = 19. Right.")
+            assert last["content"] in ("19", "It is \\boxed{19}.")
+            assert record["completion"] == f"<think>\n{last[field]}\n</think>\n\n{last['content']}"
+        assert gsm8k.verify(record["prompt"], record["completion"], record["answer"]).faithful
+
+
+def test_parts_of_a_message_that_are_thoughts(tmp_path):
+    parts = [{"type": "thinking", "thinking": "3 * 5 = 15"}, {"type": "text", "text": "So \\boxed{15}."}]
+    turns = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": parts}]
+    _, (record,), _ = run(tmp_path, json.dumps({"messages": turns}))
+    assert record["messages"][-1] == {
+        "role": "assistant",
+        "content": "So \\boxed{15}.",
+        "reasoning_content": "3 * 5 = 15",
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"rationale": "3 * 5 = 15. Answer - B", "correct": "B"}, None),
+        ({"rationale": "3 * 5 = 15.\nThe correct option is (B).", "correct": "B"}, None),
+        ({"rationale": "3 * 5 = 15, so \\boxed{15}", "correct": "B"}, None),
+        ({"rationale": "3 * 5 = 15", "correct": "B"}, None),
+        ({"rationale": "3 * 5 = 15. Ans. C", "correct": "B"}, "conflicting_finals"),
+        ({"rationale": "3 * 5 = 15. Answer: B. No, answer: C", "correct": "B"}, "conflicting_finals"),
+        ({"rationale": "3 * 4 = 12. Answer: B", "correct": "B"}, "final_not_derived"),
+        ({"rationale": "3 * 5 = 15, so \\boxed{12}", "correct": "B"}, "conflicting_finals"),
+        ({"solution": "3 * 5 = 15. The answer is B) 15.", "answer": "B"}, None),
+    ],
+)
+def test_options(tmp_path, record, reason):
+    options = ["A) 12", "B) 15", "C) 18 eggs", "D) None of these"]
+    summary, out, _ = run(tmp_path, json.dumps({"question": "How many?", "options": options, **record}))
+    assert summary["reasons"] == ({reason: 1} if reason else {})
+    if out:
+        assert out[0]["answer"] in ("B", "15")
+        assert out[0]["prompt"].endswith("B) 15\nC) 18 eggs\nD) None of these")
+        assert gsm8k.verify(out[0]["prompt"], out[0]["completion"], "B").faithful
+
+
+def test_records_say_how_many_equations_were_not_read(tmp_path):
+    _, (record,), _ = run(tmp_path, json.dumps({**GOOD, "answer": f"Let f(x) = 4.\n{GOOD['answer']}"}))
+    assert record["unread"] == 1
+
+
+def test_a_record_is_explained(tmp_path, capsys):
+    false = {"id": "f", "question": "Add 4.", "answer": "4 + 3 = 8.\n#### 8"}
+    text = "\n".join(json.dumps(record) for record in ({**GOOD, "id": "a"}, false, {**GOOD, "id": "c"}))
+    (tmp_path / "in.jsonl").write_text(text)
+    assert main(["compress", str(tmp_path / "in.jsonl"), "--explain", "f", "a", "--json"]) == 0
+    good, bad = json.loads(capsys.readouterr().out)["records"]
+    assert (good["source_id"], good["verdict"], good["final"]) == ("a", "verified", "20")
+    assert [(one["verdict"], one["operands"]) for one in good["equations"]] == [
+        ("holds", ["2: new", "3: new"]),
+        ("holds", ["5: step 1", "4: new"]),
+    ]
+    assert good["texts"][0]["format"] == "composed:2"
+    assert (bad["verdict"], bad["equations"][0]["verdict"]) == ("wrong_arithmetic", "wrong_arithmetic")
+    assert main(["compress", str(tmp_path / "in.jsonl"), "--explain-first", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "a (record 1): verified" in shown
+    assert "4 + 3 = 8" in shown
+    assert main(["compress", str(tmp_path / "in.jsonl"), "--explain", "z"]) == 2
+    assert "no record with the id z" in capsys.readouterr().err
+    assert main(["compress", str(tmp_path / "in.jsonl")]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("command", ["compress", "verify"])
+def test_a_dataset_of_the_hub_without_its_package(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.chdir(tmp_path)
+    options = ["--output", "o.jsonl"] if command == "compress" else []
+    assert main([command, "hf:org/name:main:train", *options]) == 2
+    assert "install zipthought[hub]" in capsys.readouterr().err
+    assert main([command, "hf:org/name:main:train:more", *options]) == 2
+    assert "name a dataset as hf:org/name" in capsys.readouterr().err

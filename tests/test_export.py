@@ -7,12 +7,19 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zipthought.cli import main
 from zipthought.generation.generate import GenerateConfig, generate
 from zipthought.records.export import EXPORTS, export_records
-from zipthought.records.reading import read_records
+from zipthought.records.export.segments import segments_of
+from zipthought.records.reading import problem_of, read_records, verdict_of
+from zipthought.records.schema import make_record
+from zipthought.solutions import FAMILIES
 from zipthought.solutions.compress import CompressConfig, compress_file
+from zipthought.surfaces import SURFACES
+from zipthought.tasks.splits import SPLITS
 from zipthought.train.interfaces import compute_score, process_results, record_of, trl_reward
 
 SOLUTION = "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.\n#### 20"
@@ -20,6 +27,10 @@ COUNTDOWN = {
     "question": "Using the numbers [3, 4, 5], create an equation that equals 35.",
     "answer": "3 + 4 = 7\n7 * 5 = 35\n#### 35",
 }
+
+
+OWN_NOTATION = ("coconut", "icot")
+"""The targets that state the final answer in their own way, and so leave out a message that asks for another one."""
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +69,10 @@ def rows_of(path):
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(path).to_pylist()
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    if path.suffix == ".txt":
+        return path.read_text().splitlines()
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -73,7 +88,8 @@ def test_every_record_with_its_system_message_in_its_split(records, target, tmp_
         assert len(rows) == count == len(given)
         for row, record in zip(rows, given, strict=True):
             text = json.dumps(row)
-            assert json.dumps(record["messages"][0]["content"])[1:-1] in text
+            if records.parent.name.startswith("ours") or target not in OWN_NOTATION:
+                assert json.dumps(record["messages"][0]["content"])[1:-1] in text
             assert json.dumps(record["prompt"])[1:-1] in text
     assert len(summary["files"]) > len(summary["splits"])
     for path in tmp_path.rglob("*"):
@@ -298,7 +314,7 @@ def test_a_bad_line_is_told_with_its_own_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"FILE_TYPE": "csv"}, "use jsonl or parquet"),
+        ({"FILE_TYPE": "csv"}, "use jsonl, json, txt, parquet"),
         ({"path_of": lambda split: "data.jsonl"}, "must be distinct"),
         ({"path_of": lambda split: f"../{split}.jsonl"}, "inside its directory"),
         ({"extra_files": lambda *_: {"train.jsonl": ""}}, "must be distinct"),
@@ -314,3 +330,254 @@ def test_targets_that_would_lose_data_are_refused(records, tmp_path, change, say
         assert not (tmp_path / "out").exists()
     finally:
         EXPORTS.unregister("strange")
+
+
+ENGLISH = {
+    "surface": "english",
+    "modulus": 23,
+    "prompt": "The number of kites equals 3. The number of drums equals the number of kites plus 4. "
+    "The number of oaks equals the number of drums times 2. What is the number of oaks?",
+    "answer": "14",
+}
+TERSE = ENGLISH | {"surface": "terse", "prompt": "kites = 3 . drums = kites + 4 . oaks = drums * 2 . ? oaks"}
+PROSE = {"surface": "gsm8k", "prompt": "What is it?", "answer": "20"}
+GAME = {"surface": "countdown", "prompt": COUNTDOWN["question"], "answer": "35"}
+
+
+def record_like(base, completion, system="Solve it."):
+    turns = [("system", system), ("user", base["prompt"]), ("assistant", completion)]
+    return base | {
+        "completion": completion,
+        "split": "train",
+        "messages": [{"role": role, "content": content} for role, content in turns],
+    }
+
+
+def row_of(target, record, tmp_path):
+    """The one row of a target for a record."""
+    (tmp_path / "in.jsonl").write_text(json.dumps(record))
+    export_records([tmp_path / "in.jsonl"], target, tmp_path / "out")
+    (row,) = rows_of(tmp_path / "out" / EXPORTS[target].path_of("train"))
+    return row
+
+
+SEGMENTED = [
+    (
+        ENGLISH,
+        ["Define kites as QB; so QB = 3. ", "Define drums as MX; so MX = QB + 4 = 3 + 4 = 7. "],
+        "Answer: 7.",
+        "a sentence is a step",
+    ),
+    (ENGLISH, ["A.", " . ", "B. "], "Answer: 7.", "a sentence without text is a step that cannot be read"),
+    (ENGLISH, [], "Answer: 14.", "the answer alone"),
+    (ENGLISH, ["kites = 3. ", "drums = 7."], None, "no answer"),
+    (TERSE, ["kites = 3 . ", "drums = kites + 4 = 3 + 4 = 7 . "], "answer 14 .", "full stops with blanks"),
+    (PROSE, ["It is 2 + 3 = 5. Good.\n", "So 5 * 4 = 20.\n"], "#### 20", "a line may have several sentences"),
+    (PROSE, ["It is 2 + 3 = 5. ", "So 5 * 4 = 20. "], "The answer is 20.", "sentences of one line"),
+    (PROSE, ["So 5 * 4 = 20, so "], "the answer is 20.", "an answer in the sentence of a step"),
+    (PROSE, ["2 + 3 = 5\n\n", "5 * 4 = 20\n"], "#### 20", "an empty line"),
+    (PROSE, ["\\[\n2 + 3 = 5\n\\]\n", "5 * 4 = 20\n"], "#### 20", "displayed mathematics is one part"),
+    (PROSE, [], "\n#### 20", "blanks are no part"),
+    (PROSE, ["5 * 4 = 20"], None, "no answer"),
+    (GAME, ["3 + 4 = 7\n"], "<answer>(3 + 4) * 5</answer>", "an expression as the answer"),
+]
+
+
+@pytest.mark.parametrize(("base", "steps", "final", "why"), SEGMENTED, ids=[row[-1] for row in SEGMENTED])
+def test_a_completion_is_its_steps_and_its_answer(base, steps, final, why):
+    texts = [*steps, *([final] if final else [])]
+    record = record_like(base, "".join(texts))
+    segments = segments_of(record)
+    assert list(segments.texts) == texts
+    assert segments.final == (len(steps) if final else None)
+    assert len(segments.steps) == len(verdict_of(record, record["completion"]).steps)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([ENGLISH, TERSE, PROSE, GAME]),
+    st.lists(
+        st.sampled_from(
+            [
+                "2 + 3 = 5",
+                "= ",
+                ". ",
+                " . ",
+                "\n",
+                " ",
+                "#### 20",
+                "Answer: 14.",
+                "answer 14 .",
+                "<think>",
+                "</think>",
+                "A",
+            ]
+        ),
+        max_size=12,
+    ).map("".join),
+)
+def test_the_parts_of_any_text_are_the_text(base, text):
+    record = record_like(base, text)
+    segments = segments_of(record)
+    assert "".join(segments.texts) == text
+    assert all(part.strip() for part in segments.texts) or not text.strip()
+    assert len(segments.steps) == len(verdict_of(record, text).steps)
+    assert all(0 <= part < len(segments.texts) for part in (*segments.steps, segments.final or 0))
+
+
+@pytest.mark.parametrize("name", [*SURFACES, *FAMILIES])
+def test_every_surface_and_family_says_where_its_steps_are(name):
+    if name in FAMILIES:
+        question, completion, answer = FAMILIES[name].EXAMPLE
+        record = record_like({"surface": name, "prompt": question, "answer": answer}, completion)
+    else:
+        record = make_record(problem_of(ENGLISH), "explicit", surface=name)
+    segments = segments_of(record)
+    assert len(segments.steps) == len(segments.texts) - 1 == segments.final
+
+
+def test_coconut_leaves_out_the_answer_alone(tmp_path):
+    row = row_of("coconut", record_like(PROSE, "2 + 3 = 5\n\n5 * 4 = 20\n#### 20\nDone."), tmp_path)
+    assert row == {"question": "Solve it.\nWhat is it?", "steps": ["2 + 3 = 5", "5 * 4 = 20", "Done."], "answer": "20"}
+    boxed = record_like(PROSE, "So it is $5 \\times 4 = \\boxed{20}$.", system=FAMILIES["gsm8k"].SYSTEMS["boxed"])
+    assert row_of("coconut", boxed, tmp_path / "out")["steps"] == ["So it is $5 \\times 4 = \\boxed{20}$."]
+    game = record_like(GAME, "<answer>(3 + 4) * 5</answer>", system=FAMILIES["countdown"].SYSTEM)
+    row = row_of("coconut", game, tmp_path / "out" / "out")
+    assert row == {"question": GAME["prompt"], "steps": ["<answer>(3 + 4) * 5</answer>"], "answer": "35"}
+
+
+def test_coconut_rows_say_what_the_records_say(ours, tmp_path):
+    export_records([ours], "coconut", tmp_path)
+    rows = [row for split in SPLITS for row in rows_of(tmp_path / f"{split}.json")]
+    for row, record in zip(rows, read_records(ours), strict=True):
+        assert row["question"] == f"{record['messages'][0]['content']}\n{record['prompt']}"
+        assert " ".join([*row["steps"], f"Answer: {row['answer']}."]) == record["completion"]
+    assert (tmp_path / "coconut.yaml").read_text().count(str(tmp_path)) == 2
+
+
+def test_icot_is_read_back_as_the_same_solutions(tmp_path):
+    texts = [
+        SOLUTION,
+        "2 + 3 = 5\n5 * 4 = 20\n#### 20",  # 5 5 * 4 without a full stop.
+        "2 + 3 = 5!\n\n  5 * 4 = 20 \nThe answer is 20.",
+        "<think>\n2 + 3 = 6. No, wait, 2 + 3 = 5.\n</think>\nIt is 5 * 4 = \\boxed{20}.",
+    ]
+    rows = [{"question": f"How many,\n{i}?", "answer": text} for i, text in enumerate(texts)]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, [*rows, COUNTDOWN])))
+    first = CompressConfig(input=tmp_path / "in.jsonl", output=tmp_path / "first.jsonl", format=("prose",))
+    assert compress_file(first)["verified"] == 5
+    export_records([first.output], "icot", tmp_path / "icot")
+    files = sorted((tmp_path / "icot").glob("*.txt"))
+    seen = []
+    for file in files:
+        again = CompressConfig(input=file, output=tmp_path / f"{file.stem}.jsonl", format=("prose",))
+        assert compress_file(again)["rejected"] == 0
+        seen += read_records(again.output)
+    key = lambda record: record["prompt"]  # noqa: E731
+    for before, after in zip(sorted(read_records(first.output), key=key), sorted(seen, key=key), strict=True):
+        assert after["prompt"] == before["prompt"].replace("\n", " ")
+        assert after["answer"] == before["answer"]
+        judged = [verdict_of(record, record["completion"]) for record in (before, after)]
+        assert judged[0].steps == judged[1].steps
+        assert judged[1].faithful
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "says"),
+    [
+        (PROSE | {"prompt": "Is it a || b?"}, SOLUTION, "line 1: the question has '||'"),
+        (PROSE | {"prompt": "Is it #### b?"}, SOLUTION, "line 1: the question has '####'"),
+        (PROSE, f"|| is parallel.\n{SOLUTION}", "line 1: the completion has '||'"),
+        (PROSE, "#### Step\nOne.\n" + SOLUTION, "line 1: the completion has '####'"),
+        (
+            PROSE | {"answer": "30"},
+            "x + 2x + (1/2)x = 105\n(7/2)x = 105\nx = 105(2/7) = 30 players\n#### 30",
+            "line 1: the completion has lines that cannot stand on one line",
+        ),
+        (PROSE | {"answer": "many"}, SOLUTION, "line 1: the right answer is neither a number"),
+    ],
+)
+def test_icot_refuses_what_its_layout_cannot_hold(tmp_path, base, text, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        row_of("icot", record_like(base, text), tmp_path)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+LABELLED = [
+    (PROSE, "It is 2 + 3 = 5.\nSo 5 * 4 = 20.\n#### 20", [1, 1, 1], "all valid"),
+    (PROSE, "It is 2 + 3 = 6.\nSo 6 * 4 = 24.\n#### 24", [0, 1, 0], "each part on its own"),
+    (PROSE, "Hello.\nIt is 2 + 3 = 6, 1 + 1 = 2.\n#### 20", [1, 0, 1], "one false equation of two"),
+    (PROSE, "It is 5 * 4 = 20.\n#### 21", [1, 0], "a wrong answer"),
+    (PROSE, "It is 5 * 4 = 20.\n#### 20 or 21", [1, 0], "an answer that cannot be read"),
+    (PROSE, "It is 5 * 4 = 20.\n#### 20\n#### 21", [1, 1, 0], "two answers: the last has the verdict"),
+    (PROSE, "It is 5 * 4 = 20.", [1], "no answer"),
+    (PROSE, "So it is 5 * 4 = \\boxed{20}.", [1], "the answer is the result of the step"),
+    (PROSE, "So it is 5 * 4 = \\boxed{21}.", [0], "a false step that is the answer"),
+    (PROSE, "<think>\n5 * 4 = 21. No, wait.\n</think>\n5 * 4 = 20\n#### 20", [1, 1, 1, 1, 1], "taken back"),
+    (PROSE, "5 * 4 = 21. No, wait.\n5 * 4 = 20\n#### 20", [0, 1, 1], "nothing is taken back outside of a trace"),
+    (GAME, COUNTDOWN["answer"], [1, 1, 1], "all valid"),
+    (GAME, "3 + 4 = 7\n30 + 5 = 35\n#### 35", [1, 0, 0], "a number that is not available"),
+    (GAME, "3 * 4 = 12\n#### 12", [1, 0], "not the target"),
+    (GAME, "3 + 4 = 7\n<answer>(3 + 4) * 5</answer>", [1, 1], "an expression"),
+    (GAME, "<answer>7 * 5</answer>", [0], "an expression of other numbers"),
+    (ENGLISH, "kites = 3. drums = 7. oaks = 14. Answer: 14.", [1, 1, 1, 1], "all valid"),
+    (ENGLISH, "kites = 3. drums = 8. oaks = 16. Answer: 16.", [1, 0, 1, 0], "each step on the stated value"),
+    (ENGLISH, "kites = 3. Hello. oaks = 14. Answer: 14", [1, 0, 1, 0], "unparseable, malformed"),
+    (TERSE, "kites = 3 . drums = kites + 4 = 3 + 4 = 8 . answer 14 .", [1, 0, 1], "a false step"),
+]
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "labels", "why"), LABELLED, ids=[f"{r[0]['surface']}: {r[-1]}" for r in LABELLED]
+)
+def test_stepwise_labels_each_part_by_its_steps_and_the_answer(tmp_path, base, text, labels, why):
+    row = row_of("stepwise", record_like(base, text), tmp_path)
+    assert row["labels"] == list(map(bool, labels)), why
+    assert "".join(row["completions"]) == text
+    assert row["prompt"] == f"Solve it.\n{base['prompt']}\n"
+
+
+def test_stepwise_rows_of_gold_are_true(records, tmp_path):
+    summary = export_records([records], "stepwise", tmp_path)
+    rows = [row for split in summary["splits"] for row in rows_of(tmp_path / f"{split}.jsonl")]
+    assert all(all(row["labels"]) for row in rows)
+    given = sorted(record["completion"] for record in read_records(records))
+    assert sorted("".join(row["completions"]) for row in rows) == given
+
+
+def test_a_family_that_does_not_say_where_its_steps_are_is_named(tmp_path):
+    silent = {name: getattr(FAMILIES["gsm8k"], name) for name in FAMILIES.members}
+    FAMILIES.register(SimpleNamespace(**silent | {"NAME": "silent"}))
+    try:
+        with pytest.raises(ValueError, match=r"line 1: the family 'silent' has no step_offsets"):
+            row_of("stepwise", record_like(PROSE | {"surface": "silent"}, SOLUTION), tmp_path)
+    finally:
+        FAMILIES.unregister("silent")
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "reasoning", "content"),
+    [
+        (PROSE, SOLUTION, "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.", "#### 20"),
+        (PROSE, f"{SOLUTION}\nDone.", "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.", "#### 20\nDone."),
+        (PROSE, "<think>\n5 * 4 = 20\n</think>\n\nIt is 20.\n#### 20", "5 * 4 = 20", "It is 20.\n#### 20"),
+        (PROSE, "5 * 4 = 20\n</think>\n#### 20", "5 * 4 = 20", "#### 20"),  # Some templates write the first tag.
+        (PROSE, "<thinking>5 * 4 = 20</thinking>#### 20", "5 * 4 = 20", "#### 20"),
+        (PROSE, "<think>\n\n</think>\n#### 20", "", "#### 20"),
+        (PROSE, "#### 20", "", "#### 20"),
+        (PROSE, "I do not know.", "", "I do not know."),
+        (ENGLISH, "kites = 3. drums = 7. Answer: 7.", "kites = 3. drums = 7.", "Answer: 7."),
+    ],
+)
+def test_chat_reasoning_divides_steps_and_answer(tmp_path, base, text, reasoning, content):
+    messages = row_of("chat-reasoning", record_like(base, text), tmp_path)["messages"]
+    assert [turn["role"] for turn in messages] == ["system", "user", "assistant"]
+    assert messages[-1] == {"role": "assistant", "reasoning_content": reasoning, "content": content}
+
+
+@pytest.mark.parametrize(
+    "text", ["<think>5 * 4 = 20", "So. <think>5</think>#### 20", "<think>5</think><think>4</think>#### 20"]
+)
+def test_chat_reasoning_refuses_tags_in_other_places(tmp_path, text):
+    with pytest.raises(ValueError, match="line 1: the completion has a <think> tag"):
+        row_of("chat-reasoning", record_like(PROSE, text), tmp_path)

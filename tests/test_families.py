@@ -17,6 +17,7 @@ from zipthought.core.methods import Explicit
 from zipthought.core.verify import Verdict
 from zipthought.solutions import FAMILIES, detect_family, gsm8k
 from zipthought.solutions.compress import CompressConfig
+from zipthought.solutions.finals import final_answer
 from zipthought.solutions.methods import WRITERS, SolutionWriter, compress_solution, parse_solution_method
 from zipthought.solutions.solution import UnreadableError
 
@@ -101,7 +102,7 @@ def test_every_writer_keeps_the_final_answer(family, name):
     assert name == method.NAME
     written = compress_solution(solution, method)
     assert written == compress_solution(solution, WRITERS[name].example)
-    assert gsm8k.final_answer(written)[1] == answer
+    assert final_answer(written)[1] == answer
     assert len(written) <= len(text)
 
 
@@ -121,6 +122,7 @@ from dataclasses import dataclass
 
 from zipthought.core.methods import Method
 from zipthought.solutions import FAMILIES, SolvedExample, gsm8k
+from zipthought.solutions.finals import final_answer
 from zipthought.solutions.methods import WRITERS, SolutionWriter
 
 NAME = "riddles"

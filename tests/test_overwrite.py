@@ -47,7 +47,7 @@ PATHS = {
         {"FILES": ["records.jsonl"]},
         {"--output-dir": ["o/README.md", "o/data/train-00000-of-00001.parquet"]},
     ),
-    "verify": Paths("", {"FILE": []}, {}),
+    "verify": Paths("", {"FILE": [], "--layout-file": []}, {}),
     "explain": Paths("", {}, {}),
     "pretrain": Paths(
         "pretrain --init model --output-dir o", {"--init": MODEL}, {"--output-dir": [*RUN, "o/card.json"]}
@@ -65,7 +65,7 @@ PATHS = {
     "evaluate": Paths(
         "evaluate --model model --n-ops 1 --count 1 --output o.parquet", {"--model": MODEL}, {"--output": ["o.parquet"]}
     ),
-    "advise": Paths("", {"--study": [], "--data": [], "--tokenizer": [], "--model": []}, {}),
+    "advise": Paths("", {"--study": [], "--data": [], "--layout-file": [], "--tokenizer": [], "--model": []}, {}),
     "study run": Paths(
         "study run study.toml --registration r.json --output-dir o",
         {"SPEC": ["study.toml"], "--registration": ["r.json"]},

@@ -65,6 +65,15 @@ def hostile_record(text: str) -> dict:
     return dict.fromkeys(texts, text) | numbers | {"split": "test", "messages": turns}
 
 
+BY_STEPS = ("stepwise", "coconut", "icot", "chat-reasoning")
+"""The targets that read the steps of a completion, and so refuse a record of no surface."""
+
+
+def hostile_input(target: str, text: str) -> str:
+    """A line of a record that a target accepts, whose other free texts are all `text`."""
+    return json.dumps(hostile_record(text) | ({"surface": "gsm8k", "answer": "5"} if target in BY_STEPS else {}))
+
+
 def parsed(path: Path):
     """A file of an export, parsed as its own language; fails where it is not valid."""
     if path.suffix == ".parquet":
@@ -75,6 +84,8 @@ def parsed(path: Path):
             return json.loads(text)
         case ".jsonl":
             return [json.loads(line) for line in text.splitlines()]
+        case ".txt":
+            return [part for line in text.splitlines() for part in re.split(r"\|\|| #### ", line)]
         case ".py":
             return ast.parse(text)
         case ".yaml":
@@ -111,7 +122,7 @@ def values_of(tree) -> list[str]:
 @pytest.mark.parametrize("target", sorted(EXPORTS))
 def test_exports_quote_the_name_of_their_directory(target, tmp_path):
     """Each file parses as its language, and where it names its directory, it names the right one."""
-    (tmp_path / "in.jsonl").write_text(json.dumps(hostile_record("a")))
+    (tmp_path / "in.jsonl").write_text(hostile_input(target, "a"))
     for name in NAMES:
         directory = tmp_path / name
         export_records([tmp_path / "in.jsonl"], target, directory)
@@ -136,13 +147,15 @@ def test_lm_eval_names_its_files_whatever_the_directory(tmp_path):
 @pytest.mark.parametrize("target", sorted(EXPORTS))
 def test_exports_hold_hostile_records_as_text(target, tmp_path):
     for text in (*NAMES, "a | b\n\n# c <img src=x onerror=alert(1)> [x](http://x.y) @FILES@" + CONTROL[:-1]):
-        (tmp_path / "in.jsonl").write_text(json.dumps(hostile_record(text)))
+        (tmp_path / "in.jsonl").write_text(hostile_input(target, text))
         export_records([tmp_path / "in.jsonl"], target, tmp_path / "out")
         files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
         trees = {path: parsed(path) for path in files}
-        assert any(text in values_of(tree) or f"{text}\n\n{text}" in values_of(tree) for tree in trees.values()), text
+        line = " ".join(filter(None, map(str.strip, text.splitlines())))
+        held = {text, f"{text}\n\n{text}", f"{text}\n{text}", f"{text}\n{text}\n", f"{line} {line}"}
+        assert any(held.intersection(values_of(tree)) for tree in trees.values()), text
         for path in files:
-            if path.suffix not in (".parquet", ".jsonl"):
+            if path.suffix not in (".parquet", ".jsonl", ".txt"):
                 assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2066]", path.read_text("utf-8")), path
         if target == "hf":
             _, page = trees[tmp_path / "out" / "README.md"]
@@ -173,8 +186,8 @@ def test_a_split_is_one_of_three_words_and_never_a_path(target, split, tmp_path,
 
 def test_ids_are_never_paths(tmp_path):
     path = tmp_path / "in.jsonl"
-    path.write_text(json.dumps(hostile_record("../../x") | {"source_id": "../x"}))
     for target in EXPORTS:
+        path.write_text(json.dumps(json.loads(hostile_input(target, "../../x")) | {"source_id": "../x"}))
         export_records([path], target, tmp_path / target / "a" / "b")
     assert not [found for found in tmp_path.rglob("*") if found.name == "x"]
 

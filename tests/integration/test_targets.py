@@ -3,6 +3,7 @@
 make integration
 """
 
+import asyncio
 import importlib
 import importlib.util
 import json
@@ -94,6 +95,58 @@ def test_trl_sft(records, tmp_path, tiny_model):
     assert "completion_mask" in first or "assistant_masks" in first or "labels" in first
 
 
+def test_trl_prm(records, tmp_path, tiny_model):
+    prm = pytest.importorskip("trl.experimental.prm", reason="TRL has PRMTrainer up to 1.13")
+    from transformers import AutoTokenizer
+
+    export_records([records], "stepwise", tmp_path / "x")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    for line, gold in zip((tmp_path / "x" / "train.jsonl").open(), golds(records, "train"), strict=True):
+        row = json.loads(line)
+        ids = prm.PRMTrainer.tokenize_row(
+            row, tokenizer, step_separator="", max_length=None, max_completion_length=None,
+            train_on_last_step_only=False, is_eval=False,
+        )  # fmt: skip
+        whole = tokenizer(row["prompt"] + gold, add_special_tokens=False)["input_ids"]
+        assert ids["input_ids"] == whole
+        assert [label for label in ids["labels"] if label != -100] == [1] * len(row["completions"])
+        assert ids["labels"][-1] == 1
+
+
+def test_chat_reasoning(records, tmp_path, tiny_model):
+    trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
+    from transformers import AutoTokenizer
+
+    export_records([records], "chat-reasoning", tmp_path / "x")
+    data = datasets.load_dataset("json", data_files=str(tmp_path / "x" / "train.jsonl"), split="train")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    template = Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja"
+    tokenizer.chat_template = template.read_text()
+    for row, gold in zip(data, golds(records, "train"), strict=True):
+        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+        trace, _, answer = text.partition("<think>\n")[2].removesuffix("<|im_end|>\n").partition("\n</think>\n\n")
+        assert [*trace.split(), *answer.split()] == gold.split()
+        assert row["messages"][0]["content"] in text
+    config = trl.SFTConfig(
+        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, report_to="none", use_cpu=True,
+        bf16=False, assistant_only_loss=True, eos_token="<eos>",
+    )  # fmt: skip
+    trl.SFTTrainer(model=tiny_model, args=config, train_dataset=data, processing_class=tokenizer).train()
+
+
+def test_coconut(records, tmp_path):
+    """Its `dataset.py` cannot be installed: this is what it reads of each row."""
+    datasets = pytest.importorskip("datasets")
+    export_records([records], "coconut", tmp_path)
+    rows = json.loads((tmp_path / "train.json").read_text())
+    data = datasets.Dataset.from_list(rows)
+    assert data.column_names == ["question", "steps", "answer"]
+    for row, gold in zip(data, golds(records, "train"), strict=True):
+        steps = "".join(f"{step}\n" for step in row["steps"])
+        assert gold.split()[: len(steps.split())] == steps.split()
+        assert row["answer"] in gold
+
+
 def test_trl_grpo(records, tmp_path, tiny_model, monkeypatch):
     trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
     export_records([records], "trl-grpo", tmp_path / "x")
@@ -134,17 +187,28 @@ def test_reasoning_gym(records, tmp_path, monkeypatch):
 
 
 def test_verifiers(records, tmp_path, monkeypatch):
-    pytest.importorskip("verifiers")
+    vf = pytest.importorskip("verifiers.v1", reason="the export is for verifiers 0.4")
     export_records([records], "verifiers", tmp_path)
-    module = import_from(tmp_path, "zipthought_env", monkeypatch)
-    environment = module.load_environment()
-    rows = environment.get_dataset()
-    assert len(rows) == len(golds(records, "train"))
-    for row, gold in zip(rows, golds(records, "train"), strict=True):
-        info = json.loads(row["info"]) if isinstance(row["info"], str) else row["info"]
-        said = [{"role": "assistant", "content": gold}]
-        assert (module.outcome(said, info), module.faithful(said, info)) == (1.0, 1.0)
-        assert module.outcome([{"role": "assistant", "content": "no"}], info) == 0.0
+    import_from(tmp_path, "zipthought_env", monkeypatch)
+    environment = vf.resolve_env_config({"taskset": {"id": "zipthought-env", "split": "test"}})
+    assert vf.default_harness_id("zipthought-env") == "zipthought-env"
+    assert vf.load_harness(vf.HarnessConfig(id="zipthought-env")).EXECUTES_CODE is False
+    tasks = list(vf.load_environment(environment).taskset)
+    expected = [record for record in read_records(records) if record["split"] == "test"]
+    assert len(tasks) == len(expected)
+    for task, record in zip(tasks, expected, strict=True):
+        data = task.data
+        assert [data.id, data.system_prompt, data.prompt_text] == [
+            record["id"], *(turn["content"] for turn in record["messages"][:2]),
+        ]  # fmt: skip
+        for text, reward in ((record["completion"], 1.0), ("no", 0.0)):
+            trace = vf.Trace(
+                task=vf.TraceTask(type="ZipthoughtTask", data=data),
+                agent=vf.AgentInfo(config=vf.AgentConfig()),
+                nodes=[vf.MessageNode(parent=None, sampled=True, message=vf.AssistantMessage(content=text))],
+            )
+            asyncio.run(task.score(trace))
+            assert (trace.reward, trace.metrics) == (reward, {"faithful": reward})
 
 
 def test_lm_eval(records, tmp_path):

@@ -24,7 +24,8 @@ def export(
     Args:
         files: Records of `zipthought generate` and `zipthought compress` (JSON Lines or Parquet), for example one file
             per split.
-        to: trl-sft, trl-grpo, llamafactory, verl, reasoning-gym, verifiers, lm-eval or hf.
+        to: trl-sft, trl-grpo, stepwise, chat-reasoning, llamafactory, verl, reasoning-gym, verifiers, lm-eval, coconut,
+            icot or hf.
         output_dir: The directory for the data, a file per split, and for the registration files of the target.
         format: The formats to export, such as composed:2; by default all that the files hold.
         overwrite: Replace existing files that zipthought did not write, too. Inputs are never replaced.

@@ -31,6 +31,8 @@ _ARROW_TYPES = (".parquet", ".arrow")
 _LINES = (".jsonl", ".ndjson")
 _TEXT_TYPES = (*_LINES, ".json", ".csv", ".txt")
 _COMPRESSED = (".gz", ".zst")
+_OF_RECORDS = frozenset(("question", "problem", "prompt", "instruction", "query"))
+"""Fields that a record has, and a file of records under a key has not."""
 FILE_TYPES = (*_TEXT_TYPES, *_ARROW_TYPES)
 
 
@@ -152,7 +154,8 @@ def _arrow_rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]
 
 
 def _elements(file: BufferedReader) -> Iterator[bytes]:
-    """The text of each element of a JSON array, or of each value of a file that is not an array.
+    """The text of each element of a JSON array, or of each value of a file that is not an array. If the only value is
+    an object with lists of records under its keys, these are the elements.
 
     The rest of the file from a broken value on, or after the array, is one element.
     """
@@ -160,7 +163,7 @@ def _elements(file: BufferedReader) -> Iterator[bytes]:
     text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape")
     buffer = text.read(CHUNK).lstrip()
     is_array = buffer.startswith("[")
-    start, step = int(is_array), CHUNK
+    start, step, is_first = int(is_array), CHUNK, True
     while True:
         while buffer[start : start + 1] in (_BETWEEN if is_array else _BLANKS):
             start += 1
@@ -175,16 +178,34 @@ def _elements(file: BufferedReader) -> Iterator[bytes]:
         except (json.JSONDecodeError, RecursionError):
             whole = False
         if whole:
-            yield buffer[start:end].encode(errors="surrogateescape")
-            start, step = end, CHUNK
+            if is_first and not is_array and not buffer[end:].strip() and (rows := _under_keys(buffer[start:end])):
+                yield from rows
+            else:
+                yield buffer[start:end].encode(errors="surrogateescape")
+            start, step, is_first = end, CHUNK, False
             continue
         more = text.read(step)
         step *= 2  # Parsing a long element again after each chunk of one size would take quadratic time.
         if not more:
-            if buffer[start:].strip():
-                yield buffer[start:].encode(errors="surrogateescape")
+            if rest := buffer[start:].strip():
+                rows = _under_keys(rest) if is_first and not is_array else []
+                yield from rows or [rest.encode(errors="surrogateescape")]
             return
         buffer, start = buffer[start:] + more, 0
+
+
+def _under_keys(text: str) -> list[bytes]:
+    """The objects in the lists that an object has under its keys (``{"version": 1, "data": [...]}``). None if it is a
+    record itself: it has a question, or its objects are the turns of a dialogue."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(value, dict) or not _OF_RECORDS.isdisjoint(value):
+        return []
+    lists = [rows for rows in value.values() if isinstance(rows, list) and all(isinstance(row, dict) for row in rows)]
+    rows = [row for rows in lists for row in rows]
+    return [] if any("role" in row or "from" in row for row in rows) else [json.dumps(row).encode() for row in rows]
 
 
 _READERS = {**dict.fromkeys(_LINES, _lines), ".json": _elements, ".csv": _csv_rows, ".txt": _piped_lines}

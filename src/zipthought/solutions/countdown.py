@@ -91,16 +91,40 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         built = gsm8k.build(question, solution[:cut], solution[cut:], None, may_be_empty=True)
         return replace(built, answer=match[2], final=parse_number(match[2]), statement=expression[0][0], notation="tag")
     result = gsm8k.read(question, solution, answer)
-    available: Counter[Number | None] = Counter(parse_number(text) for text in re.findall("[0-9]+", match[1]))
-    for step in result.steps:
+    if misuse := _find_misuse(match, result):
+        raise UnreadableError("wrong_premise", misuse[1])
+    return result
+
+
+def step_offsets(question: str, text: str) -> list[int]:
+    """The offset in `text` of each step of its verdict. Raises `ValueError` for a question of another kind."""
+    match = _QUESTION.search(question)
+    if not match:
+        raise ValueError(_UNREADABLE)
+    offsets = gsm8k.step_offsets(question, text)
+    if expression := _final_expression(text):
+        return [*offsets, expression[0].start()]
+    try:
+        misuse = _find_misuse(match, gsm8k.read(question, text))
+    except UnreadableError:
+        return offsets
+    return [*offsets, misuse[0]] if misuse else offsets
+
+
+def _find_misuse(question: re.Match[str], solution: Solution) -> tuple[int, str] | None:
+    """The offset and the fault of the first step that uses a number which is not available, or else of an answer that
+    is not the target; None for neither."""
+    available: Counter[Number | None] = Counter(parse_number(text) for text in re.findall("[0-9]+", question[1]))
+    for step in solution.steps:
         for value in step.equation.values:
             if not available[value]:
-                raise UnreadableError("wrong_premise", f"{gsm8k.write_number(value)} is not available, or is used up")
+                return step.equation.stated.start, f"{gsm8k.write_number(value)} is not available, or is used up"
             available[value] -= 1
         available[step.equation.result] += 1
-    if result.answer != match[2]:
-        raise UnreadableError("wrong_premise", f"the target is {match[2]}, the solution reaches {result.answer}")
-    return result
+    if solution.answer != question[2]:
+        stated = (solution.text + solution.tail).rfind(solution.statement)
+        return stated, f"the target is {question[2]}, the solution reaches {solution.answer}"
+    return None
 
 
 def _final_expression(text: str) -> tuple[re.Match[str], Expression] | None:

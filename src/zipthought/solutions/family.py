@@ -33,7 +33,8 @@ class Family(Protocol):
     """The name of the family; records have it in the field `surface`."""
     SYSTEM: str
     """The system message of its chat records. A family with several ways to state the final answer also has `SYSTEMS`,
-    `Solution.notation` -> the message that asks for it."""
+    `Solution.notation` -> the message that asks for it. For exports by steps it also has
+    ``step_offsets(question, text) -> list[int]``, the offset in `text` of each step of its verdict."""
     EXAMPLE: SolvedExample
     """A question of the family with a correct solution."""
 

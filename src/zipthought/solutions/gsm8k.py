@@ -12,7 +12,7 @@ field.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..core.arithmetic import BinOp, count_operations
@@ -108,10 +108,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     steps = []
     seen: set[tuple[object, ...]] = set()
     before: list[HoldingEquation | FalseEquation] = []  # Those before the end of the final answer.
-    for equation in pardoned(text, find_equations(text)):
-        if isinstance(equation, UnreadEquals):
-            continue
-        start = equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start
+    for start, equation in _judged(text):
         if not stated or start < stated.end:
             before.append(equation)
         if isinstance(equation, FalseEquation):
@@ -132,6 +129,18 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     complete = answer != "missing" and is_derived
     granularity = tuple(step.granularity for step in steps if step.granularity)
     return Verdict(answer, tuple(steps), complete, granularity, text)
+
+
+def step_offsets(question: str, text: str) -> list[int]:
+    """The offset in `text` of each step of its verdict."""
+    return [start for start, _ in _judged(text)]
+
+
+def _judged(text: str) -> Iterator[tuple[int, HoldingEquation | FalseEquation]]:
+    """The equations that are steps of a verdict, each after its offset."""
+    for equation in pardoned(text, find_equations(text)):
+        if not isinstance(equation, UnreadEquals):
+            yield equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start, equation
 
 
 def _name(text: str, equation: HoldingEquation) -> str:

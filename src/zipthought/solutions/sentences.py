@@ -41,6 +41,21 @@ def trace_end(text: str) -> int:
     return max(text.rfind("</think"), 0)
 
 
+def split_trace(text: str) -> tuple[str, str]:
+    """The train of thought between its tags, and the text after it; of a text without tags, "" and the text.
+
+    Raises `ValueError` for a tag that is neither the first nor the last of one train of thought.
+    """
+    end = trace_end(text)
+    opening = re.match(rf"\s*{_TAG}", text)
+    start = opening.end() if opening and end else 0
+    rest = text[end:].partition(">")[2] if end else text
+    trace = text[start:end]
+    if re.search(_TAG, trace) or re.search(_TAG, rest):
+        raise ValueError("the completion has a <think> tag that is not around one train of thought at its beginning")
+    return trace, rest
+
+
 def labels(text: str, sentences: Sequence[Span]) -> dict[int, Span]:
     """Sentence -> the number that labels it (``Step 2:``, ``2.``, ``(2)``), if the labels count from 1 and the text
     names no step by its number; else nothing."""

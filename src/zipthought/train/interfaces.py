@@ -2,7 +2,7 @@
 
 TRL         reward_funcs=[trl_reward("outcome")]
 verl        custom_reward_function.path=reward.py, whose compute_score is the one below
-verifiers   vf.Rubric(funcs=[verifiers_outcome, verifiers_faithful])
+verifiers   a vf.Task whose @vf.reward is verifiers_outcome(trace.last_reply, info)
 lm-eval     process_results: !function utils.process_results
 """
 

@@ -3,7 +3,8 @@
     export_records([Path("train/composed-2.jsonl"), Path("validation/composed-2.jsonl")], "verl", Path("verl"))
 
 Adding a target is one module with the members of `base.Export`, its line below, and nothing else;
-`tests/test_export.py` covers whatever is registered. The system message is in every row, and the splits stay apart.
+`tests/test_export.py` covers whatever is registered. The splits stay apart. The system message is in every row, except
+where it only asks for a notation of the final answer that a target replaces (`base.question`).
 """
 
 from __future__ import annotations
@@ -20,15 +21,31 @@ from ...files.earlier import mentions_us
 from ...tasks.splits import SPLITS
 from ..reading import place, read_whole
 from ..schema import Record, check_record, format_of
-from . import hf, llamafactory, lm_eval, reasoning_gym, trl_grpo, trl_sft, verifiers, verl
+from . import (
+    chat_reasoning,
+    coconut,
+    hf,
+    icot,
+    llamafactory,
+    lm_eval,
+    reasoning_gym,
+    stepwise,
+    trl_grpo,
+    trl_sft,
+    verifiers,
+    verl,
+)
 from .base import Export
-from .writers import JsonlWriter, ParquetWriter
+from .writers import WRITERS, RowWriter
 
 _CODE = (".py", ".sh", ".toml")
 """Files beside the data that users edit."""
 EXPORTS: Registry[Export] = Registry("target", ("FILE_TYPE", "path_of", "row", "extra_files"))
 
-for _target in (trl_sft, trl_grpo, llamafactory, verl, reasoning_gym, verifiers, lm_eval, hf):
+for _target in (
+    trl_sft, trl_grpo, stepwise, chat_reasoning, llamafactory, verl,
+    reasoning_gym, verifiers, lm_eval, coconut, icot, hf,
+):  # fmt: skip
     EXPORTS.register(_target)
 
 _KINDS = ("surface", "format", "k", "n_ops", "modulus")
@@ -65,11 +82,11 @@ def export_records(
     splits: Counter[str] = Counter()
     found: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {field: Counter() for field in _KINDS}
-    open_writer = ParquetWriter if module.FILE_TYPE == "parquet" else JsonlWriter
+    open_writer = WRITERS[module.FILE_TYPE]
     earlier = overwrite or all(map(mentions_us, extra.values()))  # An export: the files beside its data name us.
     with atomic_files(overwrite=overwrite) as open_file, closing_all() as closing:
         files = {name: open_file(path, overwrite or _is_ours(module, name, earlier)) for name, path in extra.items()}
-        writers: dict[str, JsonlWriter | ParquetWriter] = {}
+        writers: dict[str, RowWriter] = {}
         for done, (where, split, row, record) in enumerate(_rows(module, paths, formats), 1):
             if split not in writers:
                 writers[split] = open_writer(open_file(data[split], earlier))
@@ -105,8 +122,8 @@ def _extra_paths(module: Export, directory: Path) -> dict[str, Path]:
     """Name -> path of the files beside the data. Raises `ValueError` for a target whose files cannot be written."""
     extra = list(module.extra_files(directory, {}, {}))
     names = [*map(module.path_of, SPLITS), *extra]
-    if module.FILE_TYPE not in ("jsonl", "parquet"):
-        raise ValueError(f"the target {module.NAME!r} has the file type {module.FILE_TYPE!r}; use jsonl or parquet")
+    if module.FILE_TYPE not in WRITERS:
+        raise ValueError(f"the target {module.NAME!r} has the file type {module.FILE_TYPE!r}; use {', '.join(WRITERS)}")
     if len(set(names)) < len(names) or any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
         raise ValueError(
             f"the files of the target {module.NAME!r} must be distinct and inside its directory, got {names}"

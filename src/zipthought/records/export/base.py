@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...solutions import FAMILIES
 from ..schema import Record
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -21,7 +22,7 @@ class Export(Protocol):
     NAME: str
     """As in ``zipthought export --to NAME``."""
     FILE_TYPE: str
-    """`jsonl` or `parquet`."""
+    """One of `writers.WRITERS`."""
 
     def path_of(self, split: str) -> str:
         """The data file of a split, relative to the output directory."""
@@ -41,6 +42,15 @@ def turns(record: Record) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """The turns before the assistant's, and the assistant's."""
     messages = record["messages"]
     return messages[:-1], messages[-1:]
+
+
+def question(record: Record) -> str:
+    """The problem as one text, for a target with its own notation of the final answer: the system message and the
+    prompt, without a message of a family of real solutions, which only asks for a notation."""
+    system = record["messages"][0]["content"]
+    family = FAMILIES.get(record.get("surface") or "")
+    asked = {family.SYSTEM, *getattr(family, "SYSTEMS", {}).values()} if family else set()
+    return record["prompt"] if system in asked else f"{system}\n{record['prompt']}"
 
 
 def reward_columns(record: Record) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""verifiers: a package whose `load_environment` makes a single-turn environment of the items."""
+"""verifiers: a package with the items as a taskset, whose tasks score what a model replies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Record
-from .base import first_split, reward_columns, template, turns
+from .base import reward_columns, template
 
 NAME = "verifiers"
 FILE_TYPE = "jsonl"
@@ -18,13 +18,12 @@ def path_of(split: str) -> str:
 
 
 def row(record: Record) -> dict[str, Any]:
-    return {"prompt": turns(record)[0], "answer": record["answer"], "info": reward_columns(record)}
+    system, user = (turn["content"] for turn in record["messages"][:2])
+    return {"id": record["id"], "system_prompt": system, "prompt": user, "info": reward_columns(record)}
 
 
 def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {
         "pyproject.toml": template("verifiers/pyproject.toml"),
-        "zipthought_env/__init__.py": template(
-            "verifiers/zipthought_env.py", held_out=repr(first_split(counts, "validation", "test"))
-        ),
+        "zipthought_env/__init__.py": template("verifiers/zipthought_env.py"),
     }

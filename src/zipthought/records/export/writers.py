@@ -1,9 +1,10 @@
-"""Writers of rows: JSON Lines, or Parquet with the schema of its first rows."""
+"""Writers of rows: JSON Lines, a JSON array, lines of text, or Parquet with the schema of its first rows."""
 
 from __future__ import annotations
 
 import json
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, Any, Protocol
 
 from ...files.parquet import import_parquet
 
@@ -13,6 +14,15 @@ BATCH_CHARACTERS = 1 << 26
 """Characters of text that are held in memory; a single row may have more."""
 
 
+class RowWriter(Protocol):
+    """Writes the rows of a data file, the last of them when it is closed."""
+
+    def write(self, row: dict[str, Any], where: str) -> None:
+        """Write a row; `where` is the file and line of its record, for messages."""
+
+    def close(self) -> None: ...
+
+
 class JsonlWriter:
     """A row on each line. Raises `ValueError` for a row that JSON cannot hold."""
 
@@ -20,15 +30,44 @@ class JsonlWriter:
         self._file = file
 
     def write(self, row: dict[str, Any], where: str) -> None:
-        """Write a row; `where` is the file and line of its record, for messages."""
-        try:
-            text = json.dumps(row, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: not possible in JSON: {error}") from error
-        self._file.write(f"{text}\n".encode())
+        self._file.write(_json(row, where) + b"\n")
 
     def close(self) -> None:
         self._file.flush()
+
+
+class JsonWriter:
+    """One array, a row on each line. Raises `ValueError` for a row that JSON cannot hold."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._before = file, b"[\n"
+
+    def write(self, row: dict[str, Any], where: str) -> None:
+        self._file.write(self._before + _json(row, where))
+        self._before = b",\n"
+
+    def close(self) -> None:
+        self._file.write(b"\n]\n")
+
+
+class TextWriter:
+    """The `text` of each row on a line of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, row: dict[str, Any], where: str) -> None:
+        self._file.write(f"{row['text']}\n".encode())
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+def _json(row: dict[str, Any], where: str) -> bytes:
+    try:
+        return json.dumps(row, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not possible in JSON: {error}") from error
 
 
 class ParquetWriter:
@@ -45,7 +84,6 @@ class ParquetWriter:
         self._writer: Any = None
 
     def write(self, row: dict[str, Any], where: str) -> None:
-        """Write a row; `where` is the file and line of its record, for messages."""
         self._rows.append(row)
         self._places.append(where)
         self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
@@ -103,3 +141,12 @@ def _without_nulls(schema: Any) -> Any:
         return kind
 
     return pyarrow.schema([field.with_type(replace(field.type)) for field in schema])
+
+
+WRITERS: dict[str, Callable[[IO[bytes]], RowWriter]] = {
+    "jsonl": JsonlWriter,
+    "json": JsonWriter,
+    "txt": TextWriter,
+    "parquet": ParquetWriter,
+}
+"""File type -> the writer of a file."""

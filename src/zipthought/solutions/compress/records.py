@@ -14,7 +14,8 @@ from ...files.json_text import DuplicateKeyError, parse_json
 from ...files.sources import SourceItem
 from ...tasks.splits import split_of
 from ..family import Family, system_message
-from ..layouts import Source, split_thoughts
+from ..layouts import Source
+from ..sentences import split_trace
 from ..solution import Solution, UnreadableError
 
 _SURROGATE = re.compile(rb"\\u[dD]")
@@ -108,7 +109,7 @@ class RecordWriter:
         """The assistant's turn, where `text` is the completion as JSON. A train of thought goes back to its field."""
         if not self._thoughts:
             return f'{{"content":{text},"role":"assistant"}}'
-        thoughts, content = split_thoughts(completion)
+        thoughts, content = (part.strip("\n") for part in split_trace(completion))
         own = {self._thoughts.rpartition(".")[2]: thoughts} if thoughts else {}
         return _canonical({"role": "assistant", "content": content, **own})
 

@@ -9,6 +9,5 @@ from __future__ import annotations
 
 from .sources import Reading, Source
 from .table import LAYOUTS, Layout, read_layouts
-from .thoughts import split_thoughts
 
-__all__ = ["LAYOUTS", "Layout", "Reading", "Source", "read_layouts", "split_thoughts"]
+__all__ = ["LAYOUTS", "Layout", "Reading", "Source", "read_layouts"]

@@ -3,13 +3,14 @@ solution, and go back to their field on the way out."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .fields import as_text, find
 from .table import THOUGHTS
 
-_OPEN, _CLOSE = "<think>\n", "\n</think>"
+_TAG = re.compile(r"</?think(?:ing)?>")
 _PARTS = ("reasoning", "thinking")
 """Types of the parts of a message that hold thoughts."""
 
@@ -23,7 +24,7 @@ class Thoughts(NamedTuple):
 
     def before(self, solution: str) -> str:
         """The solution with the train of thought before it."""
-        return f"{_OPEN}{self.text}{_CLOSE}\n\n{solution}" if self.field else solution
+        return f"<think>\n{self.text}\n</think>\n\n{solution}" if self.field else solution
 
 
 def find_thoughts(record: Mapping[str, Any], path: str, solution: str = "") -> Thoughts:
@@ -32,7 +33,7 @@ def find_thoughts(record: Mapping[str, Any], path: str, solution: str = "") -> T
     for name in (path,) if path else THOUGHTS:
         text = as_text(find(record, name)) if name != solution else None
         if text and text.strip():
-            return Thoughts(name, text.strip("\n"))
+            return Thoughts(name, _TAG.sub("", text).strip("\n"))
     return Thoughts("")
 
 
@@ -45,11 +46,3 @@ def without_thoughts(parts: object) -> tuple[object, Thoughts]:
     text = "\n".join(text for text in texts if isinstance(text, str))
     rest = [part for part in parts if part not in found]
     return rest, Thoughts(THOUGHTS[0], text.strip("\n")) if text.strip() else Thoughts("")
-
-
-def split_thoughts(text: str) -> tuple[str, str]:
-    """The train of thought of a text that `Thoughts.before` made, and the rest. A text without one has only a rest."""
-    if not text.startswith(_OPEN.rstrip()):
-        return "", text
-    thoughts, _, rest = text[len(_OPEN.rstrip()) :].partition(_CLOSE.lstrip())
-    return thoughts.strip("\n"), rest.lstrip("\n")

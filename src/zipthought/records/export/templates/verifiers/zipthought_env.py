@@ -1,26 +1,48 @@
-"""A verifiers environment: one question, one solution, judged by zipthought."""
+"""A verifiers taskset: one question, one solution, judged by zipthought. The reward is the outcome; `faithful` is
+measured beside it.
 
+    pip install .
+    vf-eval zipthought-env --env.taskset.split test --model MODEL --no-push
+
+Written by `zipthought export`. The model gets no tools: the harness of this package is `null`.
+"""
+
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import verifiers as vf
-from datasets import load_dataset
+import verifiers.v1 as vf
+from verifiers.v1.harnesses.null import NullHarness
 
 from zipthought.train.interfaces import verifiers_faithful, verifiers_outcome
 
-HERE = Path(__file__).parent
+__all__ = ["NullHarness", "ZipthoughtTaskset"]
 
 
-def outcome(completion, info, **kwargs) -> float:
-    return verifiers_outcome(completion, info)
+class ZipthoughtData(vf.TaskData):
+    info: dict[str, Any]
+    """What the verifier needs of the problem."""
 
 
-def faithful(completion, info, **kwargs) -> float:
-    return verifiers_faithful(completion, info)
+class ZipthoughtTask(vf.Task[ZipthoughtData]):
+    @vf.reward
+    async def outcome(self, trace: vf.Trace) -> float:
+        return verifiers_outcome(trace.last_reply, self.data.info)
+
+    @vf.metric
+    async def faithful(self, trace: vf.Trace) -> float:
+        return verifiers_faithful(trace.last_reply, self.data.info)
 
 
-def load_environment(split: str = "train", eval_split: str = "@HELD_OUT@", **kwargs) -> vf.Environment:
-    """The items of a split. The reward is the outcome; `faithful` is measured beside it, with weight 0."""
-    files = {name: str(HERE / f"{name}.jsonl") for name in {split, eval_split}}
-    data = load_dataset("json", data_files=files)
-    rubric = vf.Rubric(funcs=[outcome, faithful], weights=[1.0, 0.0])
-    return vf.SingleTurnEnv(dataset=data[split], eval_dataset=data[eval_split], rubric=rubric, **kwargs)
+class ZipthoughtConfig(vf.TasksetConfig):
+    split: str = "train"
+    """train, validation or test, as far as the export has them."""
+
+
+class ZipthoughtTaskset(vf.Taskset[ZipthoughtTask, ZipthoughtConfig]):
+    def load(self) -> Iterator[ZipthoughtTask]:
+        path = Path(__file__).parent / f"{self.config.split}.jsonl"
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield ZipthoughtTask(ZipthoughtData(**json.loads(line)), self.config.task)
