@@ -473,7 +473,7 @@ def test_random_steps_take_linear_time():
 def test_records_with_too_many_unread_equations_are_rejected(tmp_path):
     rows = [
         {"question": "Add.", "answer": "3 + 4 = 7\n#### 7"},
-        {"question": "Add.", "answer": "2 weeks + 3 days = 17 days\n3 + 4 = 7\n#### 7"},
+        {"question": "Add.", "answer": "2 boxes + 3 eggs = 15 eggs\n3 + 4 = 7\n#### 7"},
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     assert run(tmp_path, text)[0]["unread_equations"] == 1

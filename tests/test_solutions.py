@@ -153,7 +153,7 @@ def test_rejections_have_their_reason(text, reason):
 def test_model_outputs_state_their_answer_in_other_notations(text):
     solution = gsm8k.read("", text)
     assert solution.answer == "12"
-    assert gsm8k.final_answer(compress_solution(solution, "answer-only"))
+    assert finals.final_answer(compress_solution(solution, "answer-only"))
 
 
 def test_the_answer_may_be_in_another_field():
@@ -227,7 +227,7 @@ def test_composed_text_reads_and_ends_in_the_same_answer(text, k):
     assert again.answer == solution.answer
     assert [step.equation.result for step in again.steps] == [solution.steps[i].equation.result for i in shown]
     for fmt in (f"implicit:{k}", "answer-only", "random-steps:0.5"):
-        stated = gsm8k.final_answer(compress_solution(solution, fmt, WriteContext(seed="seed")))
+        stated = finals.final_answer(compress_solution(solution, fmt, WriteContext(seed="seed")))
         assert stated
         assert gsm8k.plain_number(stated[1]) == gsm8k.plain_number(solution.answer)
 
@@ -295,7 +295,7 @@ def test_real_solutions():
         assert gsm8k.plain_number(gold) == gsm8k.plain_number(solution.answer)
         for fmt in ("composed:2", "composed:4", "implicit:2"):
             text = compress_solution(solution, fmt)
-            assert gsm8k.plain_number(gsm8k.final_answer(text)[1]) == gsm8k.plain_number(gold)
+            assert gsm8k.plain_number(finals.final_answer(text)[1]) == gsm8k.plain_number(gold)
             if fmt.startswith("composed"):
                 again = gsm8k.read(row["question"], text)
                 assert len(again.steps) == len(solution.groups(int(fmt[-1])))

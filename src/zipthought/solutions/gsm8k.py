@@ -14,17 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from .decided import find_all_equations
-from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals
+from .equations import CheckedEquation, FalseEquation, HoldingEquation, Span, UnreadEquals
 from .family import SolvedExample
 from .finals import Final, has_bare_letter, plain_number, unit
 from .mathematics import is_answer, same_answer
 from .options import Options, option_of, read_options, stated_final, value_of
 from .prose import find_equations
-from .sentences import split_sentences, trace_end
+from .sentences import joined, split_sentences, trace_end
 from .solution import Solution, SolutionStep, UnreadableError, link
 from .tokens import Number, numbers
 from .traces import pardoned
@@ -82,10 +83,17 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     built = build(question, solution[:cut], tail, final)
     return replace(
         built,
-        answer=right or letter or (str(answer) if final is None else write_number(final)),
+        answer=right or letter or _record_answer(written, final, answer),
         statement=statement,
         notation=notation,
     )
+
+
+def _record_answer(written: str, final: Number | None, answer: str | None) -> str:
+    """The answer as a record has it. A letter after the number stays, because it may be a unit or an unknown (5m)."""
+    if final is None:
+        return str(answer)
+    return written if has_bare_letter(written) else write_number(final)
 
 
 def verify(question: str, text: str, gold: str) -> Verdict:
@@ -108,7 +116,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
     steps = []
     seen: set[tuple[object, ...]] = set()
     before: list[HoldingEquation | FalseEquation] = []  # Those before the end of the final answer.
-    for start, equation in _judged(text):
+    for start, equation in _judged(question, text):
         if not stated or start < stated.end:
             before.append(equation)
         if isinstance(equation, FalseEquation):
@@ -126,6 +134,14 @@ def verify(question: str, text: str, gold: str) -> Verdict:
             steps.append(StepVerdict(_name(text, equation), "valid", operations, form))
     written = stated.written if stated else ""
     is_derived = not before or correct is None or _is_derived(question, text, before, correct, written)
+    if (
+        not is_derived
+        and answer == "correct"
+        and all(step.verdict == "valid" for step in steps)
+        and correct is not None
+    ):
+        read = [e for e in find_all_equations(text, question) if not isinstance(e, UnreadEquals)]  # Perhaps by algebra.
+        is_derived = _is_derived(question, text, read, correct, written)
     complete = answer != "missing" and is_derived
     granularity = tuple(step.granularity for step in steps if step.granularity)
     return Verdict(answer, tuple(steps), complete, granularity, text)
@@ -133,12 +149,12 @@ def verify(question: str, text: str, gold: str) -> Verdict:
 
 def step_offsets(question: str, text: str) -> list[int]:
     """The offset in `text` of each step of its verdict."""
-    return [start for start, _ in _judged(text)]
+    return [start for start, _ in _judged(question, text)]
 
 
-def _judged(text: str) -> Iterator[tuple[int, HoldingEquation | FalseEquation]]:
+def _judged(question: str, text: str) -> Iterator[tuple[int, HoldingEquation | FalseEquation]]:
     """The equations that are steps of a verdict, each after its offset."""
-    for equation in pardoned(text, find_equations(text)):
+    for equation in pardoned(text, find_all_equations(text, question, ask_sympy=False)):
         if not isinstance(equation, UnreadEquals):
             yield equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start, equation
 
@@ -206,7 +222,7 @@ def build(question: str, text: str, tail: str, final: Number | None, may_be_empt
     if final is not None and not _is_derived(question, text, equations, final, tail):
         raise UnreadableError(*_reason_not_derived(text, equations, final))
     links = link(equations, given)
-    sentences = split_sentences(text)
+    sentences = joined(split_sentences(text), sorted(map(_span, equations), key=itemgetter(1)))
     steps = []
     sentence = 0
     for equation, sources in zip(equations, links.sources, strict=True):
@@ -225,6 +241,16 @@ def build(question: str, text: str, tail: str, final: Number | None, may_be_empt
         guessed=links.guessed,
         given=given,
     )
+
+
+def _span(equation: HoldingEquation) -> Span:
+    """The text of an equation."""
+    if isinstance(equation, CheckedEquation):
+        return equation.span
+    spans = [
+        span for span in (equation.prose, equation.annotation, (equation.stated.start, equation.stated.end)) if span
+    ]
+    return min(start for start, _ in spans), max(end for _, end in spans)
 
 
 def _is_derived(

@@ -24,7 +24,9 @@ from ..core.trace import Step
 from .composing import compose
 from .implying import hide
 from .pruning import Pruned, prune
+from .sentences import trace_end
 from .solution import Solution
+from .traces import is_sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +77,14 @@ def parse_solution_method(text: str) -> Method:
 
 
 def compress_solution(solution: Solution, method: str | Method, context: WriteContext | None = None) -> str:
-    """The text of a solution in a format. Its final answer stays as it is.
+    """The text of a solution in a format. Its final answer stays as it is. A thinking trace stays as a whole if a wrong
+    equation would be left without the one that corrects it.
 
     Raises `ValueError` for a format that real solutions do not have.
     """
     method = parse_solution_method(method) if isinstance(method, str) else method
-    return WRITERS.find(method.NAME).write(solution, method, context or WriteContext())
+    text = WRITERS.find(method.NAME).write(solution, method, context or WriteContext())
+    return text if not trace_end(text) or is_sound(text) else solution.text + solution.tail
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,38 +13,35 @@ read whole or with nothing after its ``=``.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 
 from ..core.arithmetic import BinOp, same
-from .equations import AnyEquation, CheckedEquation, Equation, FalseEquation, Span, UnreadEquals, check
+from .chains import find_false_end, find_operations, finish_chain, has_one_unit, prose_span
+from .equations import AnyEquation, Equation, FalseEquation, Span, check
 from .expressions import Expression, read_expression
-from .measures import has_unknown, may_be_measured, misses_scale
 from .notation import fold
 from .powers import (
-    has_unread,
     is_plain,
     is_root,
     judge_prose,
-    judge_unread,
-    result_end,
     shows_another,
     skip_currency,
-    skip_sign,
 )
 from .results import read_leading_number
 from .simple_lines import read_simple_line
 from .tokens import Token, tokenize
 
 _MAX_INDENT = 20
-_REMAINDER = re.compile(
-    r"[\s,]*(?:\\,|\\;|\\quad)?\s*(?:\\text\s*\{\s*)?(?:with )?(?:a )?(?:[Rr]emainder|[Rr]\b\.?|R(?=\d))(?: of)?"
-    r"\s*\}?\s*(\d{1,50})(?![\d/]|[.,]\d)",
-    re.ASCII,
+_CLAUSE = re.compile(
+    r"[,;:][ \t]*[^\W\d_]|\b(?:and|but|or|so|then|thus|hence|therefore|because|since|if|when|where|which|that|is|are"
+    r"|was|were|be|gives?|means?|makes?|we|he|she|they|it)\b",
+    re.IGNORECASE,
 )
-MAX_UNIT_WORDS = 3
-"""Words that a unit in an equation may have."""
+"""Words before a number that begin a clause: an operator before them has another operand (``16 + x, so 51 - 40``)."""
+_OPERAND = re.compile(r"[,;:][ \t]*[^\W\d_]|[^\W\d_] +[b-fi-kn-rt-z][ \t]*$")
+"""Words before an operator that are its operand, or end in it: ``= 21, and x + 2 = 4``."""
+_GOES_ON = re.compile(r"\n[ \t]*=(?![=>])")
 
 
 def find_equations(text: str) -> Iterator[AnyEquation]:
@@ -56,8 +53,7 @@ def find_equations(text: str) -> Iterator[AnyEquation]:
     folded = fold(text)
     line_start = 0
     while line_start < len(text):
-        line_end = text.find("\n", line_start)
-        line_end = len(text) if line_end < 0 else line_end
+        line_end = _line_end(text, line_start)
         noted = text.find("<<", line_start, line_end) >= 0
         if noted or text.find("=", line_start, line_end) >= 0 or text.find("equals", line_start, line_end) >= 0:
             simple = read_simple_line(folded, line_start, line_end) if noted else None
@@ -66,6 +62,17 @@ def find_equations(text: str) -> Iterator[AnyEquation]:
             else:
                 yield from read_line(text, tokenize(text, line_start, line_end))
         line_start = line_end + 1
+
+
+def _line_end(text: str, start: int) -> int:
+    """The end of the line from `start` on. A line that begins with ``=`` goes on with the one before."""
+    end = start - 1
+    while True:
+        end = text.find("\n", end + 1)
+        if end < 0:
+            return len(text)
+        if not _GOES_ON.match(text, end):
+            return end
 
 
 def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
@@ -82,23 +89,23 @@ def read_line(text: str, tokens: list[Token]) -> Iterator[AnyEquation]:
             is_whole = side is not None and all(t.kind == "$" for t in tokens[low:side])
             if equals is not None and not is_whole:
                 # Not a chain: the equation of the earlier `=` ends at a number, or cannot be read.
-                yield from _finish_chain(text, tokens, sides, equals, index)
+                yield from finish_chain(text, tokens, sides, equals, index)
                 sides = []
             if side is not None:
                 sides.append((side, index))
             equals, low = index, index + 1
         elif kind == "a":
             if equals is not None and any(t.kind != "$" for t in tokens[equals + 1 : index]):
-                yield from _finish_chain(text, tokens, sides, equals, index)
+                yield from finish_chain(text, tokens, sides, equals, index)
                 sides, equals = [], None
             yield from _read_annotation(text, tokens, index, sides)
             sides, equals, low = [], None, index + 1
         elif kind == ".":
             if equals is not None:
-                yield from _finish_chain(text, tokens, sides, equals, index)
+                yield from finish_chain(text, tokens, sides, equals, index)
             sides, equals, low = [], None, index + 1
     if equals is not None:
-        yield from _finish_chain(text, tokens, sides, equals, len(tokens))
+        yield from finish_chain(text, tokens, sides, equals, len(tokens))
 
 
 def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[int | None, bool]:
@@ -108,8 +115,13 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
     while index > low:
         index -= 1
         kind = tokens[index].kind
+        clause = _OPERAND if expect_operand else _CLAUSE
+        if kind == "w" and best is not None and clause.search(text, tokens[index].start, tokens[index].end):
+            break
         if kind == "w" or kind == "$":
             continue
+        if kind == "^" and tokens[index].start == tokens[index].end:
+            return best, True  # f(3)
         if not expect_operand and kind in "n?!)":
             after = tokens[index + 1]
             is_factor = after.kind in ("(n" if kind == ")" else "(") or (after.kind == "?" and after.value)
@@ -159,135 +171,6 @@ def _is_list_mark(text: str, token: Token) -> bool:
     return is_first and text[token.end : token.end + 1].isspace()
 
 
-def _finish_chain(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> Iterator[AnyEquation]:
-    """The equation of a chain of sides. Its result is read after the last `=`, before the token `stop`."""
-    expressions = [read_expression(tokens[begin:end]) for begin, end in sides]
-    if len(sides) > 1 and None not in expressions and (fault := _find_false_start(text, tokens, sides, expressions)):
-        yield fault
-        return
-    if sides and (None in expressions or has_unread(tokens[equals + 1 : result_end(text, tokens, equals + 1, stop)])):
-        yield judge_unread(text, tokens, sides, equals, stop)
-        return
-    stated, end = read_leading_number(tokens, equals + 1, stop)
-    if sides and not stated and (fault := _find_fault(text, tokens, sides, equals, stop)):
-        yield fault
-        return
-    if not stated and len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1:  # 250(2/5) = 100 = x
-        end = sides[-1][1]
-        equals, stated = sides[-2][1], tokens[sides[-1][0]]
-        sides = sides[:-1]
-        expressions.pop()
-    if len(sides) > 1 and stated and (fault := _find_false_end(text, tokens, sides, end, stated)):
-        yield fault
-        return
-    operations = _find_operations(sides, expressions)
-    if not stated or not operations:
-        if operations or not sides:
-            yield UnreadEquals(tokens[equals].start)
-        return
-    begin, first = operations[0]
-    held = check([side for _, side in operations], stated)
-    prose = _prose_span(text, tokens, begin, equals)
-    after = tokens[end] if end < stop else None
-    is_measured = may_be_measured(text, tokens[begin].start, after.end if after else stated.end)
-    if is_measured and has_unknown(text, tokens[begin:end], after):
-        yield UnreadEquals(tokens[equals].start)
-        return
-    remainder = _REMAINDER.match(text, stated.end) if held == "rounded" else None
-    if remainder and first.tree == BinOp("/", "0", "1"):
-        over, under = first.operands
-        holds = over.value == under.value * stated.value + int(remainder[1]) and int(remainder[1]) < under.value
-        span = prose[0], remainder.end()
-        yield (
-            CheckedEquation(span, stated, (over.value, under.value), 1)
-            if holds
-            else FalseEquation("wrong_arithmetic", span, stated.value)
-        )
-        return
-    if not isinstance(held, str):
-        if is_measured and misses_scale(text, tokens[begin:end], after, [side for _, side in operations], stated):
-            yield FalseEquation("wrong_arithmetic", (prose[0], stated.end), stated.value)
-        else:
-            yield Equation(first.tree, first.operands, stated, *held, prose, None, first.operands)
-        return
-    may_be_false = held == "wrong_arithmetic" and len(sides) == 1
-    if (may_be_false and _has_one_unit(text, tokens, begin, min(end + 1, stop))) or is_plain(tokens[begin:end]):
-        yield FalseEquation(held, (prose[0], stated.end), stated.value)
-    else:
-        yield UnreadEquals(tokens[equals].start)
-
-
-def _find_false_start(
-    text: str, tokens: list[Token], sides: list[Span], expressions: list[Expression | None]
-) -> FalseEquation | None:
-    """What is wrong with a chain up to its first side that is one number: ``52 + 6 = 42 = 58``."""
-    for index, side in enumerate(expressions):
-        if index and side and not isinstance(side.tree, BinOp):
-            break
-    else:
-        return None
-    begin, end = sides[0][0], skip_sign(tokens, *sides[index]) + 1
-    unit = tokens[end]
-    earlier = [side for side in expressions[:index] if side]
-    is_sure = is_plain(tokens[begin:end]) and not (unit.end - unit.start == 1 and text[unit.start].isalpha())
-    if not is_sure or not isinstance(earlier[0].tree, BinOp):
-        return None
-    start, stated = tokens[begin].start, side.operands[0]
-    held = check(earlier, stated)
-    if not isinstance(held, str) or may_be_measured(text, start, unit.end):
-        return None
-    return FalseEquation(held, (start, stated.end), stated.value)
-
-
-def _find_false_end(text: str, tokens: list[Token], sides: list[Span], end: int, stated: Token) -> FalseEquation | None:
-    """What is wrong with the end of a chain, its last side and the result before ``tokens[end]``: ``7 = 8 = 9``."""
-    begin, side = sides[-1][0], read_expression(tokens[slice(*sides[-1])])
-    if not side or not is_plain(tokens[begin:end]):
-        return None
-    is_share = not isinstance(side.tree, BinOp) and (side.operands[0].percent or stated.percent)  # 300 = 100%
-    start, held = tokens[begin].start, check([side], stated)
-    if not isinstance(held, str) or is_share or may_be_measured(text, start, tokens[end - 1].end + 2):
-        return None
-    return FalseEquation(held, (start, stated.end), stated.value)
-
-
-def _find_fault(text: str, tokens: list[Token], sides: list[Span], equals: int, stop: int) -> FalseEquation | None:
-    """What is wrong with a chain of plain arithmetic that does not end in a number: it has no result after its last
-    ``=``, or an expression with another value."""
-    begin, low, first = sides[0][0], equals + 1, skip_sign(tokens, equals + 1, stop)
-    start = tokens[begin].start
-    has_only_numbers = is_plain(tokens[begin:equals])
-    is_open = first >= stop and (stop == len(tokens) or tokens[stop].kind == ".")
-    if not any(token.kind in "+-*/" for token in tokens[begin + 1 : equals]) or not (has_only_numbers or is_open):
-        return None
-    values = [side.value for side in (read_expression(tokens[a:b]) for a, b in sides) if side]
-    has_value = len(sides) > 1 and sides[-1][1] - sides[-1][0] == 1  # 5 + 3 = 8 = the sum
-    if not has_value and _has_no_result(text, tokens, first, stop):
-        if any(token.kind == "n" and token.value in values for token in tokens[first:stop]):
-            is_false = has_only_numbers and len(set(values)) > 1 and not any(t.percent for t in tokens[begin:equals])
-            # 30 / 2 = size 15 may hold, 30 / 2 = 1/2 = size 15 does not.
-            return FalseEquation("wrong_arithmetic", (start, tokens[equals].end), None) if is_false else None
-        return FalseEquation("no_result", (start, tokens[equals].end), None)
-    end = result_end(text, tokens, low, stop)
-    percent = max((index for index in range(begin, end) if tokens[index].percent), default=-1)
-    judged_sides = [side for side in sides if side[0] > percent]
-    if end == low or percent >= low or not judged_sides:
-        return None
-    judged = judge_unread(text, tokens, judged_sides, equals, stop)
-    return judged if isinstance(judged, FalseEquation) else None
-
-
-def _has_no_result(text: str, tokens: list[Token], first: int, stop: int) -> bool:
-    """Whether nothing that could be a value stands at ``tokens[first]``: the end, dots, or words. A single letter is an
-    unknown, a command of LaTeX may write anything, and an annotation behind the words has its own result."""
-    if first >= stop:
-        return True
-    if tokens[first].kind != "w" or (stop < len(tokens) and tokens[stop].kind == "a"):
-        return False
-    words = text[tokens[first].start : tokens[first].end]
-    return len(words) > 1 and words[:2].isalpha() if words[0].isalpha() else "\\" not in words
-
-
 def _read_annotation(
     text: str, tokens: list[Token], index: int, sides: list[Span]
 ) -> Iterator[Equation | FalseEquation]:
@@ -313,16 +196,16 @@ def _read_annotation(
     if None in expressions and (fault := judge_prose(text, tokens, sides, index, stated)):
         yield FalseEquation(fault, span, stated.value)
         return
-    operations = _find_operations(sides, expressions)
+    operations = find_operations(sides, expressions)
     in_prose = [check([side], stated) for _, side in operations]
     is_false = any(isinstance(one, str) for one in in_prose) and (
         any(
             isinstance(one, str) and is_plain(tokens[a:index]) for one, (a, _) in zip(in_prose, operations, strict=True)
         )
         or _contradicts(operations[0][1], first)
-        or _has_one_unit(text, tokens, operations[0][0], min(index + 3, len(tokens)))
+        or has_one_unit(text, tokens, operations[0][0], min(index + 3, len(tokens)))
     )
-    is_false = is_false or (len(sides) > 1 and _find_false_end(text, tokens, sides, index, stated) is not None)
+    is_false = is_false or (len(sides) > 1 and find_false_end(text, tokens, sides, index, stated) is not None)
     if is_false:
         start = tokens[operations[0][0]].start if operations else note.start
         yield FalseEquation("annotation_differs", (start, note.end), stated.value)
@@ -330,7 +213,7 @@ def _read_annotation(
     if shows_another(text, tokens, index, stated):
         yield FalseEquation("wrong_arithmetic", span, stated.value)
         return
-    prose = _prose_span(text, tokens, operations[0][0], sides[-1][1]) if operations else None
+    prose = prose_span(text, tokens, operations[0][0], sides[-1][1]) if operations else None
     prose_operands = None
     if operations and not isinstance(in_prose[0], str):
         expression = operations[0][1]
@@ -346,50 +229,3 @@ def _contradicts(written: Expression, noted: Expression) -> bool:
     """Whether prose and annotation have the same numbers and other operators: ``4 cats + 5 dogs = <<4*5=20>>``."""
     has_same_numbers = [o.value for o in written.operands] == [o.value for o in noted.operands]
     return has_same_numbers and not same(written.tree, noted.tree)
-
-
-def _has_one_unit(text: str, tokens: list[Token], begin: int, end: int) -> bool:
-    """Whether all words in ``tokens[begin:end]`` are one unit after numbers; the last token is the result's unit.
-
-    ``3 eggs + 4 eggs = 8 eggs`` has one. With several units a number may count something else (``2 weeks + 3 days = 17
-    days``), and so may a number after another number or after ``of`` (``6 boxes of 3 eggs + 2 eggs = 20 eggs``).
-    """
-    equation = tokens[begin:end]
-    units = [
-        [word.strip(",'").lower().removesuffix("s") for word in text[token.start : token.end].split()]
-        for token in equation
-        if token.kind == "w"
-    ]
-    if len(units) < 2 or equation[-1].kind != "w":
-        return False
-    unit, after = units[0], units.pop()
-    return (
-        len(unit) <= MAX_UNIT_WORDS
-        and all(word.isalpha() and len(word) > 1 for word in unit)  # A single letter is an unknown.
-        and all(other == unit for other in units)
-        and after[: len(unit)] == unit
-        and all(a.kind == "n" for a, b in itertools.pairwise(equation) if b.kind == "w")
-        and (
-            all(token.kind in "wa." for token in tokens[max(begin - 2, 0) : begin])
-            or "".join(token.kind for token in tokens[max(begin - 3, 0) : begin]) in (")", "n)")  # 1) 3 eggs + 4 eggs
-        )
-        and not text.endswith(("of ", "of"), 0, equation[0].start)
-    )
-
-
-def _find_operations(sides: list[Span], expressions: list[Expression | None]) -> list[tuple[int, Expression]]:
-    """Index of the first token, and expression, of each side that has an operator."""
-    return [
-        (begin, side)
-        for (begin, _), side in zip(sides, expressions, strict=True)
-        if side and isinstance(side.tree, BinOp)
-    ]
-
-
-def _prose_span(text: str, tokens: list[Token], begin: int, equals: int) -> Span:
-    """From the start of a chain, with its currency sign, to the text after its last `=`, with the blanks skipped."""
-    start = tokens[begin - 1 if begin and tokens[begin - 1].kind == "$" else begin].start
-    end = tokens[equals].end
-    while text[end : end + 1] in (" ", "\u00a0"):
-        end += 1
-    return start, end

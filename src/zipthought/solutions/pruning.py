@@ -16,12 +16,11 @@ from ..core.methods import GroupingMethod, Method
 from ..core.problem import Problem
 from ..core.trace import Step
 from .composing import compose
-from .equations import CheckedEquation, FalseEquation
-from .prose import find_equations
+from .equations import CheckedEquation
 from .sentences import trace_end
 from .solution import MAX_ATTEMPTS, Solution
 from .tokens import Number
-from .traces import pardoned
+from .traces import is_sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,7 @@ def prune(solution: Solution, k: int) -> str:
     needed = _needed(solution, unread)
     edits = compose(solution, solution.groups(k))
     text = solution.assemble({index: edit for index, edit in edits.items() if index in needed}, unread)
-    if any(isinstance(equation, FalseEquation) for equation in pardoned(text, find_equations(text))):
-        return solution.assemble(edits)
-    return text
+    return text if is_sound(text) else solution.assemble(edits)
 
 
 def _needed(solution: Solution, unread: set[int]) -> set[int]:

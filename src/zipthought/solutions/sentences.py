@@ -15,7 +15,7 @@ from .equations import Span
 
 _TAG = r"</?think(?:ing)?>"
 _MARK = r"(?:(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)\.|[!?])[)\"']*[ \t]+(?=[^a-z\s])"
-_END = re.compile(rf"{_MARK}|\n+|(?<=>>)[ \t]+(?=<<)|(?={_TAG})|{_TAG}\s*")
+_END = re.compile(rf"{_MARK}|\n++(?![ \t]*=(?![=>]))|(?<=>>)[ \t]+(?=<<)|(?={_TAG})|{_TAG}\s*")
 _DELIMITER = re.compile(r"\\[\[\]]|\$\$|```|\\(?P<end>begin|end)\{(?P<name>[A-Za-z]+\*?)\}")
 _LABEL = re.compile(r"[ \t]*(?:#+[ \t]*)?(?:\*\*)?\(?(?:[Ss]tep[ \t]+)?(\d{1,2})[.:)](?=[\s*])", re.ASCII)
 _REFERENCE = re.compile(r"\b[Ss]teps?[ \t]+\d", re.ASCII)
@@ -29,6 +29,12 @@ def split_sentences(text: str) -> tuple[Span, ...]:
     if cuts[-1] < len(text) or len(cuts) == 1:
         cuts.append(len(text))
     return tuple(itertools.pairwise(cuts))
+
+
+def joined(sentences: Sequence[Span], spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The sentences without cuts inside of the spans, which are ordered by their ends: ``Rs. 16 + Rs. 4`` is one."""
+    cuts = _outside([start for start, _ in sentences], spans)
+    return tuple(itertools.pairwise([*cuts, sentences[-1][1]]))
 
 
 def is_tag(text: str, span: Span) -> bool:

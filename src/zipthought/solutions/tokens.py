@@ -70,18 +70,23 @@ _FUNCTIONS = (
     "|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|varphi|omega|infty|pm|mp|sqrt|log|ln|exp|sin"
     "|cos|tan|binom|[bp]?mod|sum|prod|int|lim|[dt]?frac|overline|bar|hat|vec|lfloor|lceil|circ"
 )
-_CODES = rf"(?<![^\W\d_]){_CODE}(?=\s*\d)"
+_CODES = rf"(?<![^\W\d_]){_CODE}(?=\s*[\d(])"
+_EMPHASIS = (
+    r"(?<![\w)*\]}%.])(?<![\d)%]\s)\*(?=[^\s*][^*\n]*\*(?![\w*(]))"  # The first mark of *3 + 4 = 7*.
+    r"|(?<=[^\s*])\*(?=\s*(?:[.,;:!?)](?![\d.])|$|\n)|\s+[A-Za-z]{2})"
+)
+_LABEL = r"(?<![\w)*/+×÷^=-])(?<![-+*/×÷=^\d)]\s)\(\d{1,2}\)(?=[ \t]+[\d$(])"  # (2) 15 - 3 = 12
 _TOKEN = re.compile(
     rf"(?P<code>{_CODES})"
     rf"|(?P<words>(?:(?!(?:{_NO_UNITS})(?![^\W\d_])|{_CODES})[^\W\d_]+[ ,']*)+)"
     r"|(?P<a><<[^<>\n]*>>)"
-    r"|(?P<skip>[ \t\u00a0\ue003]+|,(?=\s*+(?:=|equals\b))|\\[,;! ]|\\[()\[\]])"
+    r"|(?P<skip>[ \t\u00a0\ue003]+|\n(?=[ \t]*=(?![=>]))|,(?=\s*+(?:=|equals\b))|\\[,;! ]|\\[()\[\]])"
     rf"|(?P<mixed>{_MIXED})|(?P<n>{_DIGITS})|(?P<odd>{_ODD})"
-    r"|(?P<mark>\^\s*(?:\\circ\b|\{\\circ\})|(?<![\d)])\*\*|\*\*(?![\d(]))"
+    rf"|(?P<mark>\^\s*(?:\\circ\b|\{{\\circ\}})|(?<![\d)])\*\*|\*\*(?![\d(])|{_EMPHASIS}|{_LABEL})"
     rf"|(?P<times>\\times|\\cdot|[×·*✕]|(?<![^\W\d_])[xX](?:{_BEFORE_NUMBER}|(?<=\s[xX])(?=\s+[−-][\d(]))"
     rf"|(?:times|multiplied by)\b{_BEFORE_NUMBER})"
     rf"|(?P<minus>[−–-]{_BEFORE_SIGN}|minus\b{_BEFORE_NUMBER})"
-    rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:\\?{CURRENCY}\s*+)?[\d(\ue002\ue005]))"
+    rf"|(?P<of>(?<![^\W\d_])of\b(?=\s*+(?:(?:\\?{CURRENCY}|{_CODE})\s*+)?[\d(\ue002\ue005]))"
     r"|(?P<unit>/\s*[^\W\d_])|(?P<relation>[!<>~]=|=++(?:[>~]|<(?!<)))|(?P<equals>==+|equals\b)|(?P<op>[+/=])"
     r"|(?P<div>\\div|÷|divided by\b)"
     rf"|(?P<plus>plus\b{_BEFORE_NUMBER})"
@@ -185,7 +190,7 @@ def _tokenize(text: str, written: str, start: int, end: int) -> list[Token]:
     for match in _TOKEN.finditer(text, start, end):
         kind = match.lastgroup
         begin, stop = match.span()
-        if kind == "skip" or kind == "mark":  # A blank; or a degree or bold type.
+        if kind == "skip" or kind == "mark":  # A blank; or a degree, bold type or a label.
             continue
         if kind == "n" or kind == "mixed" or kind == "odd":
             piece = match[0]

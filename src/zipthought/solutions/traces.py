@@ -24,7 +24,8 @@ _LEFT_OPEN = frozenset(("no_result", "rounded", "unreadable_number"))
 _MAX_RETRACTION = 160  # Characters between an equation and the words that take it back.
 _RETRACTION = re.compile(
     r"\b(?:wait|hmm|oops|scratch that|hold on|no,|not (?:right|correct|true)|(?:is|'s|was) (?:wrong|incorrect|off)"
-    r"|mistake|miscalculated|doesn't (?:seem|look|make)|can(?:'|no)t be|let me (?:re|try again|check that))",
+    r"|(?:made|is|was|'s|my|another) (?:a |an )?(?:small |little |arithmetic )?mistake|mistaken|miscalculated"
+    r"|doesn't (?:seem|look|make)|can(?:'|no)t be|let me (?:re|try again|check that))",
     re.IGNORECASE,
 )
 _EQUALS = re.compile(r"=|\bequals\b")
@@ -57,6 +58,11 @@ def _is_no_fault(text: str, equation: FalseEquation, held: set[str]) -> bool:
         or _left_side(text, equation) in held
         or _runs_on(text[slice(*equation.span)])
     )
+
+
+def is_sound(text: str) -> bool:
+    """Whether a text has no wrong equation but those of a trace that are no fault."""
+    return not any(isinstance(equation, FalseEquation) for equation in pardoned(text, find_equations(text)))
 
 
 def _left_side(text: str, equation: Equation | CheckedEquation | FalseEquation) -> str:
