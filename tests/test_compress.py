@@ -2,14 +2,13 @@
 
 import json
 import random
-import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from zipthought.cli import main
-from zipthought.records.schema import check_record, record_id
+from zipthought.records.schema import record_id
 from zipthought.solutions import countdown, gsm8k
 from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.solutions.methods import WriteContext, compress_solution
@@ -100,84 +99,6 @@ def test_a_line_of_ten_megabytes(tmp_path):
     assert summary["input"] == 2
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        {"question": "How many?", "cot": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": "20"},
-        {"question": "How many?", "cot": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": 20},
-        {"instruction": "How many?", "input": "", "output": GOOD["answer"]},
-        {"conversations": [{"from": "human", "value": "How many?"}, {"from": "gpt", "value": GOOD["answer"]}]},
-        {
-            "messages": [
-                {"role": "system", "content": "Be good."},
-                {"role": "user", "content": "How many?"},
-                {"role": "assistant", "content": GOOD["answer"]},
-            ]
-        },
-        {"question": "How many?", "steps": ["2 + 3 = <<2+3=5>>5", "<<5*4=20>>"], "answer": "20"},
-        {"question": "How many?", "rationale": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": "20", "correct": "A"},
-        {"question": "How many?", "solution": "It is 2 + 3 = 5.\nSo 5 * 4 = 20.", "answer": 20},
-        {"problem": "How many?", "solution": GOOD["answer"], "answer": None},
-        {"query": "How many?", "response": GOOD["answer"]},
-        {"instruction": "How many?", "output": GOOD["answer"], "answer": "20.0"},
-        {"prompt": "How many?", "completion": GOOD["answer"]},
-        {
-            "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How many?"}],
-            "completion": [{"role": "assistant", "content": GOOD["answer"]}],
-        },
-        {"prompt": [{"role": "user", "content": "How many?"}], "response": GOOD["answer"]},
-        {"conversations": [{"role": "user", "content": "How many?"}, {"role": "model", "content": GOOD["answer"]}]},
-        {
-            "question": "unused",
-            "answer": "20",
-            "messages": [
-                {"role": "developer", "content": "Be brief."},
-                {"role": "user", "content": [{"type": "text", "text": "How many?"}]},
-                {"role": "assistant", "content": [{"type": "text", "value": GOOD["answer"]}]},
-            ],
-        },
-    ],
-)
-def test_layouts(tmp_path, record):
-    _, out, rejects = run(tmp_path, json.dumps(record))
-    assert rejects == []
-    assert out[0]["prompt"] == "How many?"
-    assert out[0]["answer"] == "20"
-
-
-@pytest.mark.parametrize(
-    ("record", "reason"),
-    [
-        ({"question": "How many?", "solution": GOOD["answer"], "answer": "21"}, "conflicting_finals"),
-        ({"instruction": "How many?", "output": GOOD["answer"], "answer": "21"}, "conflicting_finals"),
-        ({"question": "How many?", "steps": ["<<2+3=5>>", 7], "answer": "5"}, "missing_field"),
-        ({"query": "How many?", "solution": GOOD["answer"]}, "missing_field"),
-        ({"prompt": [{"role": "user", "content": "a"}], "completion": True}, "missing_field"),
-        (
-            {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "user", "content": "b"}]},
-            "no_solution_turn",
-        ),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "5"}]},
-            "missing_field",
-        ),
-    ],
-)
-def test_records_whose_fields_do_not_fit(tmp_path, record, reason):
-    _, _, rejects = run(tmp_path, json.dumps(record))
-    assert [row["reason"] for row in rejects] == [reason]
-
-
-@pytest.mark.parametrize("answer", ["21", None])
-def test_a_named_answer_counts_in_every_layout(tmp_path, answer):
-    turns = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": GOOD["answer"]}]
-    record = {"messages": turns, **({"label": {"value": answer}} if answer else {})}
-    (tmp_path / "in.jsonl").write_text(json.dumps(record))
-    config = CompressConfig(input=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", answer_field="label.value")
-    reason = "conflicting_finals" if answer else "missing_field"
-    assert compress_file(config)["reasons"] == {reason: 1}
-
-
 SENTENCES = "It is 2 + 3 = 5.\nSo 5 * 4 = 20.\n"
 
 
@@ -225,48 +146,6 @@ def test_answer_only_is_the_final_answer_alone(tmp_path, end, alone):
     assert run(tmp_path, json.dumps(record), formats=("answer-only",))[1][0]["completion"] == alone
 
 
-VERL = """
-[[layout]]
-name = "verl"
-question = "extra_info.question"
-solution = "extra_info.answer"
-answer = "reward_model.ground_truth"
-"""
-
-
-def test_layouts_of_a_file_come_first(tmp_path):
-    nested = {"extra_info": {"question": "How many?", "answer": GOOD["answer"]}, "reward_model": {"ground_truth": "20"}}
-    usual = {"problem": "How many?", "solution": GOOD["answer"]}
-    (tmp_path / "layouts.toml").write_text(VERL)
-    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(record) for record in (nested, usual, usual | nested)))
-    options = ["--layout-file", str(tmp_path / "layouts.toml"), "--output", str(tmp_path / "out.v2"), "--workers", "2"]
-    assert main(["compress", str(tmp_path / "in.jsonl"), *options]) == 0
-    assert [row["answer"] for row in rows(tmp_path / "out.v2" / "composed-2.jsonl")] == ["20"] * 3
-    (tmp_path / "in.jsonl").write_text(
-        json.dumps({"extra_info.question": "How many?", "extra_info": nested["extra_info"]})
-    )
-    assert main(["compress", str(tmp_path / "in.jsonl"), *options, "--layout", "verl"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("layout = 3", "[[layout]] tables"),
-        ("[[layout]]\nname = 'a'\nquestion = 'q'", "a layout needs a name"),
-        ("[[layout]]\nname = 'a'\nturns = 't'\nquestion = 'q'\nsolution = 's'", "a layout needs a name"),
-        ("[[layout]]\nname = 'a'\ntopic = 'q'", "no 'topic'"),
-        ("[[layout]]\nname = 'a'\nquestion = 3", "must be text"),
-        (VERL + VERL, "'verl' exists already"),
-        (VERL.replace("verl", "alpaca"), "'alpaca' exists already"),
-        ("layout", "not valid TOML"),
-    ],
-)
-def test_faults_of_a_layout_file(tmp_path, text, fault):
-    (tmp_path / "layouts.toml").write_text(text)
-    with pytest.raises(ValueError, match=re.escape(fault)):
-        CompressConfig(input=tmp_path / "in", output=tmp_path / "out", layout_file=tmp_path / "layouts.toml")
-
-
 def test_all_types_of_files_give_the_same_records(tmp_path):
     import gzip
 
@@ -306,14 +185,6 @@ def test_a_damaged_compressed_file(tmp_path, monkeypatch, capsys):
         assert main(["compress", name, "--output", "out.jsonl"]) == 2
         assert name in capsys.readouterr().err
         assert not Path("out.jsonl").exists()
-
-
-def test_fields_by_flag(tmp_path):
-    record = {"q": "How many?", "s": "It is 2 + 3 = 5.", "final": "5", "key": 7}
-    (tmp_path / "in.jsonl").write_text(json.dumps(record))
-    flags = ["--question-field", "q", "--solution-field", "s", "--answer-field", "final", "--id-field", "key"]
-    assert main(["compress", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl"), *flags]) == 0
-    assert rows(tmp_path / "out.jsonl")[0]["source_id"] == "7"
 
 
 def test_json_parquet_and_dataset_directories_give_the_same_records(tmp_path):
@@ -481,119 +352,6 @@ def test_records_with_too_many_unread_equations_are_rejected(tmp_path):
     assert (summary["verified"], summary["reasons"]) == (1, {"unread_equations": 1})
     with pytest.raises(ValueError, match="max_unread must be at least 0"):
         run(tmp_path, text, max_unread=-1)
-
-
-@pytest.mark.parametrize(
-    ("wrapper", "count"),
-    [
-        ({"version": "1.0", "data": [GOOD, GOOD]}, 2),
-        ({"train": [GOOD], "test": [GOOD, GOOD], "meta": {"by": "us"}}, 3),
-        ({**GOOD, "notes": [{"a": 1}]}, 1),
-        ({"messages": [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": GOOD["answer"]}]}, 1),
-    ],
-)
-def test_lists_of_records_under_keys(tmp_path, wrapper, count):
-    summary, _, _ = run(tmp_path, json.dumps(wrapper), "in.json")
-    assert (summary["input"], summary["verified"]) == (count, count)
-
-
-DIALOGUE = [
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": "Tom fills 4 bags with 6 nuts each. How many nuts?"},
-    {"role": "assistant", "content": "4 * 6 = 24.\n#### 24"},
-    {"role": "user", "content": "He eats 5 of them and shares the rest with 18 friends."},
-    {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "count", "arguments": "{}"}}]},
-    {"role": "tool", "content": "ok"},
-    {"role": "assistant", "content": "24 - 5 = 19 are left.\n19 * 2 = 38 halves.\n#### 38"},
-]
-
-
-def test_the_last_solution_of_a_dialogue_keeps_what_was_said_before(tmp_path):
-    _, (record,), rejects = run(tmp_path, json.dumps({"messages": DIALOGUE, "id": "d"}))
-    assert rejects == []
-    assert record["source_id"] == "d"
-    assert record["prompt"].startswith("Tom fills 4 bags")
-    assert record["prompt"].endswith("\n\nok")
-    roles = [turn["role"] for turn in record["messages"]]
-    assert roles == ["system", "user", "assistant", "user", "assistant", "tool", "assistant"]
-    assert record["messages"][4]["tool_calls"] == DIALOGUE[4]["tool_calls"]
-    assert record["messages"][-1]["content"] == record["completion"] == "(24 - 5) * 2 = 38 halves.\n#### 38"
-    check_record(record)
-
-
-def test_each_solution_of_a_dialogue_and_all_of_them_in_one_split(tmp_path):
-    wrong = [*DIALOGUE, {"role": "user", "content": "More?"}, {"role": "assistant", "content": "1 + 1 = 3.\n#### 3"}]
-    text = "\n".join(json.dumps({"messages": turns, "id": "d"}) for turns in (DIALOGUE, wrong))
-    summary, out, rejects = run(tmp_path, text, turns="each")
-    assert (summary["input"], summary["verified"], len(rejects)) == (5, 4, 1)
-    assert [row["source_id"] for row in out] == ["d/1", "d/2", "d/1", "d/2"]
-    assert rejects[0]["source_id"] == "d/3"
-    assert rejects[0]["reason"] == "wrong_arithmetic"
-    assert len({row["split"] for row in out}) == len({row["structure"] for row in out}) == 1
-
-
-@pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
-def test_a_train_of_thought_stays_in_its_field(tmp_path, field):
-    thoughts = "First 3 * 5 = 15.\nThen 15 + 4 = 19. Right."
-    turns = [
-        {"role": "user", "content": "How many?"},
-        {"role": "assistant", field: thoughts, "content": "It is \\boxed{19}."},
-    ]
-    text = "\n".join(
-        json.dumps(record)
-        for record in (
-            {"messages": turns},
-            {"question": "How many?", field: thoughts, "answer": "19"},
-            {"prompt": turns[:1], "completion": "It is \\boxed{19}.", field: thoughts},
-        )
-    )
-    _, out, rejects = run(tmp_path, text, formats=("composed:2", "answer-only"))
-    assert rejects == []
-    for record in out:
-        last = record["messages"][-1]
-        if record["format"] == "answer-only":
-            assert field not in last
-            assert last["content"] in ("19", "\\boxed{19}")
-        else:
-            assert last[field].endswith("Then 3 * 5 + 4 = 19. Right.")
-            assert last["content"] in ("19", "It is \\boxed{19}.")
-            assert record["completion"] == f"<think>\n{last[field]}\n</think>\n\n{last['content']}"
-        assert gsm8k.verify(record["prompt"], record["completion"], record["answer"]).faithful
-
-
-def test_parts_of_a_message_that_are_thoughts(tmp_path):
-    parts = [{"type": "thinking", "thinking": "3 * 5 = 15"}, {"type": "text", "text": "So \\boxed{15}."}]
-    turns = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": parts}]
-    _, (record,), _ = run(tmp_path, json.dumps({"messages": turns}))
-    assert record["messages"][-1] == {
-        "role": "assistant",
-        "content": "So \\boxed{15}.",
-        "reasoning_content": "3 * 5 = 15",
-    }
-
-
-@pytest.mark.parametrize(
-    ("record", "reason"),
-    [
-        ({"rationale": "3 * 5 = 15. Answer - B", "correct": "B"}, None),
-        ({"rationale": "3 * 5 = 15.\nThe correct option is (B).", "correct": "B"}, None),
-        ({"rationale": "3 * 5 = 15, so \\boxed{15}", "correct": "B"}, None),
-        ({"rationale": "3 * 5 = 15", "correct": "B"}, None),
-        ({"rationale": "3 * 5 = 15. Ans. C", "correct": "B"}, "conflicting_finals"),
-        ({"rationale": "3 * 5 = 15. Answer: B. No, answer: C", "correct": "B"}, "conflicting_finals"),
-        ({"rationale": "3 * 4 = 12. Answer: B", "correct": "B"}, "final_not_derived"),
-        ({"rationale": "3 * 5 = 15, so \\boxed{12}", "correct": "B"}, "conflicting_finals"),
-        ({"solution": "3 * 5 = 15. The answer is B) 15.", "answer": "B"}, None),
-    ],
-)
-def test_options(tmp_path, record, reason):
-    options = ["A) 12", "B) 15", "C) 18 eggs", "D) None of these"]
-    summary, out, _ = run(tmp_path, json.dumps({"question": "How many?", "options": options, **record}))
-    assert summary["reasons"] == ({reason: 1} if reason else {})
-    if out:
-        assert out[0]["answer"] in ("B", "15")
-        assert out[0]["prompt"].endswith("B) 15\nC) 18 eggs\nD) None of these")
-        assert gsm8k.verify(out[0]["prompt"], out[0]["completion"], "B").faithful
 
 
 def test_records_say_how_many_equations_were_not_read(tmp_path):

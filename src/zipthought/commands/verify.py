@@ -104,7 +104,8 @@ def _verdicts(record: Record, reading: Reading, modulus: int | None) -> list[Ver
 
 def _records(file: Path, fields: set[str]) -> Iterator[Record | BadLine]:
     """The records of a file."""
-    if file.suffix in (".jsonl", ".parquet") or not (is_data_file(file) or is_hub(file) or file.is_dir()):
+    is_usual = file.suffix in (".jsonl", ".parquet") or not (is_data_file(file) or file.is_dir())
+    if is_usual and not is_hub(file):
         yield from read_records(file, fields)
         return
     for item in read_source(file, fields):

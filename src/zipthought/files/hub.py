@@ -1,10 +1,12 @@
 """Datasets of the Hugging Face Hub, by name: ``hf:org/name``, ``hf:org/name:config``, ``hf:org/name:config:split``.
 
-They are read through the package `datasets`, which keeps them in its cache and honours `HF_HUB_OFFLINE`.
+They are read through the package `datasets`, which keeps them in its cache and honours `HF_HUB_OFFLINE`. A name may be
+that of a directory, and a split may be a slice (``hf:org/name::train[:100]``).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from .parquet import BadRow, chosen_columns, rows_of
 
 _PREFIX = "hf:"
+_NAME = re.compile(r"hf:(?P<name>[^:]+)(?::(?P<config>[^:]*)(?::(?P<split>[^:\[]*(?:\[[^\]]*\])?))?)?")
 _BATCH = 1000
 _USUAL_SPLIT = "train"
 
@@ -21,6 +24,12 @@ def is_hub(path: Path) -> bool:
     return str(path).startswith(_PREFIX)
 
 
+def on_disk(path: Path) -> Path:
+    """The directory that is read for the name of a dataset, if there is one; else the path itself."""
+    name = str(path).removeprefix(_PREFIX).partition(":")[0]
+    return Path(name) if is_hub(path) and name and Path(name).is_dir() else path
+
+
 def read_hub(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any] | BadRow]:
     """The rows of a dataset, with `columns` alone, or all where none is named. Without a split this is `train`, or the
     only one.
@@ -28,9 +37,10 @@ def read_hub(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any] | 
     Raises `ValueError` where `datasets` is missing, and where the dataset, its configuration or its split cannot be
     loaded.
     """
-    name, config, split, *rest = [*str(path).removeprefix(_PREFIX).split(":"), "", ""]
-    if not name or any(rest):
+    match = _NAME.fullmatch(str(path))
+    if not match:
         raise ValueError(f"{path}: name a dataset as hf:org/name, hf:org/name:config or hf:org/name:config:split")
+    name, config, split = match.groups(default="")
     try:
         import datasets
     except ImportError as error:
@@ -38,9 +48,10 @@ def read_hub(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any] | 
     try:
         data = datasets.load_dataset(name, config or None, split=split or None)
     except Exception as error:  # Of datasets, of its hub client, and of the client's own HTTP library.
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # The second line has the configurations that exist.
+        reason = " ".join(" ".join(str(error).strip().splitlines()[:2]).split()) or type(error).__name__
         raise ValueError(
-            f"{path} cannot be loaded: {lines[0]:.300} (without a network, only datasets in the cache can be read)"
+            f"{path} cannot be loaded: {reason:.300} (without a network, only datasets in the cache can be read)"
         ) from error
     if isinstance(data, dict):
         names = list(data)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..core.problem import Problem
 from ..core.verify import Verdict
+from ..files.hub import is_hub
 from ..files.json_text import DuplicateKeyError, parse_json
 from ..files.parquet import BadRow, read_rows
 from ..solutions import FAMILIES
@@ -58,8 +59,8 @@ def place(path: Path, number: int) -> str:
 
 
 def unit(path: Path) -> str:
-    """What holds a record of a file: a line, or in Parquet a row."""
-    return "row" if path.suffix == ".parquet" else "line"
+    """What holds a record of a file: a line, or in Parquet and in a dataset of the hub a row."""
+    return "row" if path.suffix == ".parquet" or is_hub(path) else "line"
 
 
 def _read_jsonl(path: Path) -> Iterator[Record | BadLine]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .finals import Final, final_answer, plain_number
 from .sentences import split_sentences
@@ -17,7 +17,11 @@ _LETTERS = "ABCDEFGHIJ"
 _MARK = re.compile(rf"(?:^|(?<=[\s,;${{]))\(?([{_LETTERS}])(?:\)\}}?|\.(?=\s)|:)(?:\\ |\s)*", re.MULTILINE)
 _SPACING = re.compile(r"(?:\\(?:q?quad|text(?:bf|rm)?\s*\{|\\|[ ,;])|[\s~,;$])+$")
 _MIN_OPTIONS = 2
-_LETTER = re.compile(rf"\(?([{_LETTERS}])(?:\)|\.|:|$)\s*(.*)", re.DOTALL)
+_LETTER = re.compile(rf"\(?([{_LETTERS}])(?:\)|\.|:|$)\s*(.*)", re.DOTALL | re.IGNORECASE)
+_LABELLED = re.compile(rf"\(?([{_LETTERS}]) ?[).:]\s*(.*)", re.DOTALL | re.IGNORECASE)
+_LOWER = re.compile(rf"(?:^|[\s,;]+)\(?([{_LETTERS.lower()}]) ?\)\s*")
+_LABELS = ("label", "letter", "key", "id")
+_TEXTS = ("text", "value", "content")
 _WRAPPER = re.compile(r"\\(?:text(?:bf|rm|it)?|mathrm|mathbf)\s*\{([^{}]*)\}")
 _CLAIM = (
     r"\b(?:{words})\b[\s*_.:=–-]*(?:(?:is|would be|must be)\b[\s*_:]*)?(?:(?:option|choice)\s+)?"
@@ -43,13 +47,60 @@ def read_options(question: str) -> Options:
     return {mark[1]: _SPACING.sub("", question[mark.end() : end]) for mark, end in zip(run, ends, strict=True)}
 
 
+def write_options(value: object) -> str:
+    """The options that a field has, as lines ``A) 12``; empty if it has none. They may be text (``A) 12 B) 15``, which
+    stays as it is, or ``a ) 12 , b ) 15``), a list in its order, with letters or without, an object by its letters, or
+    objects of a label and a text.
+
+    Raises `UnreadableError` for anything else.
+    """
+    if not value:
+        return ""
+    if isinstance(value, str):
+        value = value.strip()
+        start, *parts = _LOWER.split(value)
+        return value if read_options(value) or start or not parts else _lines(zip(parts[::2], parts[1::2], strict=True))
+    if isinstance(value, dict) and isinstance(labels := value.get("label"), list):
+        texts = value.get("text")
+        return _lines(zip(labels, texts, strict=True) if isinstance(texts, list) and len(texts) == len(labels) else ())
+    if isinstance(value, dict):
+        return _lines(sorted((key, text) for key, text in value.items() if text is not None))
+    if not isinstance(value, list):
+        return _lines(())
+    if all(isinstance(item, dict) for item in value):
+        return _lines((_first(item, _LABELS), _first(item, _TEXTS)) for item in value)
+    labelled = [_LABELLED.fullmatch(item) if isinstance(item, str) else None for item in value]
+    if all(labelled):
+        whole = "\n".join(value)
+        is_read = len(read_options(whole)) == len(value)
+        return whole if is_read else _lines((match[1], match[2]) for match in labelled if match)
+    return _lines(zip(_LETTERS, value, strict=False)) if len(value) <= len(_LETTERS) else _lines(())
+
+
+def _first(item: Mapping[str, object], names: Iterable[str]) -> object:
+    return next((item[name] for name in names if item.get(name) is not None), None)
+
+
+def _lines(pairs: Iterable[tuple[object, object]]) -> str:
+    """Options by their letters. Raises `UnreadableError` unless they are texts or numbers of the letters from A on."""
+    known = [(str(label).strip(" ().:").upper(), text) for label, text in pairs]
+    are_texts = all(isinstance(text, str | int | float) and not isinstance(text, bool) for _, text in known)
+    letters = "".join(label for label, _ in known)
+    if not are_texts or len(known) < _MIN_OPTIONS or letters != _LETTERS[: len(known)]:
+        raise UnreadableError(
+            "unreadable_options", f"options must be {_MIN_OPTIONS} to {len(_LETTERS)} texts, with letters from A on"
+        )
+    return "\n".join(f"{label}) {text}".rstrip() for label, text in known)
+
+
 def option_of(written: str, options: Options) -> str | None:
     """The letter that an answer is: ``C``, ``(C)``, ``C) 48``, ``\\text{C}``; None if it is none of the options."""
     match = _LETTER.fullmatch(_WRAPPER.sub(r"\1", written).strip(" \t\n*_$\"'."))
-    if not match or match[1] not in options:
+    letter = match[1].upper() if match else ""
+    if not match or letter not in options:
         return None
     rest = match[2].strip()
-    return match[1] if not rest or _same(rest, options[match[1]]) else None
+    return letter if not rest or _same(rest, options[letter]) else None
 
 
 def _same(a: str, b: str) -> bool:

@@ -16,7 +16,7 @@ from ..options import read_options, stated_final
 from ..solution import Solution, SolutionStep, UnreadableError
 from ..traces import pardoned
 from .config import CompressConfig, load_tokenizer, token_counter
-from .reading import ReadSolution, read_text
+from .reading import ReadSolution, numbered, read_text
 from .records import parse_record, source_id
 
 _AROUND = 60
@@ -66,7 +66,7 @@ class Explanation:
 
 def explain_file(config: CompressConfig, ids: Collection[str] = (), first: int = 0) -> Iterator[Explanation]:
     """Explain the solutions of the records with these ids, and of the `first` records. An id is that of the source, or
-    the hash that a record without one gets.
+    the hash that a record without one gets. Of a dialogue, ``ID/2`` is the second solution.
 
     Raises as `compress_file` does for an input that cannot be read, and `ValueError` for an id that no record has.
     """
@@ -74,9 +74,13 @@ def explain_file(config: CompressConfig, ids: Collection[str] = (), first: int =
     for item in read_source(config.input, {*config.fields, config.id_field}):
         record, reason = _parse(item)
         id_ = source_id(item, record, config.id_field)
-        if item.number <= first or id_ in missing:
+        is_whole = item.number <= first or id_ in missing
+        if is_whole or any(name.startswith(f"{id_}/") for name in missing):
             missing.discard(id_)
-            yield from [_rejected(id_, item, reason)] if reason else _explain(config, item, record, id_)
+            for found in [_rejected(id_, item, reason)] if reason else _explain(config, item, record, id_):
+                if is_whole or found.source_id in missing:
+                    missing.discard(found.source_id)
+                    yield found
         if item.number >= first and not missing:
             return
     if missing:
@@ -100,15 +104,15 @@ def _explain(config: CompressConfig, item: SourceItem, record: Any, id_: str) ->
     except UnreadableError as error:
         yield _rejected(id_, item, error)
         return
-    for source in sources:
+    for name, source in numbered(id_, sources):
         try:
             read = read_text(config, source)
         except UnreadableError as error:
-            found = _rejected(id_, item, error)
+            found = _rejected(name, item, error)
             equations = pardoned(source.solution, find_all_equations(source.solution, source.question))
             explained = tuple(_equation(source.solution, equation) for equation in equations)
         else:
-            found = Explanation(id_, item.number, "verified", texts=tuple(_texts(config, read, id_)))
+            found = Explanation(name, item.number, "verified", texts=tuple(_texts(config, read, name)))
             explained = tuple(_steps(read.solution))
         yield replace(
             found,

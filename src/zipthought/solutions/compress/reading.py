@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...files.sources import SourceItem
@@ -32,13 +32,17 @@ def read_item(config: CompressConfig, item: SourceItem) -> Iterator[tuple[str, R
     except UnreadableError as error:
         yield source_id(item, record, config.id_field), error
         return
-    id_ = source_id(item, record, config.id_field)
-    for number, source in enumerate(sources, 1):
-        name = id_ if len(sources) == 1 else f"{id_}/{number}"
+    for name, source in numbered(source_id(item, record, config.id_field), sources):
         try:
             yield name, read_text(config, source)
         except UnreadableError as error:
             yield name, error
+
+
+def numbered(id: str, sources: Sequence[Source]) -> Iterator[tuple[str, Source]]:  # noqa: A002
+    """The sources of a record with their ids, which end in ``/1``, ``/2`` and so on where there are several."""
+    for number, source in enumerate(sources, 1):
+        yield id if len(sources) == 1 else f"{id}/{number}", source
 
 
 def read_text(config: CompressConfig, source: Source) -> ReadSolution:

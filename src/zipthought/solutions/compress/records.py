@@ -72,7 +72,8 @@ class RecordWriter:
     def __init__(self, source_id: str, index: int, source: Source, solution: Solution, family: Family) -> None:
         """`index` is the position of the source record in its file, from 0."""
         question = source.question
-        first = source.turns[0]["content"] if source.turns else question  # A dialogue is in one split as a whole.
+        # A dialogue is in one split as a whole. Its first turn may be a greeting that many dialogues have.
+        first = next((turn["content"] for turn in source.turns if turn["role"] == "user"), question)
         structure = hashlib.sha256(" ".join(first.split()).encode()).hexdigest()
         self._prompt = quoted(question)
         self._answer = quoted(solution.answer)

@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 from ...core.methods import Method
 from ...files.atomic import atomic_files, refuse_directories, refuse_overwrite
 from ...files.earlier import is_compressed
+from ...files.hub import on_disk
 from ...files.sources import SourceItem, read_source
 from ..methods import WRITERS, WriteContext, compress_solution
 from ..solution import UnreadableError
@@ -53,7 +54,9 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
     """
     formats = config.parsed_formats
     paths = sorted({config.path(method) for method in formats} | {config.rejects_path})
-    refuse_overwrite(paths, [config.input, *tokenizer_files(config.tokenizer), *filter(None, [config.layout_file])])
+    refuse_overwrite(
+        paths, [on_disk(config.input), *tokenizer_files(config.tokenizer), *filter(None, [config.layout_file])]
+    )
     if not config.is_one_file and config.output.exists() and not config.output.is_dir():
         raise NotADirectoryError(f"the output directory {config.output} is a file; choose another one")
     refuse_directories(paths)

@@ -10,6 +10,9 @@ from ..solution import UnreadableError
 from .fields import as_text, text_of
 from .thoughts import Thoughts, find_thoughts, without_thoughts
 
+_CALLS = ("tool_calls", "function_call")
+"""Fields of an assistant's turn that calls a tool."""
+
 _ROLES = {
     "user": "user",
     "human": "user",
@@ -44,8 +47,8 @@ class Exchange(NamedTuple):
         return "\n\n".join(turn["content"] for turn in self.before if turn["content"])
 
 
-def exchanges(turns: Sequence[Any], thoughts: str = "") -> Iterator[Exchange]:
-    """The assistant's turns that say something after the user's first, in their order.
+def exchanges(turns: Sequence[Any], thoughts: str = "", first: int = 0) -> Iterator[Exchange]:
+    """The assistant's turns that say something after the user's first, in their order, from the turn `first` on.
 
     `thoughts` is the field of the train of thought. Raises `UnreadableError` for turns of other roles, for a turn
     without text, and where no such turn exists.
@@ -54,40 +57,43 @@ def exchanges(turns: Sequence[Any], thoughts: str = "") -> Iterator[Exchange]:
     system = "\n".join(_text(turn) for role, turn in zip(roles, turns, strict=True) if role == "system")
     before: list[Turn] = []
     found = 0
-    for role, turn in zip(roles, turns, strict=True):
+    for index, (role, turn) in enumerate(zip(roles, turns, strict=True)):
         if role is None:
             break
         if role == "system":
             continue
-        if role == "assistant" and any(one["role"] == "user" for one in before) and _says(turn):
+        is_answer = role == "assistant" and any(one["role"] == "user" for one in before)
+        if is_answer and index >= first and _says(turn):
             found += 1
-            content, own = (
-                without_thoughts(turn.get("content")) if "role" in turn else (turn.get("value"), Thoughts(""))
-            )
+            _, own = without_thoughts(turn.get(_content(turn)))
             own = own if own.field else find_thoughts(turn, thoughts)
-            yield Exchange(tuple(before), text_of({"content": content}, "content"), own, system)
+            yield Exchange(tuple(before), _text(turn), own, system)
         before.append(_plain(role, turn))
     if not found or None in roles:
-        names = [turn.get("role", turn.get("from")) if isinstance(turn, dict) else turn for turn in turns]
+        names = [_name(turn) if isinstance(turn, dict) else turn for turn in turns]
         raise UnreadableError(
             "no_solution_turn", f"an assistant's turn after a user's is needed, got {reprlib.repr(names)}"
         )
 
 
 def _plain(role: str, turn: Mapping[str, Any]) -> Turn:
-    """A turn as messages have it. What else it has, such as the calls of tools, stays."""
-    other = {key: value for key, value in turn.items() if key not in ("role", "from", "content", "value")}
-    return {**other, "role": role, "content": _text(turn)}
+    """A turn as messages have it. What else it has, such as the calls of tools, stays. Null is no value: a row of
+    Parquet has every field of any turn."""
+    is_other = {"role", "from", "content", "value"}.isdisjoint
+    other = {key: value for key, value in turn.items() if is_other((key,)) and value is not None}
+    _, thoughts = without_thoughts(turn.get(_content(turn)))
+    own = {thoughts.field: thoughts.text} if thoughts.field else {}
+    return {**own, **other, "role": role, "content": _text(turn)}
 
 
 def _says(turn: Mapping[str, Any]) -> bool:
     """Whether a turn has words, and is not only the call of a tool."""
-    return "tool_calls" not in turn and turn.get("from") != "function_call"
+    return _name(turn) != "function_call" and not any(turn.get(name) for name in _CALLS)
 
 
 def _text(turn: Mapping[str, Any]) -> str:
     """The text of a turn. Raises `UnreadableError` where there is none, unless it is the call of a tool."""
-    name = "content" if "role" in turn else "value"
+    name = _content(turn)
     content, _ = without_thoughts(turn.get(name))
     text = as_text(content)
     if text is None and not _says(turn):
@@ -95,7 +101,18 @@ def _text(turn: Mapping[str, Any]) -> str:
     return text_of({name: content}, name)
 
 
+def _content(turn: Mapping[str, Any]) -> str:
+    """The field of a turn's text."""
+    return "value" if turn.get("role") is None else "content"
+
+
+def _name(turn: Mapping[str, Any]) -> Any:
+    """The role of a turn, as the record calls it."""
+    role = turn.get("role")
+    return turn.get("from") if role is None else role
+
+
 def _role(turn: Any) -> str | None:
     """The role of a turn; None for one that is not known."""
-    role = turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
+    role = _name(turn) if isinstance(turn, dict) else None
     return _ROLES.get(role) if isinstance(role, str) else None

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from ..options import option_of, read_options, write_options
 from ..solution import UnreadableError
 from .dialogues import Exchange, Turn, exchanges
 from .fields import as_text, find, text_of
-from .table import Layout, columns, read_layouts
-from .thoughts import Thoughts, find_thoughts
+from .table import OPTIONS, Layout, columns, read_layouts
+from .thoughts import Thoughts, find_thoughts, has_tags
 
 
 class Source(NamedTuple):
@@ -77,13 +78,13 @@ class Reading:
             layout = _detect(record, self.layouts)
         else:
             layout = next(layout for layout in self.layouts if layout.name == self.layout)
-        field = self.answer_field or layout.answer
-        has_answer = bool(self.answer_field) or (bool(field) and find(record, field) is not None)
-        answer = text_of(record, field) if has_answer else None
+        answer = _answer(record, self.answer_field or layout.answer)
+        if answer is None and self.answer_field:
+            raise UnreadableError("missing_field", f"the record has no text in {self.answer_field!r}")
         own = as_text(record.get("system")) or ""
         found = list(_texts(record, layout))
         for source in found if self.turns == "each" else found[-1:]:
-            yield source._replace(answer=answer, system=source.system or own)
+            yield source._replace(answer=_as_letter(answer, source.question), system=source.system or own)
 
 
 def _detect(record: Mapping[str, Any], layouts: Sequence[Layout]) -> Layout:
@@ -94,7 +95,24 @@ def _detect(record: Mapping[str, Any], layouts: Sequence[Layout]) -> Layout:
         raise UnreadableError("missing_field", f"the fields ({fields[:200]}) fit no layout; name them by flags")
     first = fitting[0]
     same = (one for one in fitting if (one.question, one.solution) == (first.question, first.solution))
-    return next((one for one in same if one.answer and find(record, one.answer) is not None), first)
+    return next((one for one in same if one.answer and as_text(find(record, one.answer))), first)
+
+
+def _as_letter(answer: str | None, question: str) -> str | None:
+    """The final answer, as a capital if it is the letter of an option."""
+    is_small = answer is not None and len(answer) == 1 and answer.islower()
+    return (option_of(answer, read_options(question)) if answer and is_small else None) or answer
+
+
+def _answer(record: Mapping[str, Any], path: str) -> str | None:
+    """The final answer in the field `path`; None if it is missing or empty. Raises `UnreadableError` for anything but
+    one text or number."""
+    value = find(record, path) if path else None
+    if isinstance(value, list) and len(value) > 1:
+        raise UnreadableError("unreadable_final", f"the record has {len(value)} answers in {path!r}, and must have one")
+    if value is None or as_text(value) == "":
+        return None
+    return text_of(record, path)
 
 
 def _fits(record: Mapping[str, Any], layout: Layout) -> bool:
@@ -108,18 +126,20 @@ def _texts(record: Mapping[str, Any], layout: Layout) -> Iterator[Source]:
         yield from map(_of_exchange, exchanges(_turns(record, layout.turns), layout.thoughts))
         return
     prompt = find(record, layout.question)
-    if isinstance(prompt, list) and prompt and isinstance(prompt[0], dict) and "role" in prompt[0]:
+    if isinstance(prompt, list) and prompt and isinstance(prompt[0], dict) and {"role", "from"} & set(prompt[0]):
         answer = find(record, layout.solution)
         last = answer if isinstance(answer, list) else [{"role": "assistant", "content": answer}]
-        *_, exchange = exchanges([*_turns(record, layout.question), *last], layout.thoughts)
+        turns = _turns(record, layout.question)
+        *_, exchange = exchanges([*turns, *last], layout.thoughts, first=len(turns))
         if not exchange.thoughts.field:
             exchange = exchange._replace(thoughts=find_thoughts(record, layout.thoughts, layout.solution))
         yield _of_exchange(exchange)
         return
-    question = text_of(record, layout.question)
-    extra = as_text(find(record, layout.extra)) if layout.extra else None
-    if extra:
-        question += f"\n{extra}"
+    texts = [text_of(record, layout.question), as_text(find(record, layout.extra)) if layout.extra else None]
+    question = "\n".join(text for text in texts if text)
+    options = write_options(find(record, layout.options or OPTIONS))
+    if options and read_options(question) != read_options(options):
+        question = f"{question}\n{options}"
     thoughts = find_thoughts(record, layout.thoughts, layout.solution)
     yield _source(question, text_of(record, layout.solution), thoughts)
 
@@ -132,6 +152,11 @@ def _of_exchange(exchange: Exchange) -> Source:
 
 
 def _source(question: str, solution: str, thoughts: Thoughts) -> Source:
+    """Raises `UnreadableError` for an empty question."""
+    if not question.strip():
+        raise UnreadableError("missing_field", "the question is empty")
+    if has_tags(solution):
+        thoughts = Thoughts("")
     return Source(question, thoughts.before(solution), None, thoughts=thoughts.field)
 
 

@@ -9,8 +9,7 @@ A layout is a row of `LAYOUTS`, or before them of a TOML file of the user's (`re
     answer = "reward_model.ground_truth"
 
 A record has the first layout whose question and solution it has, or of several with the same two the first whose answer
-it has. A field is a path: `a.b` is the field `b` of the
-field `a`, unless a field is called `a.b`.
+it has. A field is a path: `a.b` is the field `b` of the field `a`, unless a field is called `a.b`.
 """
 
 from __future__ import annotations
@@ -25,6 +24,9 @@ from typing import NamedTuple
 THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 """Fields of a record or of an assistant's turn that hold the train of thought before the solution."""
 
+OPTIONS = "options"
+"""The field of a record that holds the options of its question."""
+
 
 class Layout(NamedTuple):
     """Where a record has its texts."""
@@ -37,13 +39,15 @@ class Layout(NamedTuple):
     answer: str = ""
     """The field of the final answer, if there is one. The solution may state it, too: they must then agree."""
     extra: str = ""
-    """A field with more text of the question: text, or a list of texts, such as options."""
+    """A field with more text of the question: text, or a list of texts."""
     turns: str = ""
     """The field of a dialogue, in place of question and solution: a list of turns of `role` and `content`, or of `from`
     and `value`."""
     thoughts: str = ""
     """The field of the train of thought before the solution; without one, the first of `THOUGHTS` that the record has.
     In a dialogue the assistant's turns have it."""
+    options: str = ""
+    """The field of the question's options; without one, `OPTIONS` if the record has it."""
 
 
 LAYOUTS = (
@@ -52,11 +56,11 @@ LAYOUTS = (
     Layout("prompt-completion", "prompt", "completion", "answer"),
     Layout("question-cot-answer", "question", "cot", "answer"),
     Layout("question-steps-answer", "question", "steps", "answer"),
-    Layout("question-rationale", "question", "rationale", "answer", extra="options"),
-    Layout("aqua", "question", "rationale", "correct", extra="options"),
-    Layout("question-solution", "question", "solution", "answer", extra="options"),
+    Layout("question-rationale", "question", "rationale", "answer"),
+    Layout("aqua", "question", "rationale", "correct"),
+    Layout("question-solution", "question", "solution", "answer"),
     Layout("question-response", "question", "response", "answer"),
-    Layout("problem-solution", "problem", "solution", "answer", extra="options"),
+    Layout("problem-solution", "problem", "solution", "answer"),
     Layout("query-response", "query", "response", "answer"),
     Layout("prompt-response", "prompt", "response", "answer"),
     Layout("alpaca", "instruction", "output", "answer", extra="input"),
@@ -94,13 +98,13 @@ def _layout(path: Path, table: object) -> Layout:
         raise ValueError(f"{path}: a layout has no {unknown[0]!r}; use {', '.join(Layout._fields)}")
     layout = Layout(**{"name": "", **table})
     texts = bool(layout.question and layout.solution and not layout.turns)
-    dialogue = bool(layout.turns and not (layout.question or layout.solution or layout.extra))
+    dialogue = bool(layout.turns and not (layout.question or layout.solution or layout.extra or layout.options))
     if not layout.name or not (texts or dialogue):
         raise ValueError(f"{path}: a layout needs a name, and question and solution, or turns alone")
     return layout
 
 
 def columns(layouts: Iterable[Layout]) -> list[str]:
-    """The fields of layouts, with the field that holds a path, `THOUGHTS`, and `system`."""
-    paths = ["system", *THOUGHTS] + [path for layout in layouts for path in layout[1:] if path]
+    """The fields of layouts, with the field that holds a path, `THOUGHTS`, `OPTIONS`, and `system`."""
+    paths = ["system", *THOUGHTS, OPTIONS] + [path for layout in layouts for path in layout[1:] if path]
     return list(dict.fromkeys(part for path in paths for part in (path, path.partition(".")[0])))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .fields import as_text, find
 from .table import THOUGHTS
 
-_TAG = re.compile(r"</?think(?:ing)?>")
+_TAG = re.compile(r"</?think(?:ing)?>?")
 _PARTS = ("reasoning", "thinking")
 """Types of the parts of a message that hold thoughts."""
 
@@ -33,8 +33,19 @@ def find_thoughts(record: Mapping[str, Any], path: str, solution: str = "") -> T
     for name in (path,) if path else THOUGHTS:
         text = as_text(find(record, name)) if name != solution else None
         if text and text.strip():
-            return Thoughts(name, _TAG.sub("", text).strip("\n"))
+            return Thoughts(name, _without_tags(text))
     return Thoughts("")
+
+
+def has_tags(solution: str) -> bool:
+    """Whether a solution has a train of thought itself. Where it ends would be open if another stood before it."""
+    return _TAG.search(solution) is not None
+
+
+def _without_tags(text: str) -> str:
+    while _TAG.search(text):  # Removing a tag may join the parts of another.
+        text = _TAG.sub("", text)
+    return text.strip("\n")
 
 
 def without_thoughts(parts: object) -> tuple[object, Thoughts]:
@@ -45,4 +56,4 @@ def without_thoughts(parts: object) -> tuple[object, Thoughts]:
     texts = [part.get(part["type"]) or part.get("text") or part.get("value") for part in found]
     text = "\n".join(text for text in texts if isinstance(text, str))
     rest = [part for part in parts if part not in found]
-    return rest, Thoughts(THOUGHTS[0], text.strip("\n")) if text.strip() else Thoughts("")
+    return rest, Thoughts(THOUGHTS[0], _without_tags(text)) if text.strip() else Thoughts("")
