@@ -214,6 +214,13 @@ def bootstrap_means(values: np.ndarray, draws: int, seed: int = 1) -> np.ndarray
     return means
 
 
+def standard_errors(accuracy: np.ndarray, draws: np.ndarray, problems: int) -> np.ndarray:
+    """(K,) standard errors of accuracies, from (draws, K) those of a bootstrap. They are at least those of so many
+    problems with one more right and one more wrong, so that an accuracy of 0 or 1 has an error, too."""
+    rounded = (accuracy * problems + 1) / (problems + 2)
+    return np.maximum(draws.std(axis=0), np.sqrt(rounded * (1 - rounded) / (problems + 2)))
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
     """The curves of one format, in every form, and those of its bootstrap draws. K data sizes."""
@@ -242,10 +249,8 @@ class Fit:
         return goodness(self.curve, self.examples, self.accuracy)
 
     def errors(self) -> np.ndarray:
-        """(K,) standard errors of the accuracies. They are at least those of so many problems with one more right and
-        one more wrong, so that an accuracy of 0 or 1 has an error, too."""
-        rounded = (self.accuracy * self.problems + 1) / (self.problems + 2)
-        return np.maximum(self.accuracy_draws.std(axis=0), np.sqrt(rounded * (1 - rounded) / (self.problems + 2)))
+        """(K,) `standard_errors` of the accuracies."""
+        return standard_errors(self.accuracy, self.accuracy_draws, self.problems)
 
     def gain(self, low: int = 0, high: int = -1) -> float:
         """Gain in accuracy per doubling of N from the measured N of index `low` to that of index `high`."""

@@ -25,7 +25,7 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
 
     NAME: ClassVar[str] = "scaling"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F1", "F2a")
-    TABLES: ClassVar[tuple[str, ...]] = ("curves", "thresholds", "training", "paths")
+    TABLES: ClassVar[tuple[str, ...]] = ("curves", "thresholds", "formats", "training", "paths")
     ADDED: ClassVar[Mapping[str, Any]] = {"before": False, "tune_each": False}
 
     models: tuple[str, ...] = ()

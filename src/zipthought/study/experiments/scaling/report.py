@@ -16,10 +16,13 @@ from ...snapshot import Snapshot
 from ...statistics import MAIN_FORM
 from ...verdicts import LEVEL, Comparison, quantile
 from . import Scaling
+from .formats import format_rows
 from .measurements import X_NAMES, ScalingMeasurements
 from .rows import CurvePoint, LossPoint, PathPoint, ScalingRows
 
 STAGE = "sft"
+SHOWN = {"Thresholds N*": "thresholds", "Formats at equal examples": "formats"}
+"""Heading -> table."""
 CURVE_POINTS = 40
 """Points of a fitted curve."""
 _SEEDS = (
@@ -41,6 +44,7 @@ def section_of(study: Snapshot, scaling: Scaling, measured: Sequence[ScalingMeas
         ],
         curves=curves,
         thresholds=thresholds,
+        formats=format_rows(study, scaling, model),
         training=[point for cell in cells for point in _losses(cell, results[cell.digest])],
         paths=[point for cell in cells for point in _path(cell, results[cell.digest])],
     )
@@ -53,7 +57,7 @@ def section(rows: ScalingRows, problems: Sequence[ExplorerProblem] = ()) -> Sect
         experiment=Scaling.NAME,
         cells=rows.cells,
         tables={name: getattr(rows, name) for name in Scaling.TABLES},
-        shown={"Thresholds N*": "thresholds"} if rows.thresholds else {},
+        shown={heading: name for heading, name in SHOWN.items() if getattr(rows, name)},
         figures=lambda palette: _figures(rows, palette),
         names={row.format for name in ("curves", "thresholds", "training") for row in getattr(rows, name)},
         problems=list(problems),

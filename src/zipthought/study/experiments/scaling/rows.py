@@ -29,6 +29,44 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormatRow:
+    """One format with one number of examples, over all its finished seeds; or the base before any training."""
+
+    format: str
+    """As in `CellRow`; `no training` for the base."""
+    granularity: int | None = None
+    """Operations that a step covers."""
+    examples: int
+    """Distinct training examples."""
+    seeds: int
+    """Finished seeds. Nothing about the base is random: 1."""
+    accuracy: float | None
+    """The mean share of correct answers on held-out problems, 0..1."""
+    low: float
+    """The lower end of its 95% interval."""
+    high: float
+    """The upper end."""
+    minus_explicit: float | None = None
+    """The accuracy minus that of `explicit`, over the seeds that both have."""
+    minus_low: float | None = None
+    """The lower end of its 95% interval; None where it has no width, because all seeds and problems give the same."""
+    minus_high: float | None = None
+    """The upper end."""
+    training: float | None = None
+    """The mean of the highest accuracies on its own training problems."""
+    fitted: int | None = None
+    """The seeds in which that accuracy is at least 0.9. Without them, updates may be missing rather than data."""
+    faithful: float | None
+    """The share of held-out completions with a correct answer and only valid steps."""
+    response_tokens: float | None
+    """Mean tokens of a held-out completion."""
+    example_tokens: float | None = None
+    """Mean tokens of a training example, prompt included."""
+    updates: float | None = None
+    """Mean updates at the measured point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LossPoint:
     """A training loss."""
 
@@ -73,6 +111,8 @@ class ScalingRows:
     """Fitted curves."""
     thresholds: list[ThresholdRow] = field(default_factory=list)
     """N* by format, axis and accuracy."""
+    formats: list[FormatRow] = field(default_factory=list)
+    """Each format at each number of examples, over all seeds."""
     training: list[LossPoint] = field(default_factory=list)
     """Thinned loss curves."""
     paths: list[PathPoint] = field(default_factory=list)
