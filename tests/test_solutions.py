@@ -405,3 +405,44 @@ def test_an_expression_as_the_answer_of_countdown():
     assert countdown.read(game, "<answer>50 + 6 * 3 - 8 + 5</answer>").steps == ()
     with pytest.raises(finals.UnreadableError, match="does not hold"):
         countdown.read(game, text.replace("56", "57"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_ambiguous"),
+    [
+        ("Es sind 1.200 + 1.300 = 2.500 Euro.\n#### 2.500", True),
+        ("In tutto 12.000 / 4 = 3.000.\n#### 3.000", True),
+        ("1.250.000 / 2 = 625.000\n#### 625.000", True),
+        ("1.200 + 1.3 = 2.5\n#### 2.5", False),
+        ("3.125 + 1.375 = 4.5\n#### 4.5", False),
+        ("0.500 + 1.500 = 2\n#### 2", False),
+        ("1,000 * 1.500 = 1500\n#### 1500", False),
+    ],
+)
+def test_points_that_may_separate_thousands_are_not_guessed(text, is_ambiguous):
+    if not is_ambiguous:
+        assert gsm8k.read("How many?", text).steps
+        return
+    with pytest.raises(UnreadableError) as error:
+        gsm8k.read("How many?", text)
+    assert error.value.reason == "ambiguous_number"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("twenty-one", "unreadable_final"),
+        ("B", "unreadable_final"),
+        ("21", "conflicting_finals"),
+        ("20 eggs", None),
+        ("It is 20.0, so the answer is 20.", None),
+    ],
+)
+def test_the_answer_of_the_record_counts(answer, reason):
+    text = "4 * 5 = 20\n#### 20"
+    if reason is None:
+        assert gsm8k.read("How many?", text, answer).answer == "20"
+        return
+    with pytest.raises(UnreadableError) as error:
+        gsm8k.read("How many?", text, answer)
+    assert error.value.reason == reason

@@ -27,7 +27,7 @@ from .options import Options, option_of, read_options, stated_final, value_of
 from .prose import find_equations
 from .sentences import joined, split_sentences, trace_end
 from .solution import Solution, SolutionStep, UnreadableError, link
-from .tokens import Number, numbers
+from .tokens import Number, ambiguous_number, numbers
 from .traces import pardoned
 
 NAME = "gsm8k"
@@ -54,11 +54,13 @@ def looks_like(question: str) -> bool:
 def read(question: str, solution: str, answer: str | None = None) -> Solution:
     """The steps of a solution. `answer` is the final answer of a record whose solution does not state it.
 
-    Raises `UnreadableError` with one of the reasons no_final_answer, conflicting_finals, unreadable_final, no_steps,
-    wrong_arithmetic, rounded, division_by_zero, annotation_differs, unreadable_annotation, unreadable_number,
-    no_result, and where the result of the last step is another number: final_rounded (the next whole number),
-    final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
+    Raises `UnreadableError` with one of the reasons ambiguous_number, no_final_answer, conflicting_finals,
+    unreadable_final, no_steps, wrong_arithmetic, rounded, division_by_zero, annotation_differs, unreadable_annotation,
+    unreadable_number, no_result, and where the result of the last step is another number: final_rounded (the next whole
+    number), final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
     """
+    if number := ambiguous_number(solution):
+        raise UnreadableError("ambiguous_number", f"{number} may be a whole number with a point between its thousands")
     options = read_options(question)
     stated = stated_final(solution, options)
     if stated is None and answer is None:
@@ -70,8 +72,10 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     confirms = answer and plain_number(written) is None and same_answer(written, answer)
     if final is None and not (stated and (confirms or (letter and answer is None))):
         raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
+    if stated and answer is not None and final is not None and _number_of(answer, options) is None:
+        raise UnreadableError("unreadable_final", f"the record's answer is not one number: {answer[:80]!r}")
     right = None if answer is None else option_of(answer, options)
-    is_other = answer is not None and final is not None and value_of(answer, options) not in (None, final)
+    is_other = answer is not None and final is not None and _number_of(answer, options) != final
     if stated and (is_other or (letter and right and letter != right)):
         raise UnreadableError(
             "conflicting_finals", f"the solution ends in {written[:40]}, the record says {str(answer)[:40]}"
@@ -87,6 +91,13 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         statement=statement,
         notation=notation,
     )
+
+
+def _number_of(answer: str, options: Options) -> Number | None:
+    """The number of the answer that a record has in a field of its own: one number, or a text that states it."""
+    value = value_of(answer, options)
+    stated = stated_final(answer, options) if value is None else None
+    return _value(stated, options) if stated else value
 
 
 def _record_answer(written: str, final: Number | None, answer: str | None) -> str:

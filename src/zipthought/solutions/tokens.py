@@ -103,6 +103,8 @@ _TOKEN = re.compile(
     re.ASCII | re.DOTALL,
 )
 _IN_TEXT = re.compile(r"<<[^<>\n]*>>|\d+(?:,\d{3})*(?:\.\d+)?%?|\.\d+%?", re.ASCII)
+_POINTS = re.compile(r"(?<![\d.,:])\d*\.\d[\d.]*(?<!\.)|\d,\d{3}(?!\d)", re.ASCII)
+_GROUPS = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
 _SEPARATORS = re.compile(r"[ ,\u00a0\ue003{}\\!]")
 _NUMERIC = re.compile(r"[\d\ue002\ue005]", re.ASCII)
 _KIND = {
@@ -148,6 +150,16 @@ def parse_number(text: str) -> Number | None:
 def plain_digits(text: str) -> str:
     """A written number without its thousands separators."""
     return _SEPARATORS.sub("", text)
+
+
+def ambiguous_number(text: str) -> str | None:
+    """A number of a text whose points may stand between thousands (``1.200``), where none of its numbers says what its
+    points are; None if there is none."""
+    if "." not in text:
+        return None
+    points = _POINTS.findall(text)
+    doubtful = [number for number in points if _GROUPS.fullmatch(number)]
+    return doubtful[0] if len(doubtful) == len(points) and any(one.endswith("00") for one in doubtful) else None
 
 
 def written_numbers(text: str) -> Iterator[tuple[Number, int]]:

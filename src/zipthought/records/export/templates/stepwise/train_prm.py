@@ -14,9 +14,9 @@ HERE = Path(__file__).parent
 
 if __name__ == "__main__":
     data = load_dataset("json", data_files=str(HERE / "train.jsonl"), split="train")
-    model = AutoModelForTokenClassification.from_pretrained(sys.argv[1], num_labels=2)
+    model = AutoModelForTokenClassification.from_pretrained(sys.argv[1], num_labels=2, trust_remote_code=False)
     # The completions of a row end in their own line breaks or blanks. So nothing separates them, and the label of each
     # stands at its last token.
     config = PRMConfig(output_dir=sys.argv[2], step_separator="", report_to="none")
-    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=False)
     PRMTrainer(model=model, args=config, processing_class=tokenizer, train_dataset=data).train()
