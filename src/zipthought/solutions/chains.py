@@ -178,18 +178,19 @@ def _has_no_result(text: str, tokens: list[Token], first: int, stop: int) -> boo
 
 def _compare_numbers(
     text: str, tokens: list[Token], sides: list[Span], equals: int, end: int, stop: int
-) -> Iterator[FalseEquation | UnreadEquals]:
-    """What is wrong with two numbers that are said to be equal, the second before ``tokens[end]``: ``$180 = $330``.
-    Nothing if they are, or if a unit or a per cent sign converts them (``12 inches = 1 foot``)."""
+) -> Iterator[CheckedEquation | FalseEquation | UnreadEquals]:
+    """What two numbers are that are said to be equal, the second before ``tokens[end]``: a conversion (``48 quarts = 12
+    gallons``), false (``$180 = $330``), or unread. Nothing if they are the same."""
     begin, side = sides[-1][0], read_expression(tokens[slice(*sides[-1])])
     stated, _ = read_leading_number(tokens, equals + 1, stop)
     if not side or not stated:
         return
     if as_share(side.operands[0]) == as_share(stated) or side.operands[0].value == stated.value:
         return
+    span = (tokens[begin].start, stated.end)
     if judge_units(text, tokens[begin:end], tokens[end] if end < stop else None, side, stated):
-        return
-    if begin and "".join(token.kind for token in tokens[begin - 1 : equals + 3]) == "$n=$n":
+        yield CheckedEquation(span, stated, (side.operands[0].value,), 1)
+    elif begin and "".join(token.kind for token in tokens[begin - 1 : equals + 3]) == "$n=$n":
         yield FalseEquation("wrong_arithmetic", (tokens[begin - 1].start, stated.end), stated.value)
     else:
         yield UnreadEquals(tokens[equals].start)
