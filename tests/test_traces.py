@@ -101,3 +101,32 @@ def test_pruned_leaves_plain_solutions_alone():
 def test_pruned_drops_no_sentence_end_of_a_title():
     text = "Mr. Bell has 4 * 12 = 48 pens.\nMrs. Bell sells 9, so 48 - 9 = 39 are left.\n#### 39"
     assert compress_solution(gsm8k.read(QUESTION, text), "composed:2").startswith("Mrs. Bell")
+
+
+def test_pruning_keeps_algebra_and_what_it_names_and_drops_the_rest():
+    trace = (
+        "<think>\nA pen costs p. s = 3p.\nFirst 3 * 4 = 12 hours.\nAside, 7 * 7 = 49.\nThen p + 12 = 20.\nSo p = 8.\n"
+        "And s = 24.\nAlso 9 * 9 = 81.\n</think>\n#### 24"
+    )
+    solution = gsm8k.read("How many?", trace)
+    text = compress_solution(solution, "pruned")
+    assert "49" not in text
+    assert "81" not in text
+    for kept in ("s = 3p", "3 * 4 = 12", "p + 12 = 20", "p = 8", "s = 24"):
+        assert kept in text
+    assert gsm8k.verify("How many?", text, "24").faithful
+
+
+def test_the_step_that_gives_the_answer_is_shown_though_a_check_uses_it():
+    text = "<think>\n6 * 7 = 42. Check 42 / 7 = 6.\n</think>\n\n42"
+    solution = gsm8k.read("What is 6 * 7?", text)
+    for fmt in ("composed:2", "implicit:2", "pruned:2"):
+        assert gsm8k.verify("What is 6 * 7?", compress_solution(solution, fmt), "42").faithful
+
+
+def test_no_text_hides_the_equation_that_corrects_a_slip():
+    text = "<think>\n5 + 6 = 12, so I have it. Then 5 + 6 = 11.\nSo 11 * 2 = 22.\n</think>\n#### 22"
+    solution = gsm8k.read("How many?", text)
+    for fmt in ("composed:2", "implicit:1", "implicit:2", "pruned:1", "random-steps:0.5"):
+        verdict = gsm8k.verify("How many?", compress_solution(solution, fmt), "22")
+        assert all(step.verdict == "valid" for step in verdict.steps)

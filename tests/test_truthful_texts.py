@@ -163,3 +163,9 @@ def test_texts_of_real_solutions(name):
                     constants = sum(gsm8k.write_number(v) == value for e in own for v in e.values)
                     assert named(new, value) <= constants, (value, text, new)
     assert read > 10
+
+
+def test_a_factorial_ends_no_sentence():
+    text = "It is \\(\\frac{5!}{2! 3!} = 10\\). Great! It is \\(5! \\times 4\\).\n"
+    ends = [text[start:end] for start, end in split_sentences(text)]
+    assert ends == ["It is \\(\\frac{5!}{2! 3!} = 10\\). ", "Great! ", "It is \\(5! \\times 4\\).\n"]

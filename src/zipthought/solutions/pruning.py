@@ -9,6 +9,7 @@ derive the answer each for itself, so each keeps its own derivation.
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,9 +19,11 @@ from ..core.trace import Step
 from .composing import compose
 from .equations import CheckedEquation
 from .sentences import trace_end
-from .solution import MAX_ATTEMPTS, Solution
+from .solution import MAX_ATTEMPTS, Solution, SolutionStep
 from .tokens import Number
 from .traces import is_sound
+
+_NAMES = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?:_\w)?\s*&?\s*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,29 @@ class Pruned(GroupingMethod):
 def prune(solution: Solution, k: int) -> str:
     """The text of a solution with the needed steps, in groups of k. If a wrong equation would stay without the words
     that take it back, it is the composed text instead."""
-    unread = {sentence for sentence in map(solution.sentence_at, solution.unread) if sentence is not None}
-    needed = _needed(solution, unread)
+    kept = {sentence for sentence in map(solution.sentence_at, solution.unread) if sentence is not None}
+    if any(
+        _has_letters(solution, step) for step in solution.steps
+    ):  # They may depend on what a sentence names: s = 4t.
+        with_steps = {step.sentence for step in solution.steps}
+        spans = enumerate(solution.sentences)
+        kept |= {n for n, span in spans if n not in with_steps and "=" in solution.text[slice(*span)]}
+    needed = _needed(solution, kept)
     edits = compose(solution, solution.groups(k))
-    text = solution.assemble({index: edit for index, edit in edits.items() if index in needed}, unread)
+    text = solution.assemble({index: edit for index, edit in edits.items() if index in needed}, kept)
     return text if is_sound(text) else solution.assemble(edits)
 
 
-def _needed(solution: Solution, unread: set[int]) -> set[int]:
-    """The steps that the answer depends on, and those whose results are named in what stays."""
+def _has_letters(solution: Solution, step: SolutionStep) -> bool:
+    """Whether a step is an equation with letters, or its sentence says what a letter is (``Z = 10 / 10 = 1``)."""
+    if isinstance(step.equation, CheckedEquation) and not step.equation.values:
+        return True
+    return _NAMES.search(solution.text, *solution.sentences[step.sentence]) is not None
+
+
+def _needed(solution: Solution, kept: set[int]) -> set[int]:
+    """The steps that the answer depends on, and those whose results are named in what stays, such as the sentences
+    `kept`."""
     steps = solution.steps
     end = trace_end(solution.text)
     in_trace = [index for index, step in enumerate(steps) if step.equation.stated.start < end]
@@ -56,7 +73,7 @@ def _needed(solution: Solution, unread: set[int]) -> set[int]:
     needed = {index for part in (in_trace, after) for index in _cone(solution, _roots(solution, part))}
     for _ in range(MAX_ATTEMPTS):
         left = solution.staying({steps[index].sentence for index in needed}) if needed else []
-        named = _named(solution, needed, {*left, *unread})
+        named = _named(solution, needed, {*left, *kept})
         if named <= needed:
             return needed
         needed |= _cone(solution, named)
@@ -64,18 +81,15 @@ def _needed(solution: Solution, unread: set[int]) -> set[int]:
 
 
 def _roots(solution: Solution, part: list[int]) -> list[int]:
-    """The last of some steps that has the final answer as its result, where it first stands; all of them if there is
-    none, or if some have letters, because what these depend on is not known."""
+    """The last of some steps that has the final answer as its result, where it first stands, and those with letters,
+    because what depends on them is not known; all of them if no step has the answer."""
     steps = solution.steps
-    if any(
-        isinstance(step.equation, CheckedEquation) and not step.equation.values for step in (steps[i] for i in part)
-    ):
-        return part
     found = [index for index in part if solution.is_answer(steps[index])]
     if not found:
         return part
     last = steps[found[-1]].equation
-    return [next(index for index in found if steps[index].equation.values == last.values)]
+    first = next(index for index in found if steps[index].equation.values == last.values)
+    return [first, *(index for index in part if _has_letters(solution, steps[index]))]
 
 
 def _cone(solution: Solution, roots: Iterable[int]) -> set[int]:

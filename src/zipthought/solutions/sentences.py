@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from .equations import Span
 
 _TAG = r"</?think(?:ing)?>"
-_MARK = r"(?:(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)\.|[!?])[)\"']*[ \t]+(?=[^a-z\s])"
+_EXCLAMATION = r"!(?!(?<=\d!)[ \t]*\d|[ \t]*[-+*/=×÷^}\\])"  # A factorial ends no sentence.
+_MARK = rf"(?:(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)\.|\?|{_EXCLAMATION})[)\"']*[ \t]+(?=[^a-z\s])"
 _END = re.compile(rf"{_MARK}|\n++(?![ \t]*=(?![=>]))|(?<=>>)[ \t]+(?=<<)|(?={_TAG})|{_TAG}\s*")
 _DELIMITER = re.compile(r"\\[\[\]]|\$\$|```|\\(?P<end>begin|end)\{(?P<name>[A-Za-z]+\*?)\}")
 _LABEL = re.compile(r"[ \t]*(?:#+[ \t]*)?(?:\*\*)?\(?(?:[Ss]tep[ \t]+)?(\d{1,2})[.:)](?=[\s*])", re.ASCII)
