@@ -1,5 +1,6 @@
 """Linear equations in plain text: what holds, follows, names, and what is left undecided."""
 
+import random
 from fractions import Fraction
 
 import pytest
@@ -68,3 +69,24 @@ def test_an_answer_by_algebra_verifies_in_compress_and_in_verify():
     assert len(solution.unread) == 1
     assert gsm8k.verify("How many?", text, "12").faithful
     assert not gsm8k.verify("How many?", text.replace("12", "13"), "13").faithful
+
+
+def test_what_follows_is_true_where_the_premises_are():
+    rng = random.Random(0)
+    followed = 0
+    for _ in range(600):
+        values = {letter: rng.randint(-5, 12) for letter in rng.sample("abkxyz", rng.randint(1, 2))}
+        written, text, true = [], "", True
+        for _ in range(5):
+            terms = [(rng.randint(1, 5), letter) for letter in rng.choices(list(values), k=rng.randint(1, 3))]
+            total = sum(factor * values[letter] for factor, letter in terms) + (rng.random() < 0.2)
+            left = " + ".join(f"{factor}{letter}" for factor, letter in terms)
+            written.append((len(text), total == sum(factor * values[letter] for factor, letter in terms)))
+            text += f"{left} = {total}. " if total >= 0 else f"{left} + {-total} = 0. "
+        decided_at = {one.start for one in decide_linear(text) if one.is_step}
+        for start, holds in written:
+            if true and start in decided_at:
+                assert holds, text[start:]
+                followed += 1
+            true &= holds
+    assert followed > 500
