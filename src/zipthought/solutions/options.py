@@ -35,6 +35,8 @@ _DENIED = re.compile(r"\b(?:not|never|isn't)\b[^.\n]{0,20}$", re.IGNORECASE)
 
 def read_options(question: str) -> Options:
     """The options of a question: its last run of letters from A on. Empty if it has none."""
+    if "A" not in question or "B" not in question:
+        return {}
     marks = list(_MARK.finditer(question))
     starts = [index for index, mark in enumerate(marks) if mark[1] == "A"]
     if not starts:

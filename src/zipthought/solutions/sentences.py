@@ -15,8 +15,9 @@ from .equations import Span
 
 _TAG = r"</?think(?:ing)?>"
 _EXCLAMATION = r"!(?!(?<=\d!)[ \t]*\d|[ \t]*[-+*/=×÷^}\\])"  # A factorial ends no sentence.
-_MARK = rf"(?:(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)\.|\?|{_EXCLAMATION})[)\"']*[ \t]+(?=[^a-z\s])"
-_END = re.compile(rf"{_MARK}|\n++(?![ \t]*=(?![=>]))|(?<=>>)[ \t]+(?=<<)|(?={_TAG})|{_TAG}\s*")
+_TITLES = "".join(rf"(?<!\b{title}\.)" for title in ("Mr", "Ms", "Dr", "St", "Mrs"))
+_MARK = rf"(?:\.{_TITLES}|\?|{_EXCLAMATION})[)\"']*[ \t]+(?=[^a-z\s])"
+_END = re.compile(rf"{_MARK}|\n++(?![ \t]*=(?![=>]))|>>[ \t]+(?=<<)|(?={_TAG})|{_TAG}\s*")
 _DELIMITER = re.compile(r"\\[\[\]]|\$\$|```|\\(?P<end>begin|end)\{(?P<name>[A-Za-z]+\*?)\}")
 _LABEL = re.compile(r"[ \t]*(?:#+[ \t]*)?(?:\*\*)?\(?(?:[Ss]tep[ \t]+)?(\d{1,2})[.:)](?=[\s*])", re.ASCII)
 _REFERENCE = re.compile(r"\b[Ss]teps?[ \t]+\d", re.ASCII)

@@ -104,6 +104,7 @@ _TOKEN = re.compile(
 )
 _IN_TEXT = re.compile(r"<<[^<>\n]*>>|\d+(?:,\d{3})*(?:\.\d+)?%?|\.\d+%?", re.ASCII)
 _POINTS = re.compile(r"(?<![\d.,:])\d*\.\d[\d.]*(?<!\.)|\d,\d{3}(?!\d)", re.ASCII)
+_DOUBTFUL = re.compile(r"\d\.\d\d\d", re.ASCII)
 _GROUPS = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
 _SEPARATORS = re.compile(r"[ ,\u00a0\ue003{}\\!]")
 _NUMERIC = re.compile(r"[\d\ue002\ue005]", re.ASCII)
@@ -155,7 +156,7 @@ def plain_digits(text: str) -> str:
 def ambiguous_number(text: str) -> str | None:
     """A number of a text whose points may stand between thousands (``1.200``), where none of its numbers says what its
     points are; None if there is none."""
-    if "." not in text:
+    if not _DOUBTFUL.search(text):
         return None
     points = _POINTS.findall(text)
     doubtful = [number for number in points if _GROUPS.fullmatch(number)]

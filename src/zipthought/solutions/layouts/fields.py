@@ -12,6 +12,8 @@ def find(record: Mapping[str, Any], path: str) -> Any:
     """The value of a field, None where it is missing. ``a.b`` is a field of a field, unless a field is called so."""
     if path in record:
         return record[path]
+    if "." not in path:
+        return None
     value: Any = record
     for part in path.split("."):
         if not isinstance(value, Mapping) or part not in value:

@@ -89,12 +89,11 @@ class Reading:
 
 def _detect(record: Mapping[str, Any], layouts: Sequence[Layout]) -> Layout:
     """The first layout that fits a record's fields. Raises `UnreadableError` if none does."""
-    fitting = [layout for layout in layouts if _fits(record, layout)]
-    if not fitting:
+    first = next((layout for layout in layouts if _fits(record, layout)), None)
+    if first is None:
         fields = ", ".join(map(str, record)) or "none"
         raise UnreadableError("missing_field", f"the fields ({fields[:200]}) fit no layout; name them by flags")
-    first = fitting[0]
-    same = (one for one in fitting if (one.question, one.solution) == (first.question, first.solution))
+    same = (one for one in layouts if (one.question, one.solution) == (first.question, first.solution))
     return next((one for one in same if one.answer and as_text(find(record, one.answer))), first)
 
 
