@@ -18,10 +18,11 @@ from collections.abc import Iterator
 
 from ..core.arithmetic import BinOp, same
 from .chains import find_false_end, find_operations, finish_chain, has_one_unit, prose_span
-from .equations import AnyEquation, Equation, FalseEquation, Span, check
+from .equations import AnyEquation, CheckedEquation, Equation, FalseEquation, Span, check
 from .expressions import Expression, read_expression
 from .notation import fold
 from .powers import (
+    evaluate,
     is_plain,
     is_root,
     judge_prose,
@@ -173,7 +174,7 @@ def _is_list_mark(text: str, token: Token) -> bool:
 
 def _read_annotation(
     text: str, tokens: list[Token], index: int, sides: list[Span]
-) -> Iterator[Equation | FalseEquation]:
+) -> Iterator[Equation | CheckedEquation | FalseEquation]:
     """The equation of the annotation ``tokens[index]``, after the sides of prose that lead to it.
 
     An annotation without an operation (``<<5=5>>``) gives nothing, unless the prose has the operation.
@@ -186,7 +187,10 @@ def _read_annotation(
     noted = [read_expression(inner[a:b]) for a, b in zip([0, *(i + 1 for i in cuts)], cuts, strict=False)]
     first = noted[0] if noted else None
     if not stated or end < len(inner) or not first or None in noted or any(t.kind == "w" for t in inner):
-        yield FalseEquation("unreadable_annotation", span, None)
+        is_whole = stated is not None and end == len(inner)
+        yield (_judge_signs(text, inner, cuts, stated, span) if is_whole and stated else None) or FalseEquation(
+            "unreadable_annotation", span, None
+        )
         return
     held = check([side for side in noted if side], stated)
     if isinstance(held, str):
@@ -223,6 +227,22 @@ def _read_annotation(
             prose_operands = expression.operands
     if isinstance(first.tree, BinOp):
         yield Equation(first.tree, first.operands, stated, *held, prose, span, prose_operands)
+
+
+def _judge_signs(
+    text: str, inner: list[Token], cuts: list[int], stated: Token, span: Span
+) -> CheckedEquation | FalseEquation | None:
+    """What an annotation with a sign after an operator is (``<<-6+-9=-15>>``); None if it is no arithmetic."""
+    if any(token.kind not in "n+-*/()=" for token in inner):
+        return None
+    sides = [inner[a:b] for a, b in zip([0, *(i + 1 for i in cuts)], cuts, strict=False)]
+    values = [evaluate(text, side) for side in sides]
+    if None in values:
+        return None
+    if any(value != stated.value for value in values):
+        return FalseEquation("wrong_arithmetic", span, stated.value)
+    numbers = tuple(token.value for token in sides[0] if token.kind == "n")
+    return CheckedEquation(span, stated, numbers, max(1, len(numbers) - 1))
 
 
 def _contradicts(written: Expression, noted: Expression) -> bool:
