@@ -51,54 +51,14 @@ _UNIT = re.compile(
 _RESULT = re.compile(rf"[ ,.;:]*(?P<unit>{_NAME})(?: ?(?:/|per\b) ?(?P<under>[a-z]+))?")
 _TWO_WORDS = re.compile(r"[a-z]+ (?P<unit>[a-z]+)(?P<under>)?")
 _NO_UNITS = frozenset(
-    [
-        "of",
-        "and",
-        "or",
-        "so",
-        "then",
-        "more",
-        "less",
-        "than",
-        "times",
-        "each",
-        "other",
-        "others",
-        "half",
-        "third",
-        "quarter",
-        "quarters",
-        "twice",
-        "double",
-        "triple",
-        "for",
-        "with",
-        "the",
-        "a",
-        "an",
-        "is",
-        "are",
-        "was",
-        "were",
-        "it",
-        "he",
-        "she",
-        "they",
-        "we",
-        "in",
-        "on",
-        "at",
-        "to",
-        "from",
-        "by",
-        "as",
-        "about",
-        "percent",
-        "hundred",
-        "thousand",
-        "million",
-    ]
+    re.findall(
+        r"\w+",
+        """of and or so then more less than times each other others half third quarter quarters twice double triple
+        for with the a an is are was were it he she they we in on at to from by as about percent hundred
+        thousand million""",
+    )
 )
+"""Words that no unit begins with."""
 
 
 class _Unit(NamedTuple):
@@ -187,11 +147,11 @@ def _read_unit(words: str, sign: str, is_result: bool, is_sum: bool) -> _Unit | 
 def _look_up(over: str, under: str) -> _Unit:
     size, systems = Fraction(1), set()
     first, _, second = over.partition(" ")
-    parts = ((first, 1), (under, -1)) if second and first == "dozen" else ((over, 1), (under, -1))
-    for part, sign in parts:
+    is_dozen = bool(second) and first == "dozen"
+    for part, sign in ((first if is_dozen else over, 1), (under, -1)):
         entry = _FACTORS.get(part) or _FACTORS.get(part.removesuffix("s"))
         if entry:
             systems.add(entry[0])
             size *= Fraction(entry[1]) ** sign
-    noun = second or over
+    noun = second if is_dozen else over
     return _Unit(noun.removesuffix("s") if len(noun) > 2 else noun, size, frozenset(systems))
