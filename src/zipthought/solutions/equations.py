@@ -85,6 +85,14 @@ class UnreadEquals(NamedTuple):
 AnyEquation = Equation | CheckedEquation | FalseEquation | UnreadEquals
 
 
+def span_of(equation: HoldingEquation | FalseEquation) -> Span:
+    """The text of an equation, from its first side to its result."""
+    if not isinstance(equation, Equation):
+        return equation.span
+    spans = [(equation.stated.start, equation.stated.end), *filter(None, (equation.prose, equation.annotation))]
+    return min(start for start, _ in spans), max(end for _, end in spans)
+
+
 class Values(NamedTuple):
     """The values of an equation that holds."""
 

@@ -19,7 +19,7 @@ from operator import itemgetter
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
 from .decided import find_all_equations
-from .equations import CheckedEquation, FalseEquation, HoldingEquation, Span, UnreadEquals
+from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals, span_of
 from .family import SolvedExample
 from .finals import Final, has_bare_letter, plain_number, unit
 from .mathematics import is_answer, same_answer
@@ -72,11 +72,11 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     confirms = answer and plain_number(written) is None and same_answer(written, answer)
     if final is None and not (stated and (confirms or (letter and answer is None))):
         raise UnreadableError("unreadable_final", f"the final answer is not one number: {written[:80]!r}")
-    if stated and answer is not None and final is not None and _number_of(answer, options) is None:
-        raise UnreadableError("unreadable_final", f"the record's answer is not one number: {answer[:80]!r}")
+    value = final if answer is None or final is None else _number_of(answer, options)
+    if stated and value is None and final is not None:
+        raise UnreadableError("unreadable_final", f"the record's answer is not one number: {str(answer)[:80]!r}")
     right = None if answer is None else option_of(answer, options)
-    is_other = answer is not None and final is not None and _number_of(answer, options) != final
-    if stated and (is_other or (letter and right and letter != right)):
+    if stated and (value != final or (letter and right and letter != right)):
         raise UnreadableError(
             "conflicting_finals", f"the solution ends in {written[:40]}, the record says {str(answer)[:40]}"
         )
@@ -151,7 +151,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         and all(step.verdict == "valid" for step in steps)
         and correct is not None
     ):
-        read = [e for e in find_all_equations(text, question) if not isinstance(e, UnreadEquals)]  # Perhaps by algebra.
+        read = [equation for _, equation in _judged(question, text, ask_sympy=True)]
         is_derived = _is_derived(question, text, read, correct, written)
     complete = answer != "missing" and is_derived
     granularity = tuple(step.granularity for step in steps if step.granularity)
@@ -163,9 +163,11 @@ def step_offsets(question: str, text: str) -> list[int]:
     return [start for start, _ in _judged(question, text)]
 
 
-def _judged(question: str, text: str) -> Iterator[tuple[int, HoldingEquation | FalseEquation]]:
+def _judged(
+    question: str, text: str, *, ask_sympy: bool = False
+) -> Iterator[tuple[int, HoldingEquation | FalseEquation]]:
     """The equations that are steps of a verdict, each after its offset."""
-    for equation in pardoned(text, find_all_equations(text, question, ask_sympy=False)):
+    for equation in pardoned(text, find_all_equations(text, question, ask_sympy=ask_sympy)):
         if not isinstance(equation, UnreadEquals):
             yield equation.span[0] if isinstance(equation, FalseEquation) else equation.stated.start, equation
 
@@ -233,7 +235,7 @@ def build(question: str, text: str, tail: str, final: Number | None, may_be_empt
     if final is not None and not _is_derived(question, text, equations, final, tail):
         raise UnreadableError(*_reason_not_derived(text, equations, final))
     links = link(equations, given)
-    sentences = joined(split_sentences(text), sorted(map(_span, equations), key=itemgetter(1)))
+    sentences = joined(split_sentences(text), sorted(map(span_of, equations), key=itemgetter(1)))
     steps = []
     sentence = 0
     for equation, sources in zip(equations, links.sources, strict=True):
@@ -252,16 +254,6 @@ def build(question: str, text: str, tail: str, final: Number | None, may_be_empt
         guessed=links.guessed,
         given=given,
     )
-
-
-def _span(equation: HoldingEquation) -> Span:
-    """The text of an equation."""
-    if isinstance(equation, CheckedEquation):
-        return equation.span
-    spans = [
-        span for span in (equation.prose, equation.annotation, (equation.stated.start, equation.stated.end)) if span
-    ]
-    return min(start for start, _ in spans), max(end for _, end in spans)
 
 
 def _is_derived(

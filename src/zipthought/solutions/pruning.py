@@ -44,9 +44,8 @@ def prune(solution: Solution, k: int) -> str:
     """The text of a solution with the needed steps, in groups of k. If a wrong equation would stay without the words
     that take it back, it is the composed text instead."""
     kept = {sentence for sentence in map(solution.sentence_at, solution.unread) if sentence is not None}
-    if any(
-        _has_letters(solution, step) for step in solution.steps
-    ):  # They may depend on what a sentence names: s = 4t.
+    if any(_has_letters(solution, step) for step in solution.steps):
+        # Equations with letters may depend on what a sentence names: s = 4t.
         with_steps = {step.sentence for step in solution.steps}
         spans = enumerate(solution.sentences)
         kept |= {n for n, span in spans if n not in with_steps and "=" in solution.text[slice(*span)]}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...files.sources import SourceItem, read_source
 from ..decided import find_all_equations
-from ..equations import AnyEquation, Equation, FalseEquation, UnreadEquals
+from ..equations import AnyEquation, FalseEquation, UnreadEquals, span_of
 from ..gsm8k import write_number
 from ..layouts import Source
 from ..methods import WriteContext, compress_solution
@@ -169,11 +169,7 @@ def _equation(text: str, equation: AnyEquation) -> ExplainedEquation:
         end = text.find("\n", equation.start)
         end = min(end if end >= 0 else len(text), equation.start + _AROUND)
         return ExplainedEquation(" ".join(text[start:end].split()), "unread")
-    if isinstance(equation, Equation):
-        spans = [span for span in (equation.prose, equation.annotation) if span]
-        start, end = min(span[0] for span in spans), max(equation.stated.end, *(span[1] for span in spans))
-    else:
-        start, end = equation.span
+    start, end = span_of(equation)
     verdict = equation.fault if isinstance(equation, FalseEquation) else "holds"
     value = equation.stated if isinstance(equation, FalseEquation) else equation.result
     quote = " ".join(text[start:end].split())
