@@ -21,18 +21,17 @@ def test_the_preset_passes_its_dry_run(capsys):
     assert main(["study", "run", "granularity", "--dry-run", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)["experiments"]
     assert list(made) == ["scaling"]
-    assert made["scaling"]["cells"] == 1 + 3 * len(FORMATS)
+    assert made["scaling"]["cells"] == 1 + 4 * 2 * len(FORMATS)
 
 
-def test_the_preset_has_the_cells_of_laptop_with_more_formats():
+def test_the_preset_has_the_settings_of_laptop_with_more_formats_and_updates():
     own, laptop = load_spec("granularity"), load_spec("laptop")
     settings, others = (spec.plain()["scaling"] for spec in (own, laptop))
-    assert {name for name, value in settings.items() if value != others[name]} == {"formats", "examples"}
+    different = {name for name, value in settings.items() if value != others[name]}
+    assert different == {"formats", "parts", "points", "steps"}
     assert settings["formats"] == FORMATS
-    shared = {cell.digest for cell in own.cells()} & {cell.digest for cell in laptop.cells()}
-    assert len(shared) == 1 + 3 * 3  # The base, and three formats with three seeds.
     parts = {(cell.seed, cell.part, cell.parts) for cell in own.cells() if isinstance(cell, SFTCell)}
-    assert parts == {(0, 0, 4), (1, 1, 4), (2, 2, 4)}  # No seed has a structure of another.
+    assert parts == {(seed, seed, 4) for seed in range(4)}  # No seed has a structure of another.
 
 
 def test_the_preset_equals_its_registration():

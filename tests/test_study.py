@@ -15,6 +15,7 @@ import pytest
 from small_study import result_of, results
 
 from zipthought.commands.study import seconds_left
+from zipthought.study.report import notes
 from zipthought.study.snapshot import StoredCell
 from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.store import MAX_ATTEMPTS, Store
@@ -119,6 +120,24 @@ def test_a_study_that_may_not_be_written_is_read_all_the_same(spec, tmp_path, mo
             assert (tmp_path / "study.db-wal").exists()
             assert reading.read().meta["environment"] == {"a": 2}
     assert store.counts() == counts
+
+
+def test_a_study_names_every_machine_that_had_cells_to_run(spec, tmp_path):
+    here = {"processor": "A", "cores": 2, "torch": "2", "command": "zipthought study run mine"}
+    there = {"processor": "B", "cores": 16, "gpu": "C", "torch": "2", "command": "zipthought study run mine"}
+    store = Store.create(tmp_path, spec, here)
+    store = Store.create(tmp_path, spec, here | {"command": "zipthought study run mine --workers 4"})
+    assert notes(store.read()) == []
+    # A version that records more of the same machine.
+    assert notes(Store.create(tmp_path, spec, here | {"gpu": "none"}).read()) == []
+    store = Store.create(tmp_path, spec, there)
+    while cell := store.claim("there:1"):
+        assert store.finish(cell.digest, "there:1", result_of(step=1), 1.0)
+    named = ["The cells ran on 2 machines or versions, one after the other: A, 2 cores, torch 2; B, 16 cores, C."]
+    assert notes(store.read()) == named
+    store = Store.create(tmp_path, spec, here | {"processor": "D"})  # Nothing is left to run.
+    assert notes(store.read()) == named
+    assert store.read().meta["environment"] == here
 
 
 def test_a_cell_is_given_up_after_its_attempts_and_can_be_tried_again(spec, tmp_path):

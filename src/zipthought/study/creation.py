@@ -12,7 +12,7 @@ from typing import Any
 
 from .cells import Cell
 from .database import CHECKED_COLUMNS, FORMAT, SCHEMA, StoreError, connect, structural_faults, transaction
-from .meta import KINDS, REGISTRATION, SETTINGS, Meta, read_meta, write_meta
+from .meta import KINDS, MACHINES, REGISTRATION, SETTINGS, Meta, machine, read_meta, write_meta
 from .snapshot import ALTERED, Snapshot
 from .spec import StudySpec
 from .workspace import Workspace
@@ -74,6 +74,7 @@ def _settings(
         "created": time.time(),
         "format": FORMAT,
         "unchecked": [],
+        MACHINES: [machine(environment)],
     }
     if registration:
         now[REGISTRATION] = dict(registration)
@@ -86,6 +87,11 @@ def _settings(
         raise ValueError(f"{directory} holds a study of other settings or weights; use another --output-dir")
     _check_registration(db, directory, meta, registration)
     kept = {key: value for key, value in meta.values.items() if key in KINDS and key not in meta.faults}
+    kept[MACHINES] = meta.machines
+    unfinished = db.execute("SELECT COUNT(*) FROM cells WHERE status != 'done'").fetchone()[0]
+    here = machine(environment)
+    if (unfinished or digests - stored) and not any(each.items() <= here.items() for each in meta.machines):
+        kept[MACHINES] = [*meta.machines, here]
     if not _same(meta, spec, models):  # It has grown. The new command reproduces it.
         kept = {key: value for key, value in kept.items() if key not in (*SETTINGS, "environment")}
     if not meta.checked:

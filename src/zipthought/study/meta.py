@@ -16,6 +16,8 @@ CHECKSUMS = "checksums"
 """The key of the row with the checksums of all others."""
 REGISTRATION = "registration"
 """The key of the row that only registered studies have (`study.registration`)."""
+MACHINES = "machines"
+"""The key of the row with each machine that was given cells to run, in this order. Older stores have none."""
 KINDS: Mapping[str, tuple[type, ...]] = {
     "spec": (dict,),
     "models": (dict,),
@@ -23,6 +25,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "created": (int, float),
     "format": (int,),
     "unchecked": (list,),
+    MACHINES: (list,),
     REGISTRATION: (dict,),
 }
 """Key -> the types of its JSON value. `unchecked` names finished cells of an earlier format, without checksums."""
@@ -47,6 +50,17 @@ class Meta:
     def unchecked(self) -> set[str]:
         """The digests of cells without checksums, for a store that has them for others."""
         return set(map(str, self.values.get("unchecked", ())))
+
+    @property
+    def machines(self) -> list[dict[str, Any]]:
+        """The machines that the study ran on so far."""
+        recorded: list[dict[str, Any]] = self.values.get(MACHINES, [])
+        return recorded or [machine(self.values.get("environment", {}))]
+
+
+def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an environment that results can depend on: hardware and versions, but not the command."""
+    return {key: value for key, value in environment.items() if key not in ("command", "threads", "backend")}
 
 
 def read_meta(db: sqlite3.Connection, directory: Path) -> Meta:

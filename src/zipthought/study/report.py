@@ -10,7 +10,7 @@ from typing import Any
 
 from ..report.data import Finding, RegistrationView, ReportData, Section
 from .experiment import EXPERIMENTS
-from .meta import REGISTRATION
+from .meta import MACHINES, REGISTRATION
 from .registration import Registration, differences
 from .snapshot import ALTERED, Snapshot
 
@@ -51,11 +51,26 @@ def warnings(study: Snapshot) -> list[str]:
 
 
 def notes(study: Snapshot) -> list[str]:
-    """Sentences on results that could not be checked."""
-    unchecked = sum(not cell.checked for cell in study.cells if cell.status != ALTERED)
-    if not unchecked:
-        return []
-    return [f"{unchecked} of {len(study.cells)} results have no checksum, because an earlier version wrote them."]
+    """Sentences on results that could not be checked, and on those from other machines."""
+    sentences = []
+    if unchecked := sum(not cell.checked for cell in study.cells if cell.status != ALTERED):
+        sentences.append(
+            f"{unchecked} of {len(study.cells)} results have no checksum, because an earlier version wrote them."
+        )
+    machines = study.meta.get(MACHINES, [])
+    if len(machines) > 1:
+        listed = "; ".join(_described(each, machines[0]) for each in machines)
+        sentences.append(f"The cells ran on {len(machines)} machines or versions, one after the other: {listed}.")
+    return sentences
+
+
+def _described(machine: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """The hardware of a machine, and what differs from the first one beside it."""
+    hardware = ("processor", "cores", "gpu")
+    parts = [str(machine.get("processor", "unknown processor")), f"{machine.get('cores', '?')} cores"]
+    parts += [str(machine["gpu"])] if machine.get("gpu", "none") != "none" else []
+    parts += [f"{k} {v}" for k, v in machine.items() if k not in hardware and (machine is first or first.get(k) != v)]
+    return ", ".join(parts)
 
 
 def findings(study: Snapshot, measured: Measurements) -> list[Finding]:

@@ -13,6 +13,7 @@ import shlex
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.context import SpawnProcess
@@ -44,8 +45,17 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "gpu": _gpus(),
         **versions,
     }
+
+
+def _gpus() -> str:
+    """The names of the GPUs that cells can use, or none."""
+    import torch
+
+    names = Counter(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    return ", ".join(f"{count} x {name}" if count > 1 else name for name, count in names.items()) or "none"
 
 
 def _processor() -> str:
