@@ -11,7 +11,16 @@ from synthetic_study import finished_study
 
 from zipthought.advise import Question, advise
 from zipthought.advise.curves import Run, fit
-from zipthought.advise.reference import BaseRun, Branches, FormatRuns, Reference, RepetitionRuns, from_plain, from_study
+from zipthought.advise.reference import (
+    BaseRun,
+    Branches,
+    FormatRuns,
+    Reference,
+    RepetitionRuns,
+    from_plain,
+    from_study,
+    joined,
+)
 from zipthought.cli import main
 from zipthought.study.spec import make_spec
 
@@ -33,14 +42,12 @@ def runs(rng, a, s, middle, sizes=SIZES, seeds=3, n=200, precision=60):
 
 
 def coverage(of_runs, level):
-    """Leave each data size out in turn: how many of its runs lie in the interval that the others predict."""
+    """Leave each data size between two others out: how many of its runs lie in the interval that the others predict."""
     inside = total = 0
     for made in of_runs:
-        for size in sorted({run.examples for run in made}):
+        for size in sorted({run.examples for run in made})[1:-1]:
             kept = [run for run in made if run.examples != size]
-            if not kept:
-                continue
-            found = fit(kept, CHANCE).predict(size, level)
+            found = fit(kept).predict(size, level)
             for run in made:
                 if run.examples == size:
                     inside += found.low - 0.5 / run.n <= run.solved / run.n <= found.high + 0.5 / run.n
@@ -60,12 +67,23 @@ def test_intervals_cover_cells_left_out_about_as_often_as_they_claim(level, leas
 
 
 def test_more_runs_make_a_narrower_interval():
-    few = fit(runs(np.random.default_rng(0), 0.9, 1.2, 500, seeds=1, precision=400), CHANCE).predict(700)
-    many = fit(runs(np.random.default_rng(0), 0.9, 1.2, 500, seeds=8, precision=400), CHANCE).predict(700)
+    few = fit(runs(np.random.default_rng(0), 0.9, 1.2, 500, seeds=1, precision=400)).predict(700)
+    many = fit(runs(np.random.default_rng(0), 0.9, 1.2, 500, seeds=8, precision=400)).predict(700)
     assert many.high - many.low < few.high - few.low
     assert many.low < curve(0.9, 1.2, 500, 700) < many.high
     with pytest.raises(ValueError, match="at least one run"):
-        fit([], CHANCE)
+        fit([])
+
+
+def test_a_curve_says_nothing_outside_its_sizes_and_little_between_two_that_differ():
+    steep = fit([Run(100, 20, 200), Run(100, 22, 200), Run(10_000, 196, 200), Run(10_000, 198, 200)])
+    at = {n: steep.predict(n) for n in (100, 1000, 10_000)}
+    assert at[100].high < 0.3 < 0.8 < at[10_000].low
+    assert at[1000].high - at[1000].low > 0.5
+    assert np.mean(steep.draws(1000, new_run=False) >= steep.draws(100, new_run=False)) > 0.95
+    for outside in (99, 10_001):
+        with pytest.raises(ValueError, match="outside the measured 100 to 10,000"):
+            steep.predict(outside)
 
 
 @pytest.fixture
@@ -239,6 +257,23 @@ def test_notes_say_what_repetition_and_rlvr_did(reference):
     assert "0.50 on its own training problems" in " ".join(only.notes)
 
 
+def test_references_of_one_base_are_joined(reference):
+    _, composed, implicit = reference.formats
+    longer = [Run(16_384, 190, 200), Run(16_384, 191, 200)]
+    more = replace(composed, runs=longer, response_tokens=40.0, epochs={16_384: 1.0}, structures={16_384: 4096})
+    other = replace(reference, name="other", formats=[more, replace(implicit, format="implicit:4")], branches=[])
+    both = joined(reference, other)
+    assert both.name == "planted and other"
+    assert [made.format for made in both.formats] == ["explicit", "composed:2", "implicit:2", "implicit:4"]
+    assert both.branches == reference.branches
+    made = both.formats[1]
+    assert (made.examples, made.response_tokens, made.structures) == ((64, 16_384), 40.0, {16_384: 4096})
+    assert made.runs == [*composed.runs, *longer]
+    assert made.epochs == composed.epochs | {16_384: 1.0}
+    with pytest.raises(ValueError, match="planted and other differ in model, n_ops"):
+        joined(reference, replace(other, model="bundled-deep", n_ops=(5,)))
+
+
 def test_a_reference_survives_its_file(reference):
     assert from_plain(json.loads(json.dumps(reference.plain()))) == reference
 
@@ -279,15 +314,15 @@ def test_a_study_with_structures_convergence_and_its_base(tmp_path):
 
 
 def test_the_command(tmp_path, capsys):
-    assert main(["advise", "--examples", "1000", "--n-ops", "3", "--rlvr", "--json"]) == 0
+    assert main(["advise", "--examples", "2000", "--n-ops", "4", "--rlvr", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["recommended"]["format"] in {o["format"] for o in made["options"]}
     assert made["outside"] == []
-    assert main(["advise", "--examples", "1000", "--n-ops", "3"]) == 0
-    assert "it is unknown whether SFT improves" in capsys.readouterr().out
-    assert main(["advise", "--examples", "5000", "--n-ops", "8", "--model", "some/model"]) == 1
+    assert main(["advise", "--examples", "2000", "--n-ops", "4"]) == 0
+    assert "no SFT" in capsys.readouterr().out
+    assert main(["advise", "--examples", "50000", "--n-ops", "8", "--model", "some/model"]) == 1
     out = capsys.readouterr().out
-    for line in ("model: some/model requested", "n_ops: 8 requested", "examples: 5,000 requested"):
+    for line in ("model: some/model requested", "n_ops: 8 requested", "examples: 50,000 requested"):
         assert f"OUTSIDE WHAT WAS MEASURED: {line}" in out
     assert "no advice" in out
     assert main(["advise"]) == 2
@@ -303,7 +338,7 @@ def test_it_answers_for_a_file_of_ones_own(capsys):
     assert made["question"]["examples"] == made["profile"]["verified"]
     tokens = made["profile"]["tokens"]
     assert tokens["explicit"] > tokens["composed:2"] > tokens["implicit:2"]
-    assert [line.split(":")[0] for line in made["outside"]] == ["task", "examples"]
+    assert [line.split(":")[0] for line in made["outside"]] == ["task", "n_ops", "examples", "examples"]
     assert (made["recommended"], made["options"]) == (None, [])
 
 

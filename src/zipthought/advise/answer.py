@@ -131,7 +131,7 @@ def _options(question: Question, reference: Reference, formats: list[FormatRuns]
     if not formats:
         return []
     limit = question.max_response_tokens or float("inf")
-    fitted = {runs.format: fit(runs.runs, 1 / reference.modulus) for runs in formats}
+    fitted = {runs.format: fit(runs.runs) for runs in formats}
     tokens = {runs.format: _tokens(reference, runs, question.n_ops) for runs in formats}
     base = reference.base
     within = {fmt: posterior for fmt, posterior in fitted.items() if tokens[fmt] <= limit}

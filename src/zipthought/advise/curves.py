@@ -1,9 +1,12 @@
-"""The accuracy to expect of a new run: a Bayesian curve for each format, and its predictive distribution.
+"""The accuracy to expect of a new run between the measured numbers of examples, without a form for the curve.
 
-Accuracy at N distinct examples is ``c + (a - c) / (1 + exp(-s (ln N - t)))``, from chance c to a ceiling a. The number
-of problems that a run solves is beta-binomial around it, because seeds differ by more than the sampled problems do. The
-posterior is computed on a grid, with a prior that is flat in a, ln s, t and the logarithm of the precision. With few
-runs it is wide; `tests/test_advise.py` measures the coverage of its intervals by leaving cells out.
+At each measured N the number of problems that a run solves is beta-binomial around the mean accuracy of that N, because
+seeds differ by more than the sampled problems do; the posterior is computed on a grid, with a prior that is flat in the
+mean and in the logarithm of the precision. Means do not fall with N: their draws are put in order. Between two measured
+N the curve rises from one mean to the other. The share of the rise that it has made is Beta(2w, 2(1 - w)), with w the
+position in ln N, so in the middle every share is as probable. The interval is narrow at a measured size, and wide
+between two sizes with different accuracies. Nothing is extrapolated. `tests/test_advise.py` measures the coverage of
+the intervals by leaving sizes out.
 """
 
 from __future__ import annotations
@@ -15,11 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaln
 
-CEILINGS = np.linspace(0.04, 1.0, 25)
-SLOPES = np.geomspace(0.2, 4.0, 12)
+MEANS = np.linspace(0.0025, 0.9975, 200)
 PRECISIONS = np.geomspace(6.0, 600.0, 7)
-MIDDLES = 36
-"""Grid points for t, from a factor of 50 below the smallest N to a factor of 200 above the largest."""
+CONCENTRATION = 2.0
+"""Of the share of a rise that is made between two measured N."""
 DRAWS = 4000
 
 
@@ -48,49 +50,58 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """The posterior weights of the grid points."""
+    """The posterior of the mean accuracy and of the precision at each measured N."""
 
-    chance: float
-    a: np.ndarray
-    s: np.ndarray
-    t: np.ndarray
-    precision: np.ndarray
-    weight: np.ndarray
+    sizes: np.ndarray
+    """(sizes,) in ascending order."""
+    weights: np.ndarray
+    """(sizes, means x precisions) of the grid points."""
 
     def draws(self, examples: float, seed: int = 0, new_run: bool = True) -> np.ndarray:
-        """(DRAWS,) accuracies at N: of new runs, or of the mean over many runs."""
+        """(DRAWS,) accuracies at N: of new runs, or of the mean over many runs.
+
+        Raises `ValueError` outside the measured sizes.
+        """
+        if not self.sizes[0] <= examples <= self.sizes[-1]:
+            raise ValueError(f"{examples:,} examples lie outside the measured {self.sizes[0]:,} to {self.sizes[-1]:,}")
         rng = np.random.default_rng(seed)
-        chosen = rng.choice(len(self.weight), size=DRAWS, p=self.weight)
-        middle = _curve(self.chance, self.a[chosen], self.s[chosen], self.t[chosen], examples)
+        points = np.array([rng.choice(len(weight), size=DRAWS, p=weight) for weight in self.weights])
+        means = np.sort(MEANS[points // len(PRECISIONS)], axis=0)
+        above = int(np.searchsorted(self.sizes, examples))
+        below = max(above - (self.sizes[above] > examples), 0)
+        middle = means[below]
+        if below < above:
+            low, at, high = np.log([self.sizes[below], examples, self.sizes[above]])
+            w = (at - low) / (high - low)
+            share = rng.beta(CONCENTRATION * w, CONCENTRATION * (1 - w), DRAWS)
+            middle = means[below] + share * (means[above] - means[below])
         if not new_run:
             return middle
-        phi = self.precision[chosen]
+        either = np.where(rng.random(DRAWS) < 0.5, points[below], points[above])
+        phi = PRECISIONS[either % len(PRECISIONS)]
         return rng.beta(np.maximum(middle * phi, 1e-3), np.maximum((1 - middle) * phi, 1e-3))
 
     def predict(self, examples: float, level: float = 0.9) -> Prediction:
-        """The accuracy of a new run at N, with the interval that contains it with probability `level`."""
+        """The accuracy of a new run at N, with the interval that contains it with probability `level`. Raises
+        `ValueError` outside the measured sizes."""
         draws = self.draws(examples)
         low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
         return Prediction(float(draws.mean()), float(low), float(high))
 
 
-def _curve(chance: float, a: np.ndarray, s: np.ndarray, t: np.ndarray, examples: float) -> np.ndarray:
-    return chance + np.maximum(a - chance, 0) / (1 + np.exp(-np.clip(s * (np.log(examples) - t), -60, 60)))
-
-
-def fit(runs: Sequence[Run], chance: float) -> Posterior:
+def fit(runs: Sequence[Run]) -> Posterior:
     """The posterior given the runs of one format. Raises `ValueError` where there are none."""
     if not runs:
         raise ValueError("a curve needs at least one run")
-    sizes = np.log([run.examples for run in runs])
-    middles = np.linspace(sizes.min() - np.log(50), sizes.max() + np.log(200), MIDDLES)
-    grid = np.meshgrid(CEILINGS, SLOPES, middles, PRECISIONS, indexing="ij")
-    a, s, t, precision = (axis.ravel() for axis in grid)
-    log_weight = np.zeros(len(a))
-    for run in runs:
-        mean = np.clip(_curve(chance, a, s, t, run.examples), 1e-4, 1 - 1e-4)
-        alpha, beta = mean * precision, (1 - mean) * precision
-        log_weight += betaln(alpha + run.solved, beta + run.n - run.solved) - betaln(alpha, beta)
+    sizes = sorted({run.examples for run in runs})
+    return Posterior(np.array(sizes), np.array([_weights([run for run in runs if run.examples == n]) for n in sizes]))
+
+
+def _weights(runs: Sequence[Run]) -> np.ndarray:
+    """(means x precisions,) given the runs with one number of examples."""
+    mean, precision = (axis.ravel() for axis in np.meshgrid(MEANS, PRECISIONS, indexing="ij"))
+    alpha, beta = mean * precision, (1 - mean) * precision
+    log_weight = sum(betaln(alpha + run.solved, beta + run.n - run.solved) - betaln(alpha, beta) for run in runs)
     weight = np.exp(log_weight - log_weight.max())
-    kept = weight > 1e-9
-    return Posterior(chance, a[kept], s[kept], t[kept], precision[kept], weight[kept] / weight[kept].sum())
+    made: np.ndarray = weight / weight.sum()
+    return made

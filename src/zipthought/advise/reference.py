@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ..study.experiments import Scaling
     from ..study.snapshot import Snapshot
 
-SHIPPED = "laptop"
+SHIPPED = ("evening", "granularity")
+"""The studies behind the reference that ships. They share the base and the problems, and no run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,8 +274,10 @@ def load(study: Path | None) -> Reference:
     Raises `ValueError` as `Store.open`, `Snapshot` and `from_study` do, and for a file that is no reference.
     """
     if study is None:
-        text = resources.files("zipthought.advise").joinpath(f"{SHIPPED}.json").read_text("utf-8")
-    elif study.is_file():
+        files = resources.files("zipthought.advise")
+        first, second = (from_plain(json.loads(files.joinpath(f"{name}.json").read_text("utf-8"))) for name in SHIPPED)
+        return joined(first, second)
+    if study.is_file():
         text = study.read_text("utf-8")
     else:
         from ..study.store import Store
@@ -284,6 +287,32 @@ def load(study: Path | None) -> Reference:
         return from_plain(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{study} is no reference that a study's report wrote") from error
+
+
+def joined(first: Reference, second: Reference) -> Reference:
+    """The runs of two studies that share the base and the problems, and no run. All else is that of the first.
+
+    Raises `ValueError` if the studies differ in what runs depend on.
+    """
+    same = ("model", "parameters", "surface", "modulus", "number_range", "n_ops", "task")
+    if differ := [name for name in same if getattr(first, name) != getattr(second, name)]:
+        raise ValueError(f"the studies {first.name} and {second.name} differ in {', '.join(differ)}")
+    formats = {made.format: made for made in first.formats}
+    for made in second.formats:
+        formats[made.format] = _both(formats[made.format], made) if made.format in formats else made
+    return replace(first, name=f"{first.name} and {second.name}", formats=list(formats.values()))
+
+
+def _both(first: FormatRuns, second: FormatRuns) -> FormatRuns:
+    """The runs of one format. Values at the largest N are those of the study that has it."""
+    largest = max(first, second, key=lambda made: made.examples[1])
+    passes = {n: [made.epochs[n] for made in (first, second) if n in made.epochs] for n in first.epochs | second.epochs}
+    return replace(
+        largest,
+        runs=[*first.runs, *second.runs],
+        epochs={n: sum(values) / len(values) for n, values in passes.items()},
+        structures=first.structures | second.structures,
+    )
 
 
 def from_plain(value: Mapping[str, Any]) -> Reference:
