@@ -21,7 +21,6 @@ def compress(
     format: tuple[str, ...] = ("composed:2",),  # noqa: A002
     reading: Reading = Reading(),  # noqa: B008
     id_field: str = "id",
-    family: str = "auto",
     max_unread: int | None = None,
     tokenizer: str = "",
     workers: int = 0,
@@ -41,7 +40,6 @@ def compress(
         format: composed:k, implicit:k, pruned:k (the needed steps), answer-only, and the baselines random-steps:p
             (about a share p of the text) and prose (the original text).
         id_field: The field of the source's id.
-        family: gsm8k (arithmetic in prose), countdown, or auto (by the question).
         max_unread: Reject records with more equations that could not be read. 0: whatever verifies was read whole.
         tokenizer: A Hugging Face tokenizer to count with (a directory, or a tokenizer.json).
         workers: Processes; 0 means one for a small input, else one per processor.

@@ -14,7 +14,6 @@ from ..core.verify import ANSWERS, STEP_VERDICTS, Verdict
 from ..files.sources import is_data_file, is_hub, read_source
 from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, unit, verdict_of
 from ..records.schema import Record
-from ..solutions import detect_family
 from ..solutions.compress.records import parse_record
 from ..solutions.finals import final_answer
 from ..solutions.layouts import Reading
@@ -98,7 +97,7 @@ def _verdicts(record: Record, reading: Reading, modulus: int | None) -> list[Ver
         right = stated.written if stated else source.answer
         if right is None:
             raise ValueError("the record has no right answer, and its solution states none")
-        verdicts.append(detect_family(source.question).verify(source.question, source.solution, right))
+        verdicts.append(reading.family_of(source.question).verify(source.question, source.solution, right))
     return verdicts
 
 

@@ -6,10 +6,10 @@ written in.
 
 from __future__ import annotations
 
-from . import countdown, gsm8k
+from . import comma, countdown, gsm8k
 from .family import FAMILIES, Family, SolvedExample
 
-for _family in (countdown, gsm8k):
+for _family in (countdown, comma, gsm8k):
     FAMILIES.register(_family)
 
 

@@ -34,7 +34,8 @@ class Family(Protocol):
     SYSTEM: str
     """The system message of its chat records. A family with several ways to state the final answer also has `SYSTEMS`,
     `Solution.notation` -> the message that asks for it. For exports by steps it also has
-    ``step_offsets(question, text) -> list[int]``, the offset in `text` of each step of its verdict."""
+    ``step_offsets(question, text) -> list[int]``, the offset in `text` of each step of its verdict. One whose numbers
+    are not written as in English has ``notate(text) -> str``, which changes between the two notations, both ways."""
     EXAMPLE: SolvedExample
     """A question of the family with a correct solution."""
 

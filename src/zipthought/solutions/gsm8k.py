@@ -60,7 +60,15 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     number), final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
     """
     if number := ambiguous_number(solution):
-        raise UnreadableError("ambiguous_number", f"{number} may be a whole number with a point between its thousands")
+        raise UnreadableError(
+            "ambiguous_number",
+            f"{number} may be a whole number with a point between its thousands; if it is, use the family gsm8k-comma",
+        )
+    return read_declared(question, solution, answer)
+
+
+def read_declared(question: str, solution: str, answer: str | None = None) -> Solution:
+    """As `read`, for a solution in whose numbers a point is known to be a decimal point."""
     options = read_options(question)
     stated = stated_final(solution, options)
     if stated is None and answer is None:

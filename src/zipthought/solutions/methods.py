@@ -84,7 +84,8 @@ def compress_solution(solution: Solution, method: str | Method, context: WriteCo
     """
     method = parse_solution_method(method) if isinstance(method, str) else method
     text = WRITERS.find(method.NAME).write(solution, method, context or WriteContext())
-    return text if not trace_end(text) or is_sound(text) else solution.text + solution.tail
+    text = text if not trace_end(text) or is_sound(text) else solution.text + solution.tail
+    return solution.notate(text) if solution.notate else text
 
 
 @dataclass(frozen=True, slots=True)

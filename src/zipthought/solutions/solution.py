@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -73,6 +73,8 @@ class Solution:
     """How the text states it (`finals.Final`); empty if the answer is the record's own."""
     final: Number | None = None
     """The value of the final answer; None if it is not one number."""
+    notate: Callable[[str], str] | None = None
+    """What brings a text of this solution into the notation of its record's numbers; None where it has it."""
 
     @cached_property
     def nestable(self) -> frozenset[int]:

@@ -11,7 +11,6 @@ from typing import Any
 from ...core.methods import Method
 from ...core.pieces import count_pieces
 from ...files.sources import is_data_file
-from ..family import FAMILIES
 from ..layouts import Reading
 from ..methods import parse_solution_method
 
@@ -29,8 +28,6 @@ class CompressConfig(Reading):
     text) and `prose` (the original text)."""
     id_field: str = "id"
     """The field of the source's id. A record without it gets a hash of its own text."""
-    family: str = "auto"
-    """The family of the solutions: `gsm8k` (arithmetic in prose), `countdown`, or `auto` (by the question)."""
     max_unread: int | None = None
     """Records with more equations that could not be read are rejected; None: none is, because of that."""
     tokenizer: str = ""
@@ -54,8 +51,6 @@ class CompressConfig(Reading):
             raise ValueError(f"two of the formats {', '.join(self.format)} have the same file; compress them apart")
         for method in formats:
             _check_needs(method, self.tokenizer)
-        if self.family != "auto":
-            FAMILIES.find(self.family)
         if self.max_unread is not None and self.max_unread < 0:
             raise ValueError(f"max_unread must be at least 0, got {self.max_unread}")
         if self.workers < 0:

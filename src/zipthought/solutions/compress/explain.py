@@ -105,22 +105,23 @@ def _explain(config: CompressConfig, item: SourceItem, record: Any, id_: str) ->
         yield _rejected(id_, item, error)
         return
     for name, source in numbered(id_, sources):
+        notate = getattr(config.family_of(source.question), "notate", str)
         try:
             read = read_text(config, source)
         except UnreadableError as error:
             found = _rejected(name, item, error)
-            equations = pardoned(source.solution, find_all_equations(source.solution, source.question))
-            explained = tuple(_equation(source.solution, equation) for equation in equations)
+            text, question = notate(source.solution), notate(source.question)
+            explained = [_equation(text, equation) for equation in pardoned(text, find_all_equations(text, question))]
         else:
             found = Explanation(name, item.number, "verified", texts=tuple(_texts(config, read, name)))
-            explained = tuple(_steps(read.solution))
+            explained = list(_steps(read.solution))
         yield replace(
             found,
             question=source.question,
             solution=source.solution,
             answer=source.answer,
             final=_final(source),
-            equations=explained,
+            equations=tuple(replace(one, text=notate(one.text)) for one in explained),
         )
 
 

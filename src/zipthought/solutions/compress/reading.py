@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...files.sources import SourceItem
-from .. import FAMILIES, detect_family
 from ..family import Family
 from ..layouts import Source
 from ..solution import Solution, UnreadableError
@@ -47,7 +46,7 @@ def numbered(id: str, sources: Sequence[Source]) -> Iterator[tuple[str, Source]]
 
 def read_text(config: CompressConfig, source: Source) -> ReadSolution:
     """The solution of a source. Raises `UnreadableError`."""
-    family = detect_family(source.question) if config.family == "auto" else FAMILIES[config.family]
+    family = config.family_of(source.question)
     solution = family.read(source.question, source.solution, source.answer)
     if config.max_unread is not None and len(solution.unread) > config.max_unread:
         raise UnreadableError("unread_equations", f"{len(solution.unread)} equations could not be read")

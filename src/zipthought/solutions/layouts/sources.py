@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from .. import FAMILIES, Family, detect_family
 from ..options import option_of, read_options, write_options
 from ..solution import UnreadableError
 from .dialogues import Exchange, Turn, exchanges
@@ -46,6 +47,9 @@ class Reading:
     """The field of the solution, if no layout fits."""
     answer_field: str = ""
     """The field of the final answer. Every record must have it."""
+    family: str = "auto"
+    """The family of the solutions: gsm8k (arithmetic in prose), gsm8k-comma (the same with a decimal comma and points
+    between thousands), countdown, or auto (by the question, never gsm8k-comma)."""
     turns: Literal["last", "each"] = "last"
     """Which solutions of a dialogue of several turns are read: the assistant's last turn, or each of them, with all
     that was said before it."""
@@ -56,6 +60,8 @@ class Reading:
             raise ValueError(f"unknown layout {self.layout!r}; use {', '.join(names)}")
         if bool(self.question_field) != bool(self.solution_field):
             raise ValueError("question_field and solution_field go together; give both")
+        if self.family != "auto":
+            FAMILIES.find(self.family)
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
@@ -66,6 +72,10 @@ class Reading:
     def fields(self) -> list[str]:
         """The fields of a record that may be read."""
         return columns([*self.layouts, Layout("", self.question_field, self.solution_field, self.answer_field)])
+
+    def family_of(self, question: str) -> Family:
+        """The family that reads the solutions of a question."""
+        return detect_family(question) if self.family == "auto" else FAMILIES[self.family]
 
     def sources(self, record: Mapping[str, Any]) -> Iterator[Source]:
         """The solutions of a record: one, or with `turns` of "each" one for each turn of a dialogue.
