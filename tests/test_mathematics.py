@@ -123,7 +123,52 @@ def decided(text, given=""):
         (r"Let $s = 5t$. With $t = 4$ we get $s = 20$.", "It starts at $t = 4$.", ["s = 5t", "t = 4", "s = 20"]),
         (r"Let $s = 5t$. With $t = 4$ we get $s = 21$.", "", ["s = 5t"]),
         (r"$p + q = 10$ and $p - q = 4$, thus $2p = 14$, $p = 7$, $q = 3$.", "", ["2p = 14", "p = 7", "q = 3"]),
-        (r"$z^2 = 9$ and $z = 3$.", "", []),
+        (r"$z^2 = 9$ and $z = 3$, or $z = -3$.", "", ["z = 3", "z = -3"]),
+        (r"$z^2 = 9$ and $z = 4$.", "", []),
+        # The axis y = 0 contradicts what is known of another y. From a contradiction anything would follow.
+        (
+            r"The axis is $y = 0$. $2x^2 - 8y + 26 = 0$. With $a + b = 20$ we get $2a + 2b = 41$.",
+            "$x^2 + y^2 - 24y + 72 = 0$ and $x^2 - y^2 + 16y - 46 = 0$ meet.",
+            ["2x^2 - 8y + 26 = 0"],
+        ),
+        (
+            r"$z^2 + z = 6$, so $(z + 3)(z - 2) = 0$. With $z - 2 = 0$ we get $z = 2$.",
+            "",
+            [
+                "(z + 3)(z - 2) = 0",
+                "z - 2 = 0",
+                "z = 2",
+            ],
+        ),
+        (r"$u^2 = 3v$ and $v = 12$, so $u = 6$.", "", ["u = 6"]),
+        (r"$k^2 = 5$, so $k = \sqrt{5}$, so $k = 2.236$.", "", [r"k = \sqrt{5}"]),
+        (
+            r"\[ \text{Area} = \frac{1}{2} \times 6 \times 4 \] \[ \text{ area } = 12 \] \[ \text{Area} = 12 \]",
+            "",
+            [r"\text{Area} = \frac{1}{2} \times 6 \times 4", r"\text{ area } = 12", r"\text{Area} = 12"],
+        ),
+        (
+            r"\[ \text{Area} = 3 \times 4 \] \[ \text{Area} = 13 \] \[ \text{Price} = 9 \]",
+            "",
+            [r"\text{Area} = 3 \times 4"],
+        ),
+        (r"\[ \text{Share} = \frac{4t}{8t} = \frac{1}{2} \]", "", [r"\text{Share} = \frac{4t}{8t} = \frac{1}{2}"]),
+        (r"$A = 12 = 12$, $B = 3 \cdot 4 = 13$", "", []),
+        (
+            r"$\angle PQR + 64^\circ = 180^\circ$, so $m\angle PQR = 116^\circ$, so $\angle RQP = 116^\circ$.",
+            "",
+            [r"m\angle PQR = 116^\circ"],
+        ),
+        (r"$2n - 1 = 13$ gives $2n = 14$ and $n = \boxed{7}", "", ["2n = 14", r"n = \boxed{7}"]),
+        (r"$2n - 1 = 13$ gives $2n = 14$ and $n = \boxed{8}", "", ["2n = 14"]),
+        (
+            "It is \\begin{align*} (m+1)m - m^2 &= m^2 + m - m^2 \\\\ &= \\boxed{m}",
+            "",
+            [
+                "(m+1)m - m^2 &= m^2 + m - m^2",
+                "&= \\boxed{m}",
+            ],
+        ),
         (
             "\\begin{align*}\n(x+1)(x-1) + 1 &= x^2 - 1 + 1 \\\\\n&= x^2.\n\\end{align*}",
             "",

@@ -60,7 +60,7 @@ _LATEX_FRACTION = re.compile(
     r"(?:\{\s*(?P<over>\d{1,20})\s*\}\s*\{\s*(?P<under>\d{1,20})\s*\}|(?P<tight>\d\s*\d))",
     re.ASCII,
 )
-_RESULT = re.compile(r"=\s*(?:\\[,;! ]\s*)*$")
+_RESULT = re.compile(r"=\s*(?:\\[,;! ]\s*)*(?:\\\$\s*)?$")
 _POWER_OF_TEN = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?[eE][+-]?\d{1,2}", re.ASCII)
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _UNIT_END = re.compile(r"(?<=[A-Za-z])(?<!percent)(?:²|³|\^[23]|\^\{[23]\}|!)+$")

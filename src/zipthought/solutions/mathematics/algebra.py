@@ -26,15 +26,23 @@ _MATH = re.compile(
     r"|\\begin\{(?P<name>align|aligned|equation|gather|eqnarray)\*?\}(?P<e>.{1,2000}?)\\end\{(?P=name)\*?\}",
     re.DOTALL,
 )
+_OPENING = re.compile(
+    r"(?P<a>\$\$)|(?P<b>\\\[)|(?P<c>\\\()|(?P<d>(?<!\\)\$)"
+    r"|\\begin\{(?P<name>align|aligned|equation|gather|eqnarray)(?P<star>\*?)\}"
+)
+_CLOSING = {"a": "$$", "b": "\\]", "c": "\\)", "d": "$"}
 _ROW = re.compile(
     r"\\\\(?:\s*\[[^\]]*\])?|\\(?:implies|Rightarrow|Longrightarrow|iff|Leftrightarrow|q?quad|therefore|because|newline)"
-    r"(?![A-Za-z])|\\(?:text|intertext|mbox|label|tag)\s*\{(?!\s*or\s*\})[^{}]*\}"
+    r"(?![A-Za-z])|\\(?:text|intertext|mbox|label|tag)\s*\{(?!\s*or\s*\})[^{}]*\}(?!\s*&?\s*=)"
     r"|\\(?:begin|end)\s*\{(?:align|aligned|split|gather|equation|eqnarray)\*?\}|[;\n]\s*\n"
 )
 _RELATION = re.compile(
     r"[<>≈≤≥≠≡∈:]|\\(?:le|leq|ge|geq|lt|gt|ne|neq|approx|equiv|in|sim|cong|to|rightarrow|mapsto|mid|propto|pmod|d?dots"
     r"|ldots|cdots|vdots)(?![A-Za-z])|\.\.\.|\\(?:text|mbox)\s*\{\s*or\s*\}"
 )
+_NAME = re.compile(r"[\s&]*\\(?:text|textbf|textit|mbox|mathrm)\s*\{([^{}=]*[^\W\d_]{2}[^{}=]*)\}[\s&]*")
+"""A side that is a name in words, such as ``\\text{Area}``."""
+_ANGLE = re.compile(r"m?\\angle\s*\{?\s*([A-Z]{1,3})\b\s*\}?")
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -79,7 +87,10 @@ def decide(text: str, given: str = "") -> Iterator[Decided]:
 
 
 def _equations(text: str) -> Iterator[_Written]:
-    """The equations between the delimiters of LaTeX of which every side can be prepared."""
+    """The equations between the delimiters of LaTeX of which every side can be prepared. The first side may be a name
+    in words. This name, and that of an angle, is a letter of its own wherever the text has it."""
+    names: dict[str, str] = {}
+    text = _closed(text)
     for region in _MATH.finditer(text):
         begin, end = next(region.span(name) for name in "abcde" if region[name] is not None)
         previous = ""  # The last side of the row before, with which `= 7` goes on.
@@ -94,9 +105,31 @@ def _equations(text: str) -> Iterator[_Written]:
                 parts[0] = previous_side
             if len(parts) > 1 and len(row) <= MAX_LENGTH:
                 is_angle = not TRIGONOMETRY.search(row)
+                name = _NAME.fullmatch(parts[0])
+                if name:
+                    parts[0] = _letter(names, " ".join(name[1].lower().split()))
+                parts = [_ANGLE.sub(lambda found: _letter(names, found[1]), part) for part in parts]
                 prepared = [prepare(DEGREES.sub("", part) if is_angle else part) for part in parts]
                 if None not in prepared:
                     yield _Written(start, stop, tuple(side for side in prepared if side))
+
+
+def _letter(names: dict[str, str], name: str) -> str:
+    """The letter that stands for a name."""
+    return names.setdefault(name, f"\\Omega_{{{len(names)}}}")
+
+
+def _closed(text: str) -> str:
+    """The text, with the delimiter that closes its last formula if it ends in a box within that."""
+    if not text.endswith("}") or "\\boxed" not in text[-MAX_LENGTH:]:
+        return text
+    end = max((region.end() for region in _MATH.finditer(text)), default=0)
+    opening = _OPENING.search(text, end)
+    if opening is None:
+        return text
+    if opening["name"]:
+        return f"{text}\\end{{{opening['name']}{opening['star']}}}"
+    return text + _CLOSING[str(opening.lastgroup)]
 
 
 def _rows(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:

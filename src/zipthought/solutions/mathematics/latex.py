@@ -16,7 +16,7 @@ DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))")
 TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 """The functions that take an angle."""
 _FUNCTIONS = ("sin", "cos", "tan", "cot", "sec", "csc", "ln")
-_LETTERS = ("pi", "infty", "alpha", "beta", "gamma", "theta", "phi", "lambda", "mu", "omega")
+_LETTERS = ("pi", "infty", "alpha", "beta", "gamma", "theta", "phi", "lambda", "mu", "omega", "Omega")
 _COMMANDS = frozenset((*_FUNCTIONS, *_LETTERS, "frac", "sqrt", "binom", "times", "cdot", "div", "cup", "pm"))
 _WRITTEN_OUT = (
     (

@@ -138,11 +138,12 @@ class Derivation:
                 self.known.append(difference)
 
     def _contradicts(self, difference: Any) -> bool:
-        """Whether an expression cannot be zero where the known ones are, as far as values of letters show it."""
+        """Whether an expression cannot be zero where the known ones are, as far as values of letters and sums of
+        multiples show it. From a contradiction anything would follow."""
         together = [*self.known[-MAX_KNOWN:], difference]
         values = _values(together)
         there = [one.subs(values) for one in together]
-        return any(one.is_number and is_zero(one) is not True for one in there)
+        return any(one.is_number and is_zero(one) is not True for one in there) or _is_sum(sympy.Integer(1), there)
 
     def judge(self, texts: list[str]) -> tuple[str, str]:
         """The verdict on the next equation, and the value of its last side if that is a number.
@@ -160,7 +161,9 @@ class Derivation:
         value = str(number) if isinstance(number, sympy.Rational) else ""
         if len(set(texts)) == 1 or all(map(_NUMBER.fullmatch, texts)):
             return "unknown", value  # 7 = 7 works nothing out.
-        if value and "names" in verdicts:
+        if verdicts[0] == "names" and len(verdicts) > 1 and not all(map(_NUMBER.fullmatch, texts[1:])):
+            verdicts = verdicts[1:]  # Area = 3 * 4 = 12 works out what it names.
+        if value and "names" in verdicts and _NUMBER.fullmatch(texts[-1]):
             return "unknown", value  # Where the number comes from is not said.
         for verdict in ("unknown", "false", "names", "follows"):
             if verdict in verdicts:
@@ -177,7 +180,21 @@ class Derivation:
         new = difference.free_symbols - self.letters
         if new and (left in new or right in new) and not (left.free_symbols & right.free_symbols):
             return "names"
-        return "follows" if self._follows(difference) else "unknown"
+        return "follows" if self._follows(difference) or self._is_case(difference) else "unknown"
+
+    def _is_case(self, difference: Any) -> bool:
+        """Whether an expression in one letter divides a known one, so that where it is zero the known one is: x - 5 and
+        x^2 - 25. A solution may go on with one case."""
+        if len(difference.free_symbols) != 1:
+            return False
+        (letter,) = difference.free_symbols
+        known = self.known[-MAX_KNOWN:]
+        values = {name: value for name, value in _values(known).items() if name != letter}
+        for one in known:
+            there = sympy.together(one.subs(values)).as_numer_denom()[0]
+            if there.free_symbols == {letter} and _divides(difference, there, letter):
+                return True
+        return False
 
     def _follows(self, difference: Any) -> bool:
         """Whether an expression is zero where the known ones are: after their values of letters are put in, it is a
@@ -185,26 +202,43 @@ class Derivation:
         known = self.known[-MAX_KNOWN:]
         values = _values(known)
         there = difference.subs(values)
-        if is_zero(there):
-            return True
-        if not known:
+        return bool(is_zero(there)) or _is_sum(there, [one.subs(values) for one in known])
+
+
+def _is_sum(expression: Any, known: list[Any]) -> bool:
+    """Whether an expression is a sum of known ones with constant factors, all taken as polynomials: of a fraction the
+    numerator. False if one of them is none, or where there are many monomials."""
+    if not known:
+        return False
+    try:
+        letters = sorted(set().union(*(one.free_symbols for one in (expression, *known))), key=str)
+        if not letters:
             return False
-        try:
-            letters = sorted(set().union(*(one.free_symbols for one in (there, *known))), key=str)
-            rows = [
-                sympy.Poly(sympy.together(one.subs(values)).as_numer_denom()[0], *letters).as_dict() for one in known
-            ]
-            over, under = sympy.together(there).as_numer_denom()
-            if under.free_symbols:
-                return False
-            target = sympy.Poly(over, *letters).as_dict()
-        except (sympy.PolynomialError, ValueError):
+        rows = [sympy.Poly(sympy.together(one).as_numer_denom()[0], *letters).as_dict() for one in known]
+        over, under = sympy.together(expression).as_numer_denom()
+        if under.free_symbols:
             return False
-        monomials = sorted(set(target).union(*rows))
-        if len(monomials) > 40:
-            return False
-        matrix = sympy.Matrix([[row.get(m, 0) for m in monomials] for row in (*rows, target)])
-        return bool(matrix[:-1, :].rank() == matrix.rank())
+        target = sympy.Poly(over, *letters).as_dict()
+    except (sympy.PolynomialError, ValueError):
+        return False
+    monomials = sorted(set(target).union(*rows))
+    if len(monomials) > 40:
+        return False
+    matrix = sympy.Matrix([[row.get(m, 0) for m in monomials] for row in (*rows, target)])
+    return bool(matrix[:-1, :].rank() == matrix.rank())
+
+
+def _divides(one: Any, other: Any, letter: Any) -> bool:
+    """Whether a polynomial divides another one."""
+    try:
+        first, second = sympy.Poly(one, letter), sympy.Poly(other, letter)
+    except sympy.PolynomialError:
+        return False
+    if not 1 <= first.degree() <= second.degree() <= 12:
+        return False
+    if first.degree() == 1:
+        return bool(is_zero(second.eval(-first.nth(0) / first.nth(1))))
+    return bool(sympy.rem(second, first).is_zero)
 
 
 def _values(known: list[Any]) -> dict[Any, Any]:
