@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,8 @@ from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_o
 from ..records.schema import Record
 from ..solutions.compress.records import parse_record
 from ..solutions.finals import final_answer
-from ..solutions.layouts import Reading
+from ..solutions.layouts import Reading, Source
+from ..solutions.solution import UnreadableError
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
@@ -97,8 +98,20 @@ def _verdicts(record: Record, reading: Reading, modulus: int | None) -> list[Ver
         right = stated.written if stated else source.answer
         if right is None:
             raise ValueError("the record has no right answer, and its solution states none")
-        verdicts.append(reading.family_of(source.question).verify(source.question, source.solution, right))
+        verdict = reading.family_of(source.question).verify(source.question, source.solution, right)
+        is_open = reading.accept and verdict.answer == "correct" and not verdict.complete
+        is_near = is_open and _near(reading, source) in reading.accept
+        verdicts.append(replace(verdict, complete=True) if is_near else verdict)
     return verdicts
+
+
+def _near(reading: Reading, source: Source) -> str:
+    """The reason for which a solution does not verify; empty if it does."""
+    try:
+        reading.family_of(source.question).read(source.question, source.solution, source.answer)
+    except UnreadableError as error:
+        return error.reason
+    return ""
 
 
 def _records(file: Path, fields: set[str]) -> Iterator[Record | BadLine]:

@@ -86,7 +86,7 @@ def _check_messages(field: str, value: Any) -> None:
 
 
 _CHECKS = {
-    **dict.fromkeys((*FIELDS, "parameter", "source_id"), _check_text),
+    **dict.fromkeys((*FIELDS, "accepted", "parameter", "source_id"), _check_text),
     **dict.fromkeys(("index", "n_ops", "k", "tokens", "tokens_source", "unread"), _check_integer),
     "modulus": _check_modulus,
     "share": _check_share,

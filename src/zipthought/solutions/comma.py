@@ -45,8 +45,13 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     try:
         made = gsm8k.read_declared(*texts)
     except UnreadableError as error:
-        raise UnreadableError(error.reason, notate(str(error))) from None
-    return replace(made, answer=notate(made.answer), notate=notate)
+        near = _own(error.solution) if error.solution else None
+        raise UnreadableError(error.reason, notate(str(error)), near) from None
+    return _own(made)
+
+
+def _own(solution: Solution) -> Solution:
+    return replace(solution, answer=notate(solution.answer), notate=notate)
 
 
 def verify(question: str, text: str, gold: str) -> Verdict:

@@ -26,9 +26,10 @@ from .mathematics import is_answer, same_answer
 from .options import Options, option_of, read_options, stated_final, value_of
 from .prose import find_equations
 from .sentences import joined, split_sentences, trace_end
-from .solution import Solution, SolutionStep, UnreadableError, link
+from .solution import NEAR, Solution, SolutionStep, UnreadableError, link
 from .tokens import Number, ambiguous_number, numbers
 from .traces import pardoned
+from .units import converts
 
 NAME = "gsm8k"
 SYSTEM = "Solve the problem step by step. End with a line '#### <answer>'."
@@ -57,7 +58,8 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
     Raises `UnreadableError` with one of the reasons ambiguous_number, no_final_answer, conflicting_finals,
     unreadable_final, no_steps, wrong_arithmetic, rounded, division_by_zero, annotation_differs, unreadable_annotation,
     unreadable_number, no_result, and where the result of the last step is another number: final_rounded (the next whole
-    number), final_as_percentage, final_after_unread (equations follow that could not be read), or final_not_derived.
+    number), final_as_percentage, final_converted (to another unit), final_earlier (an earlier step gives it),
+    final_after_unread (equations follow that could not be read), or final_not_derived.
     """
     if number := ambiguous_number(solution):
         raise UnreadableError(
@@ -92,13 +94,19 @@ def read_declared(question: str, solution: str, answer: str | None = None) -> So
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
     statement, notation = (stated.statement, stated.notation) if stated else (tail.strip(), "")
-    built = build(question, solution[:cut], tail, final)
-    return replace(
+    built = build(question, solution[:cut], tail)
+    made = replace(
         built,
+        final=final,
         answer=right or letter or _record_answer(written, final, answer),
         statement=statement,
         notation=notation,
     )
+    equations = [step.equation for step in made.steps]
+    if final is not None and not _is_derived(question, made.text, equations, final, tail):
+        reason, detail = _reason_not_derived(made, equations, final, f"{question} {written}")
+        raise UnreadableError(reason, detail, replace(made, accepted=reason) if reason in NEAR else None)
+    return made
 
 
 def _number_of(answer: str, options: Options) -> Number | None:
@@ -225,9 +233,9 @@ def _results(equation: HoldingEquation | FalseEquation) -> tuple[Number, ...]:
     return () if equation.result is None else (equation.result, equation.stated.value)
 
 
-def build(question: str, text: str, tail: str, final: Number | None, may_be_empty: bool = False) -> Solution:
-    """The solution of a text whose equations hold and end in `final`, if that is a number. Raises `UnreadableError` if
-    they do not, and if there are none, unless there may be."""
+def build(question: str, text: str, tail: str, may_be_empty: bool = False) -> Solution:
+    """The solution of a text whose equations hold. Raises `UnreadableError` if one does not, and if there are none,
+    unless there may be."""
     given = numbers(question)
     equations: list[HoldingEquation] = []
     unread: list[int] = []
@@ -240,8 +248,6 @@ def build(question: str, text: str, tail: str, final: Number | None, may_be_empt
             equations.append(equation)
     if not equations and not may_be_empty:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
-    if final is not None and not _is_derived(question, text, equations, final, tail):
-        raise UnreadableError(*_reason_not_derived(text, equations, final))
     links = link(equations, given)
     sentences = joined(split_sentences(text), sorted(map(span_of, equations), key=itemgetter(1)))
     steps = []
@@ -254,7 +260,6 @@ def build(question: str, text: str, tail: str, final: Number | None, may_be_empt
         text=text,
         tail=tail,
         answer="",
-        final=final,
         sentences=sentences,
         steps=tuple(steps),
         unread=tuple(unread),
@@ -280,8 +285,12 @@ def _is_derived(
     return not known.isdisjoint(parts) and parts <= known | numbers(question)
 
 
-def _reason_not_derived(text: str, equations: Sequence[HoldingEquation], final: Number) -> tuple[str, str]:
-    """Why the final answer is not the result of the last step that could be read: an identifier, and an explanation."""
+def _reason_not_derived(
+    solution: Solution, equations: Sequence[HoldingEquation], final: Number, asked: str
+) -> tuple[str, str]:
+    """Why the final answer is not the result of the last step that could be read: an identifier, and an explanation.
+    `asked` is the text that may name the unit of the answer."""
+    text = solution.text
     last = next((equation for equation in reversed(equations) if equation.result is not None), None)
     if last is None or last.result is None:
         return "final_after_unread", "no step gives a number"
@@ -291,6 +300,10 @@ def _reason_not_derived(text: str, equations: Sequence[HoldingEquation], final: 
         reason = "final_rounded"
     elif final == 100 * result or 100 * final == result:
         reason = "final_as_percentage"
+    elif converts(result, text[last.stated.end : last.stated.end + 40], final, asked):
+        reason = "final_converted"
+    elif reason == "final_not_derived" and any(final in _results(equation) for equation in equations):
+        reason = "final_earlier"
     return reason, f"the last step gives {write_number(result)}, the answer is {write_number(final)}"
 
 

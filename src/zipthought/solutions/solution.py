@@ -27,12 +27,17 @@ Edit = tuple[int, int, str]
 """Start, end and new text of a part of `Solution.text`."""
 
 
-class UnreadableError(ValueError):
-    """A solution that cannot be read or does not verify. `reason` is an identifier; the message explains it."""
+NEAR = ("final_rounded", "final_as_percentage", "final_converted", "final_earlier")
+"""Reasons of solutions whose steps hold and whose final answer is one unwritten step away from the last one."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+
+class UnreadableError(ValueError):
+    """A solution that cannot be read or does not verify. `reason` is an identifier; the message explains it. For the
+    reasons of `NEAR` `solution` is what was read."""
+
+    def __init__(self, reason: str, detail: str, solution: Solution | None = None) -> None:
         super().__init__(detail)
-        self.reason = reason
+        self.reason, self.solution = reason, solution
 
 
 class SolutionStep(NamedTuple):
@@ -73,6 +78,8 @@ class Solution:
     """How the text states it (`finals.Final`); empty if the answer is the record's own."""
     final: Number | None = None
     """The value of the final answer; None if it is not one number."""
+    accepted: str = ""
+    """The reason of `NEAR` for which the final answer is accepted although the last step gives another number."""
     notate: Callable[[str], str] | None = None
     """What brings a text of this solution into the notation of its record's numbers; None where it has it."""
 

@@ -107,6 +107,22 @@ def judge_units(
     return False if is_false else None
 
 
+def converts(value: Number, behind: str, other: Number, asked: str) -> bool:
+    """Whether a value whose unit stands first in the words behind it is `other` in another unit that a text names: 120
+    (`minutes in all`) is 2 where the text asks for hours."""
+    word = re.match(r"[^a-z¢=]{0,3}([a-z¢]+)", behind.lower())
+    own = _entry(word[1]) if word else None
+    if own is None:
+        return False
+    units = {entry for name in re.findall(r"[a-z¢$]+", asked.lower()) if (entry := _entry(name))}
+    return any(system == own[0] and size != own[1] and value * own[1] == other * size for system, size in units)
+
+
+def _entry(name: str) -> tuple[str, int] | None:
+    """The system and the size of a unit in the table, or of its plural."""
+    return _FACTORS.get(name) or _FACTORS.get(name.removesuffix("s"))
+
+
 def _sum_is_false(own: Sequence[_Unit], result: _Unit) -> bool:
     """Whether a sum is false that holds neither for its bare numbers nor by conversion: all of it is measured in one
     system, or the result counts something that contains none of the rest (2 boxes + 3 eggs may be 15 eggs)."""
@@ -149,7 +165,7 @@ def _look_up(over: str, under: str) -> _Unit:
     first, _, second = over.partition(" ")
     is_dozen = bool(second) and first == "dozen"
     for part, sign in ((first if is_dozen else over, 1), (under, -1)):
-        entry = _FACTORS.get(part) or _FACTORS.get(part.removesuffix("s"))
+        entry = _entry(part)
         if entry:
             systems.add(entry[0])
             size *= Fraction(entry[1]) ** sign

@@ -47,7 +47,12 @@ def numbered(id: str, sources: Sequence[Source]) -> Iterator[tuple[str, Source]]
 def read_text(config: CompressConfig, source: Source) -> ReadSolution:
     """The solution of a source. Raises `UnreadableError`."""
     family = config.family_of(source.question)
-    solution = family.read(source.question, source.solution, source.answer)
+    try:
+        solution = family.read(source.question, source.solution, source.answer)
+    except UnreadableError as error:
+        if error.solution is None or error.reason not in config.accept:
+            raise
+        solution = error.solution
     if config.max_unread is not None and len(solution.unread) > config.max_unread:
         raise UnreadableError("unread_equations", f"{len(solution.unread)} equations could not be read")
     return ReadSolution(source, family, solution)

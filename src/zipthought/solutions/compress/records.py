@@ -89,13 +89,14 @@ class RecordWriter:
             f'"surface":{quoted(family.NAME)}'
         )
         self._unread = len(solution.unread)
+        self._accepted = f'"accepted":{quoted(solution.accepted)},' if solution.accepted else ""
 
     def line(self, method: Method, completion: str, n_tokens: int, n_source_tokens: int) -> str:
         """The line of the record in one format, where `completion` is the compressed text."""
         text, fields = quoted(completion), method.fields(self._n_ops)
         parameter = f'"parameter":{quoted(fields["parameter"])},' if "parameter" in fields else ""
         share = f"{fields['share']:g}" if "share" in fields else "null"
-        head = f'{{"answer":{self._answer},"completion":{text},"format":{quoted(method.NAME)},'
+        head = f'{{{self._accepted}"answer":{self._answer},"completion":{text},"format":{quoted(method.NAME)},'
         tail = (
             f'"index":{self._index},"k":{fields["k"]},'
             f'"messages":[{self._before}{self._turn(completion, text)}],"modulus":null,'

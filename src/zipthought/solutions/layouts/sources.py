@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from .. import FAMILIES, Family, detect_family
 from ..options import option_of, read_options, write_options
-from ..solution import UnreadableError
+from ..solution import NEAR, UnreadableError
 from .dialogues import Exchange, Turn, exchanges
 from .fields import as_text, find, text_of
 from .table import OPTIONS, Layout, columns, read_layouts
@@ -50,6 +50,9 @@ class Reading:
     family: str = "auto"
     """The family of the solutions: gsm8k (arithmetic in prose), gsm8k-comma (the same with a decimal comma and points
     between thousands), countdown, or auto (by the question, never gsm8k-comma)."""
+    accept: tuple[str, ...] = ()
+    """Reasons for which a final answer is accepted although the last step gives another number: final_rounded,
+    final_as_percentage, final_converted, final_earlier."""
     turns: Literal["last", "each"] = "last"
     """Which solutions of a dialogue of several turns are read: the assistant's last turn, or each of them, with all
     that was said before it."""
@@ -62,6 +65,8 @@ class Reading:
             raise ValueError("question_field and solution_field go together; give both")
         if self.family != "auto":
             FAMILIES.find(self.family)
+        if unknown := [reason for reason in self.accept if reason not in NEAR]:
+            raise ValueError(f"accept has {unknown[0]!r}; use {', '.join(NEAR)}")
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
