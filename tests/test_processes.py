@@ -26,7 +26,7 @@ COMMANDS = (
     "export records.jsonl --to trl-sft --output-dir o",
     "verify records.jsonl",
     "explain --n-ops 3",
-    "advise --examples 500 --n-ops 3",
+    "advise --examples 500 --n-ops 4",
     "study status study",
 )
 SOLUTION = {"question": "Wie viele Äpfel hat José? 🍎", "answer": "2 + 3 = 5 Äpfel, so 5 * 4 = 20.\n#### 20"}

@@ -385,7 +385,7 @@ for command in (
     "compress in.jsonl --output out.jsonl --workers 1",
     "export out.jsonl data/explicit.jsonl --to hf --output-dir hf",
     "explain --n-ops 2",
-    "advise --n-ops 3 --examples 500",
+    "advise --n-ops 4 --examples 500",
 ):
     assert zipthought.cli.main(command.split()) == 0, command
 from zipthought.report.data import ReportData
