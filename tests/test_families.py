@@ -44,8 +44,7 @@ def test_the_example_reads_and_verifies(family):
     assert family.SYSTEM
     assert detect_family(question) is (gsm8k if family.NAME == "gsm8k-comma" else family)  # It is declared.
     solution = family.read(question, text)
-    whole = solution.text + solution.tail
-    assert (solution.notate(whole) if solution.notate else whole) == text
+    assert solution.whole == text
     assert solution.answer == answer
     assert len(solution.steps) > 1
     assert family.verify(question, text, answer).faithful

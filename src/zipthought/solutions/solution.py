@@ -83,6 +83,12 @@ class Solution:
     notate: Callable[[str], str] | None = None
     """What brings a text of this solution into the notation of its record's numbers; None where it has it."""
 
+    @property
+    def whole(self) -> str:
+        """The text and its end, as the record writes numbers."""
+        text = self.text + self.tail
+        return self.notate(text) if self.notate else text
+
     @cached_property
     def nestable(self) -> frozenset[int]:
         """The steps that can be left out because their expression can stand in the one step that uses their result."""

@@ -179,7 +179,7 @@ def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:
             counts.verified += 1
             counts.ambiguous += solution.ambiguous
             counts.unread += len(solution.unread)
-            before = count(compress_solution(solution, "prose"))
+            before = count(solution.whole)
             counts.tokens_before += before
             writer = RecordWriter(id_, item.number - 1, read.source, solution, read.family)
             context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=tokenizer)
