@@ -45,7 +45,7 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "gpu": _gpus(),
+        "gpu": "none" if versions["torch"].endswith("+cpu") else _gpus(),  # To import torch takes seconds.
         **versions,
     }
 
