@@ -189,7 +189,8 @@ def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path
     file.write_text(_toml(spec))
 
     def command(directory):
-        return [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(directory)]
+        run = [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(directory)]
+        return [*run, "--workers", "1"]
 
     whole = subprocess.run([*command(tmp_path / "whole"), "--json"], capture_output=True, text=True, check=False)
     assert whole.returncode == 0, whole.stderr
@@ -200,7 +201,7 @@ def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path
     assert "F1" in report
 
     killed = subprocess.Popen(
-        [*command(tmp_path / "cut"), "--workers", "1"],
+        command(tmp_path / "cut"),
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
