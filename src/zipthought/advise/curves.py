@@ -68,7 +68,7 @@ class Posterior:
         points = np.array([rng.choice(len(weight), size=DRAWS, p=weight) for weight in self.weights])
         means = np.sort(MEANS[points // len(PRECISIONS)], axis=0)
         above = int(np.searchsorted(self.sizes, examples))
-        below = max(above - (self.sizes[above] > examples), 0)
+        below = above - int(self.sizes[above] > examples)
         middle = means[below]
         if below < above:
             low, at, high = np.log([self.sizes[below], examples, self.sizes[above]])

@@ -84,8 +84,7 @@ def compress_solution(solution: Solution, method: str | Method, context: WriteCo
     """
     method = parse_solution_method(method) if isinstance(method, str) else method
     text = WRITERS.find(method.NAME).write(solution, method, context or WriteContext())
-    text = text if not trace_end(text) or is_sound(text) else solution.text + solution.tail
-    return solution.notate(text) if solution.notate else text
+    return solution.notate(text) if not trace_end(text) or is_sound(text) else solution.whole
 
 
 @dataclass(frozen=True, slots=True)

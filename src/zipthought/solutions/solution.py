@@ -80,14 +80,13 @@ class Solution:
     """The value of the final answer; None if it is not one number."""
     accepted: str = ""
     """The reason of `NEAR` for which the final answer is accepted although the last step gives another number."""
-    notate: Callable[[str], str] | None = None
-    """What brings a text of this solution into the notation of its record's numbers; None where it has it."""
+    notate: Callable[[str], str] = str
+    """What brings a text of this solution into the notation of its record's numbers."""
 
     @property
     def whole(self) -> str:
         """The text and its end, as the record writes numbers."""
-        text = self.text + self.tail
-        return self.notate(text) if self.notate else text
+        return self.notate(self.text + self.tail)
 
     @cached_property
     def nestable(self) -> frozenset[int]:
