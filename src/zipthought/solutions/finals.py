@@ -23,7 +23,7 @@ from .notation import fold
 from .powers import evaluate, is_plain
 from .sentences import split_sentences, trace_end
 from .solution import UnreadableError
-from .tokens import Number, Token, parse_number, tokenize
+from .tokens import Number, Token, as_number, parse_number, tokenize
 
 MAX_UNIT_WORDS = 4
 _MARKUP = " \t\n*_`\"'“”"
@@ -170,7 +170,7 @@ def _mixed_number(match: re.Match[str]) -> Number | None:
         return None
     value = int(match["whole"] or 0) + Fraction(over, under)
     value = -value if match["sign"] else value
-    return value.numerator if value.denominator == 1 else value
+    return as_number(value)
 
 
 def _is_unit(text: str, is_glued: bool) -> bool:

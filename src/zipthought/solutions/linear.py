@@ -17,6 +17,7 @@ from fractions import Fraction
 
 from .mathematics.algebra import Decided
 from .measures import SCALES
+from .tokens import as_number
 
 MAX_EQUATIONS = 200
 """Equations of one text that are looked at."""
@@ -67,8 +68,7 @@ def decide_linear(text: str, given: str = "") -> Iterator[Decided]:
         if None not in verdicts:
             last = sides[-1]
             value = None if last.keys() - {""} else last.get("", Fraction(0))
-            whole = value.numerator if value is not None and value.denominator == 1 else value
-            yield Decided(start, end, whole, "holds" in verdicts)
+            yield Decided(start, end, None if value is None else as_number(value), "holds" in verdicts)
 
 
 def _equations(text: str) -> Iterator[tuple[tuple[int, int], list[Form]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .tokens import Token
+from .tokens import Token, as_number
 
 _LATEX_FRACTION_TOKENS = 9
 
@@ -24,7 +24,7 @@ def _read_latex_fraction(tokens: list[Token], index: int, stop: int) -> Token | 
     ):
         return None
     value = Fraction(over.value) / under.value
-    return Token("n", part[0].start, part[-1].end, value.numerator if value.denominator == 1 else value)
+    return Token("n", part[0].start, part[-1].end, as_number(value))
 
 
 def read_leading_number(tokens: list[Token], index: int, stop: int) -> tuple[Token | None, int]:

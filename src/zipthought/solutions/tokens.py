@@ -145,6 +145,11 @@ def parse_number(text: str) -> Number | None:
         whole, _, over = over.rpartition(" ")
         return None if int(under) == 0 else int(whole or 0) + Fraction(int(over), int(under))
     value = Fraction(plain_digits(over))
+    return as_number(value)
+
+
+def as_number(value: Fraction) -> Number:
+    """The value as an int, if it is whole."""
     return value.numerator if value.denominator == 1 else value
 
 

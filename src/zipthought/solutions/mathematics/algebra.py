@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+from ..tokens import as_number
 from .latex import DEGREES, MAX_LENGTH, TRIGONOMETRY, prepare
 from .process import ask
 
@@ -81,9 +82,8 @@ def decide(text: str, given: str = "") -> Iterator[Decided]:
     question = {"given": premises, "decide": [equation.sides for equation in written]}
     for equation, (verdict, value) in zip(written, ask(question, len(written)), strict=False):
         if verdict in ("identity", "follows", "names"):
-            number = Fraction(value) if value else None
-            whole = number.numerator if number is not None and number.denominator == 1 else number
-            yield Decided(equation.start, equation.end, whole, verdict != "names")
+            number = as_number(Fraction(value)) if value else None
+            yield Decided(equation.start, equation.end, number, verdict != "names")
 
 
 def _equations(text: str) -> Iterator[_Written]:
