@@ -47,7 +47,7 @@ def run(
     """Run a study. Finished cells are not run again.
 
     Args:
-        spec: A preset (quick, laptop, evening, granularity, decomposition, smollm2, paper) or a TOML file.
+        spec: A preset (quick, laptop, evening, granularity, implicit, decomposition, smollm2, paper) or a TOML file.
         output_dir: The study's directory, for its store, completions and report.html.
         registration: A file that `zipthought study register` wrote. A new study of a preset takes the one that ships
             with the preset, if there is one. The report lists every difference.
@@ -136,7 +136,7 @@ def register(
     Commit the file before the run, and give it to `zipthought study run --registration`.
 
     Args:
-        spec: A preset (quick, laptop, evening, granularity, decomposition, smollm2, paper) or a TOML file.
+        spec: A preset (quick, laptop, evening, granularity, implicit, decomposition, smollm2, paper) or a TOML file.
         output_file: The file, JSON with its own sha256.
         overwrite: Replace a file with other content.
     """

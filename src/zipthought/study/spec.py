@@ -18,7 +18,7 @@ from .experiments import EXPERIMENTS, Experiment
 from .models import model_digest
 from .settings import read_settings
 
-PRESETS = ("quick", "laptop", "evening", "granularity", "decomposition", "paper", "smollm2")
+PRESETS = ("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "paper", "smollm2")
 Kind = TypeVar("Kind", bound=Experiment[Any])
 
 
