@@ -51,6 +51,12 @@ def test_prepared_latex(text, written):
         ("31_5", "31", None),
         (r"\text{July 4}", "4", None),
         ("6 million", "6", None),
+        (r"9:05 \text{ a.m.}", "9:05 AM", True),
+        ("9:05 pm", "09:05p.m.", True),
+        ("9:05 am", "9:05 pm", False),
+        ("9:05 pm", "9:06 pm", False),
+        ("9:05", "9:05 pm", None),
+        ("6:40", "3:20", None),
     ],
 )
 def test_answers_in_words(stated, right, same):
@@ -125,6 +131,14 @@ def decided(text, given=""):
         (r"$p + q = 10$ and $p - q = 4$, thus $2p = 14$, $p = 7$, $q = 3$.", "", ["2p = 14", "p = 7", "q = 3"]),
         (r"$z^2 = 9$ and $z = 3$, or $z = -3$.", "", ["z = 3", "z = -3"]),
         (r"$z^2 = 9$ and $z = 4$.", "", []),
+        (
+            r"$pq = 12$ and $rq = 9$. $p = \frac{12}{q}$, $r = \frac{9}{q}$. $rs = 6$, so $s = \frac{6q}{9}$ and $ps = 8$.",
+            "",
+            [r"p = \frac{12}{q}", r"r = \frac{9}{q}", r"s = \frac{6q}{9}", "ps = 8"],
+        ),
+        (r"$p = \frac{12}{q}$, $s = \frac{6q}{9}$, so $ps = 7$.", "", [r"p = \frac{12}{q}", r"s = \frac{6q}{9}"]),
+        # p = q + 1 and q = p + 1 contradict each other.
+        (r"Say $p = q + 1$ and $q = p + 1$. So $p = 3$ and $q = 5$ and $pq = 16$.", "", ["p = q + 1"]),
         # The axis y = 0 contradicts what is known of another y. From a contradiction anything would follow.
         (
             r"The axis is $y = 0$. $2x^2 - 8y + 26 = 0$. With $a + b = 20$ we get $2a + 2b = 41$.",

@@ -97,6 +97,9 @@ def test_reads(text, results):
         ("X*6 + 9 = 15", ["="], "the first operand is a letter, so only a part can be read"),
         ("10% of it in 3 days + 2 = 9", ["="], "words between, and false: another meaning"),
         ("33 / 100 = 33.333...%", ["="], "an ellipsis is no number"),
+        ("6 * 3 = 18 and 2 * 8 = 16, so y = 3 + z", [18, 16, "="], "a conclusion is no side of the chain before it"),
+        ("Now 3c = 13, so c = 4", ["=", "="], "two equations with letters"),
+        ("Now $3c = 13$, therefore $c = 4$", ["=", "="], "the same in LaTeX"),
     ],
 )
 def test_refuses(text, results, why):

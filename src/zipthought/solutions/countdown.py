@@ -88,7 +88,7 @@ def read(question: str, solution: str, answer: str | None = None) -> Solution:
         if fault := _fault_of(question, expression[1]):
             raise UnreadableError("wrong_premise", fault)
         cut = expression[0].start()
-        built = gsm8k.build(question, solution[:cut], solution[cut:], may_be_empty=True)
+        built = gsm8k.build(question, solution[:cut], solution[cut:])
         return replace(built, answer=match[2], final=parse_number(match[2]), statement=expression[0][0], notation="tag")
     result = gsm8k.read(question, solution, answer)
     if misuse := _find_misuse(match, result):

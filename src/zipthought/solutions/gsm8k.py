@@ -18,6 +18,7 @@ from operator import itemgetter
 
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
+from .counting import with_count
 from .decided import find_all_equations
 from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals, span_of
 from .family import SolvedExample
@@ -94,16 +95,22 @@ def read_declared(question: str, solution: str, answer: str | None = None) -> So
         if isinstance(equation, FalseEquation):
             raise UnreadableError(equation.fault, _explain(tail, equation))
     statement, notation = (stated.statement, stated.notation) if stated else (tail.strip(), "")
-    built = build(question, solution[:cut], tail)
+    text = solution[:cut]
+    equations, unread = _holding(question, text)
+    is_derived = final is None or _is_derived(question, text, equations, final, tail)
+    if final is not None and not (equations and is_derived):
+        equations = with_count(equations, text, tail, final)
+        is_derived = _is_derived(question, text, equations, final, tail)
+    if not equations:
+        raise UnreadableError("no_steps", "no equation of numbers could be read")
     made = replace(
-        built,
+        _link(question, text, tail, equations, unread),
         final=final,
         answer=right or letter or _record_answer(written, final, answer),
         statement=statement,
         notation=notation,
     )
-    equations = [step.equation for step in made.steps]
-    if final is not None and not _is_derived(question, made.text, equations, final, tail):
+    if final is not None and not is_derived:
         reason, detail = _reason_not_derived(made, equations, final, f"{question} {written}")
         raise UnreadableError(reason, detail, replace(made, accepted=reason) if reason in NEAR else None)
     return made
@@ -168,6 +175,7 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         and correct is not None
     ):
         read = [equation for _, equation in _judged(question, text, ask_sympy=True)]
+        read = with_count(read, text[: stated.cut], text[stated.cut :], correct) if stated else read
         is_derived = _is_derived(question, text, read, correct, written)
     complete = answer != "missing" and is_derived
     granularity = tuple(step.granularity for step in steps if step.granularity)
@@ -233,10 +241,14 @@ def _results(equation: HoldingEquation | FalseEquation) -> tuple[Number, ...]:
     return () if equation.result is None else (equation.result, equation.stated.value)
 
 
-def build(question: str, text: str, tail: str, may_be_empty: bool = False) -> Solution:
-    """The solution of a text whose equations hold. Raises `UnreadableError` if one does not, and if there are none,
-    unless there may be."""
-    given = numbers(question)
+def build(question: str, text: str, tail: str) -> Solution:
+    """The solution of a text whose equations hold; it may have none. Raises `UnreadableError` if one does not."""
+    return _link(question, text, tail, *_holding(question, text))
+
+
+def _holding(question: str, text: str) -> tuple[list[HoldingEquation], list[int]]:
+    """The equations of a text, and the offsets of those that could not be read. Raises `UnreadableError` if one does
+    not hold."""
     equations: list[HoldingEquation] = []
     unread: list[int] = []
     for equation in pardoned(text, find_all_equations(text, question)):
@@ -246,8 +258,12 @@ def build(question: str, text: str, tail: str, may_be_empty: bool = False) -> So
             unread.append(equation.start)
         else:
             equations.append(equation)
-    if not equations and not may_be_empty:
-        raise UnreadableError("no_steps", "no equation of numbers could be read")
+    return equations, unread
+
+
+def _link(question: str, text: str, tail: str, equations: Sequence[HoldingEquation], unread: Sequence[int]) -> Solution:
+    """The solution whose steps are some equations."""
+    given = numbers(question)
     links = link(equations, given)
     sentences = joined(split_sentences(text), sorted(map(span_of, equations), key=itemgetter(1)))
     steps = []
@@ -274,15 +290,25 @@ def _is_derived(
 ) -> bool:
     """Whether the final answer is the result of the last step that has a number as its result; with a thinking trace,
     of any step, because a trace may check its answer. An answer written as a fraction may be a step itself: 11/36,
-    where 11 is a result and 36 a result or a number of the question."""
+    where 11 is a result and 36 a result or a number of the question; or 12 3/5 after 63 / 5 = 12 remainder 3."""
     last = [e for e in equations if isinstance(e, FalseEquation) or e.result is not None][-1:]
     if any(final in _results(equation) for equation in (equations if trace_end(text) else last)):
         return True
     parts = {final.numerator, final.denominator}
     if len(parts) < 2 or not ("/" in written or "frac" in written):
         return False
+    if any(_divides_to(equation, final) for equation in last):
+        return True
     known = {number for equation in equations for number in _results(equation)}
     return not known.isdisjoint(parts) and parts <= known | numbers(question)
+
+
+def _divides_to(equation: HoldingEquation | FalseEquation, quotient: Number) -> bool:
+    """Whether an equation is a division with a remainder of which this is the exact quotient."""
+    if not isinstance(equation, CheckedEquation) or len(equation.values) != 2:
+        return False
+    over, under = equation.values
+    return bool(under) and equation.result == over // under and quotient * under == over
 
 
 def _reason_not_derived(

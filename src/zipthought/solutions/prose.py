@@ -42,6 +42,8 @@ _CLAUSE = re.compile(
 """Words before a number that begin a clause: an operator before them has another operand (``16 + x, so 51 - 40``)."""
 _OPERAND = re.compile(r"[,;:][ \t]*[^\W\d_]|[^\W\d_] +[b-fi-kn-rt-z][ \t]*$")
 """Words before an operator that are its operand, or end in it: ``= 21, and x + 2 = 4``."""
+_CONCLUDES = re.compile(r"\b(?:so|then|thus|hence|therefore)\b|[,;][ \t]*(?:or|and)\b", re.IGNORECASE)
+"""Words between a number and an ``=`` that end what is before them: ``20, so x = 9 + y``."""
 _GOES_ON = re.compile(r"\n[ \t]*=(?![=>])")
 
 
@@ -118,6 +120,8 @@ def _find_suffix(text: str, tokens: list[Token], low: int, stop: int) -> tuple[i
         kind = tokens[index].kind
         clause = _OPERAND if expect_operand else _CLAUSE
         if kind == "w" and best is not None and clause.search(text, tokens[index].start, tokens[index].end):
+            break
+        if kind == "w" and best is None and _CONCLUDES.search(text, tokens[index].start, tokens[index].end):
             break
         if kind == "w" or kind == "$":
             continue

@@ -1,4 +1,4 @@
-"""Final answers that are not one number: words are compared as text, formulas by sympy."""
+"""Final answers that are not one number: words and times of day are compared as text, formulas by sympy."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _BASE = re.compile(r"[0-9A-F]+_\{?\d+\}?")
 _BLANKS = " \t\r\n"  # Others belong to a number beside them.
 _APART = re.compile(r"(?<=\d)\s+(?=\d)", re.ASCII)  # 7 2 is not 72.
 _TEXT = re.compile(r"[A-Za-z][A-Za-z' .-]*")
+_TIME = re.compile(r"(1[0-2]|0?[1-9]):([0-5]\d)\s*([ap])(?:\s*\.?\s*m)?\.*", re.ASCII | re.IGNORECASE)
 _OPTION = re.compile(r"\(?([A-J])\)?")
 
 
@@ -30,6 +31,9 @@ def same_answer(stated: str, right: str) -> bool | None:
     ]
     if squeezed[0] == squeezed[1]:
         return True if squeezed[0] else None
+    times = [_time(text) for text in squeezed]
+    if None not in times:
+        return times[0] == times[1]
     options = [_OPTION.fullmatch(text) for text in squeezed]
     if options[0] and options[1]:
         return options[0][1] == options[1][1]
@@ -51,7 +55,7 @@ def same_answer(stated: str, right: str) -> bool | None:
 
 def is_answer(text: str) -> bool:
     """Whether a text can be the right answer that others are compared with: a formula, the letter of an option, a
-    number in another base, a matrix, or words that are marked as such (``\\text{even}``)."""
+    number in another base, a time of day, a matrix, or words that are marked as such (``\\text{even}``)."""
     plain = _plain(text)
     if plain.startswith("\\begin{"):
         return True  # Equal only as text.
@@ -60,8 +64,16 @@ def is_answer(text: str) -> bool:
         is_word
         or _OPTION.fullmatch(plain) is not None
         or _BASE.fullmatch(plain) is not None
+        or _time(plain) is not None
         or prepare(plain) is not None
     )
+
+
+def _time(text: str) -> tuple[int, str, str] | None:
+    """Hour (0 to 11), minutes and half (a or p) of a time of day: ``4:30 p.m.``. None for anything else; without its
+    half 3:20 may be a ratio."""
+    match = _TIME.fullmatch(text)
+    return (int(match[1]) % 12, match[2], match[3].lower()) if match else None
 
 
 def _plain(text: str) -> str:

@@ -143,6 +143,8 @@ class Derivation:
         together = [*self.known[-MAX_KNOWN:], difference]
         values = _values(together)
         there = [one.subs(values) for one in together]
+        definitions = _definitions(there)
+        there += [one.subs(definitions) for one in there]
         return any(one.is_number and is_zero(one) is not True for one in there) or _is_sum(sympy.Integer(1), there)
 
     def judge(self, texts: list[str]) -> tuple[str, str]:
@@ -198,11 +200,13 @@ class Derivation:
 
     def _follows(self, difference: Any) -> bool:
         """Whether an expression is zero where the known ones are: after their values of letters are put in, it is a
-        sum of known expressions with constant factors."""
+        sum of known expressions with constant factors, or zero once letters that they define are put in, too."""
         known = self.known[-MAX_KNOWN:]
         values = _values(known)
-        there = difference.subs(values)
-        return bool(is_zero(there)) or _is_sum(there, [one.subs(values) for one in known])
+        there, known = difference.subs(values), [one.subs(values) for one in known]
+        if is_zero(there) or _is_sum(there, known):
+            return True
+        return bool(is_zero(there.subs(_definitions(known))))
 
 
 def _is_sum(expression: Any, known: list[Any]) -> bool:
@@ -215,10 +219,7 @@ def _is_sum(expression: Any, known: list[Any]) -> bool:
         if not letters:
             return False
         rows = [sympy.Poly(sympy.together(one).as_numer_denom()[0], *letters).as_dict() for one in known]
-        over, under = sympy.together(expression).as_numer_denom()
-        if under.free_symbols:
-            return False
-        target = sympy.Poly(over, *letters).as_dict()
+        target = sympy.Poly(sympy.together(expression).as_numer_denom()[0], *letters).as_dict()
     except (sympy.PolynomialError, ValueError):
         return False
     monomials = sorted(set(target).union(*rows))
@@ -253,6 +254,25 @@ def _values(known: list[Any]) -> dict[Any, Any]:
             if factor.is_number and factor != 0 and not rest.free_symbols:
                 values[letter] = -rest / factor
     return values
+
+
+def _definitions(known: list[Any]) -> dict[Any, Any]:
+    """Letter -> what it is where known expressions like a - 40/b are zero, in terms of letters without an entry."""
+    definitions: dict[Any, Any] = {}
+    for one in known:
+        there = one.subs(definitions)
+        over = sympy.together(there).as_numer_denom()[0]
+        terms = [
+            (whole - term, term.as_coeff_Mul())
+            for whole in map(sympy.expand, (there, over))
+            for term in sympy.Add.make_args(whole)
+        ]
+        for rest, (factor, letter) in terms:
+            if letter.is_Symbol and letter not in rest.free_symbols:
+                new = {letter: -rest / factor}
+                definitions = {name: value.subs(new) for name, value in definitions.items()} | new
+                break
+    return definitions
 
 
 def _limit() -> None:
