@@ -132,7 +132,7 @@ def decided(text, given=""):
         (r"$z^2 = 9$ and $z = 3$, or $z = -3$.", "", ["z = 3", "z = -3"]),
         (r"$z^2 = 9$ and $z = 4$.", "", []),
         (
-            r"$pq = 12$ and $rq = 9$. $p = \frac{12}{q}$, $r = \frac{9}{q}$. $rs = 6$, so $s = \frac{6q}{9}$ and $ps = 8$.",
+            r"$pq = 12$, $rq = 9$. $p = \frac{12}{q}$, $r = \frac{9}{q}$. $rs = 6$, $s = \frac{6q}{9}$, $ps = 8$.",
             "",
             [r"p = \frac{12}{q}", r"r = \frac{9}{q}", r"s = \frac{6q}{9}", "ps = 8"],
         ),

@@ -88,6 +88,8 @@ def test_reads(text, results):
         ("3 bx + 4 b = 8 b", ["="], "a letter is an unknown"),
         ("10 miles / 3 miles = 3.33 miles", ["rounded"], "rounded, in units too"),
         ("10/3 = <<10/3=3.33>>3.33", ["rounded"], "exact, not rounded"),
+        ("5/7 * 100 = 71.43%", ["rounded"], "a rounded percentage"),
+        ("5/7 * 100 = 72.43%", ["wrong_arithmetic"], "not even rounded"),
         ("1/0 = <<1/0=0>>0", ["division_by_zero"], "no value"),
         ("<<two+2=4>>4", ["unreadable_annotation"], "words"),
         ("<<2+=4>>4", ["unreadable_annotation"], "no expression"),

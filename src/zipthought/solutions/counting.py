@@ -9,10 +9,10 @@ answer needs it, and no count makes a solution wrong.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
-from typing import TypeVar
 
-from .equations import CheckedEquation, Equation, FalseEquation, HoldingEquation, span_of
+from .equations import CheckedEquation, FalseEquation, HoldingEquation, span_of
 from .powers import evaluate
 from .tokens import Number, Token, tokenize
 
@@ -29,10 +29,11 @@ _NEXT = re.compile(rf"{_BETWEEN}({_ELEMENT})")
 _GOES_ON = re.compile(
     r"[,;\s]*+(?:and\s++)?+(?:\.\.|…|\\[cl]?dots|etc\b|so on\b|through\b|to\b|[-+*/×^=_(]|\\(?:cdot|times))"
 )
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
+_WORDS = re.findall(
+    "[a-z]+",
+    """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty""",
+)
 _CLAIM = re.compile(
     r"\b(?:there\s+(?:are|were|is)|gives?|leaves?|have|has|get|find|count|total|all|which\s+is"
     r"|number\s+of\b[^.\n=]{0,120}?\b(?:is|are))\b(?:\s+(?:us|a\s+total\s+of|of|exactly|only))*+[^.\n\w]{0,4}"
@@ -41,34 +42,28 @@ _CLAIM = re.compile(
 )
 _ASKED = re.compile(r"\b(?:how many|number of|count)\b", re.IGNORECASE)
 _MAX_LEAD_IN = 200  # Characters before the final answer.
-_AnyStep = TypeVar("_AnyStep", HoldingEquation, HoldingEquation | FalseEquation)
 
 
-def with_count(equations: Sequence[_AnyStep], text: str, tail: str, final: Number) -> list[_AnyStep]:
-    """The equations of a text, and as a step the count of its last list, if that is the final answer.
+def find_count(
+    equations: Sequence[HoldingEquation | FalseEquation], text: str, tail: str, final: Number
+) -> CheckedEquation | None:
+    """The count of the last list of a text, if that is the final answer. `tail` is what follows the text.
 
-    The text after the list must say so, or state the final answer as a number of things. `tail` is what follows the
-    text. A list with an equation in it is none.
+    The text after the list must say so, or state the final answer as a number of things. A list with one of the
+    `equations` in it is none.
     """
     plain = _DELIMITERS.sub(lambda mark: " " * len(mark[0]), text)
-    last = None
-    for last in _LIST.finditer(plain):
-        pass
-    if last is None or _count(plain, last) != final or not _is_claimed(text[last.end() :], tail, final):
-        return list(equations)
-    low, high = last.span()
+    last = deque(_LIST.finditer(plain), maxlen=1)
+    if not last or _count(plain, last[0]) != final or not _is_claimed(text[last[0].end() :], tail, final):
+        return None
+    low, high = last[0].span()
     if any(start < high and low < end for start, end in map(span_of, equations)):
-        return list(equations)
-    step = CheckedEquation((low, high), Token("n", low, high, final), (), 1)
-    return sorted([*equations, step], key=_start)
-
-
-def _start(equation: HoldingEquation | FalseEquation) -> int:
-    return equation.stated.start if isinstance(equation, Equation) else equation.span[0]
+        return None
+    return CheckedEquation((low, high), Token("n", low, high, final), (), 1)
 
 
 def _is_claimed(after: str, tail: str, final: Number) -> bool:
-    """Whether the text after a list says that it has so many elements, or leads to the answer as to a number of things."""
+    """Whether the text after a list says that it has `final` elements, or that the answer is a number of things."""
     is_asked = _ASKED.search(after[-_MAX_LEAD_IN:] + tail) is not None
     return is_asked or any(final == _value(claim[1]) for claim in _CLAIM.finditer(after))
 

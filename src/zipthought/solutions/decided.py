@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from .equations import AnyEquation, CheckedEquation, Equation, UnreadEquals
+from .equations import AnyEquation, CheckedEquation, UnreadEquals, offset_of
 from .linear import decide_linear
 from .mathematics import decide, is_available
 from .mathematics.algebra import Decided
@@ -26,7 +26,7 @@ def find_all_equations(text: str, question: str, *, ask_sympy: bool = True) -> l
         decided = _without_overlaps([*decide(text, question), *decided])
     if not decided:
         return equations
-    starts = [_start(equation) for equation in equations]
+    starts = [offset_of(equation) for equation in equations]
     placed: list[tuple[int, AnyEquation]] = []
     dropped: set[int] = set()
     for start, end, value, is_step in decided:
@@ -47,10 +47,3 @@ def _without_overlaps(decided: list[Decided]) -> list[Decided]:
         if all(one.end <= other.start or other.end <= one.start for other in kept):
             kept.append(one)
     return sorted(kept)
-
-
-def _start(equation: AnyEquation) -> int:
-    """An offset inside of an equation."""
-    if isinstance(equation, UnreadEquals):
-        return equation.start
-    return equation.stated.start if isinstance(equation, Equation) else equation.span[0]

@@ -93,6 +93,13 @@ def span_of(equation: HoldingEquation | FalseEquation) -> Span:
     return min(start for start, _ in spans), max(end for _, end in spans)
 
 
+def offset_of(equation: AnyEquation) -> int:
+    """An offset inside of an equation; those of different equations are in the order of the text."""
+    if isinstance(equation, UnreadEquals):
+        return equation.start
+    return equation.stated.start if isinstance(equation, Equation) else equation.span[0]
+
+
 class Values(NamedTuple):
     """The values of an equation that holds."""
 
@@ -117,6 +124,8 @@ def check(sides: Sequence[Expression], stated: Token) -> Values | str:
         is_mixed = not stated.percent and any(_adds_percentage(side) for side in sides)
         if not is_mixed and all(number == stated.value for number in as_units):
             return Values(tuple([operand.value for operand in sides[0].operands]), stated.value)
+        if not is_mixed and all(number is not None and rounds_to(number, stated.value) for number in as_units):
+            return "rounded"  # 4/12 * 100 = 33.33%
     rounded = all(side.value == result or rounds_to(side.value or 0, result) for side in sides)
     return "rounded" if rounded else "wrong_arithmetic"
 

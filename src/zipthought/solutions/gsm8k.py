@@ -18,9 +18,9 @@ from operator import itemgetter
 
 from ..core.arithmetic import BinOp, count_operations
 from ..core.verify import StepVerdict, Verdict
-from .counting import with_count
+from .counting import find_count
 from .decided import find_all_equations
-from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals, span_of
+from .equations import CheckedEquation, FalseEquation, HoldingEquation, UnreadEquals, offset_of, span_of
 from .family import SolvedExample
 from .finals import Final, has_bare_letter, plain_number, unit
 from .mathematics import is_answer, same_answer
@@ -98,8 +98,8 @@ def read_declared(question: str, solution: str, answer: str | None = None) -> So
     text = solution[:cut]
     equations, unread = _holding(question, text)
     is_derived = final is None or _is_derived(question, text, equations, final, tail)
-    if final is not None and not (equations and is_derived):
-        equations = with_count(equations, text, tail, final)
+    if final is not None and not (equations and is_derived) and (count := find_count(equations, text, tail, final)):
+        equations = sorted([*equations, count], key=offset_of)
         is_derived = _is_derived(question, text, equations, final, tail)
     if not equations:
         raise UnreadableError("no_steps", "no equation of numbers could be read")
@@ -175,7 +175,8 @@ def verify(question: str, text: str, gold: str) -> Verdict:
         and correct is not None
     ):
         read = [equation for _, equation in _judged(question, text, ask_sympy=True)]
-        read = with_count(read, text[: stated.cut], text[stated.cut :], correct) if stated else read
+        if stated and (count := find_count(read, text[: stated.cut], text[stated.cut :], correct)):
+            read = sorted([*read, count], key=offset_of)
         is_derived = _is_derived(question, text, read, correct, written)
     complete = answer != "missing" and is_derived
     granularity = tuple(step.granularity for step in steps if step.granularity)
