@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training clean
+.PHONY: study laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training gpu clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -135,5 +135,14 @@ bench: $(VENV)/.installed
 bench-training: $(INTEGRATION)/.installed  ## SFT and GRPO compared with TRL's trainers
 	$(INTEGRATION)/bin/python benchmarks/training.py
 
+GPU := .venv-gpu
+$(GPU)/.installed: pyproject.toml constraints-integration.txt
+	$(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-integration.txt --editable '.[trl,study]'
+	touch $@
+
+gpu: $(GPU)/.installed  ## the GPU check; GPU_OPTIONS="--small" runs it in small on the CPU
+	$(GPU)/bin/python benchmarks/gpu.py $(GPU_OPTIONS)
+
 clean:
-	rm -rf $(VENV) $(INTEGRATION) $(AUDIT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(INTEGRATION) $(AUDIT) $(GPU) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

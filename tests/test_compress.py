@@ -277,7 +277,7 @@ def test_tokens_of_a_tokenizer(tmp_path, tiny_base):
         (["--format", "explicit"], "prose"),
         (["--format", "composed:0"], "at least 1"),
         (["--layout", "other"], "unknown layout"),
-        (["--question-field", "q"], "go together"),
+        (["--question-field", "q"], "goes with"),
         (["--family", "other"], "unknown family"),
         (["--output", "in.jsonl"], "is the input"),
         (["--output", "out.txt"], ".jsonl file or a directory"),

@@ -27,7 +27,7 @@ from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.store import Store
 from zipthought.study.workspace import Workspace
 from zipthought.surfaces import get_surface
-from zipthought.train.config import RLVRConfig
+from zipthought.train.config import Execution, RLVRConfig
 from zipthought.train.grpo import grpo
 from zipthought.train.prompts import SampledPrompts
 from zipthought.train.rejection import correct_samples
@@ -346,7 +346,7 @@ def test_rlvr_from_the_base_starts_from_the_base(ran):
     assert after_sft.single_op_share != from_base.single_op_share
     model, tokenizer = load("bundled-mixed", training=True)
     cell = ran["rlvr-base"][0]
-    config = _rlvr_config(cell)
+    config = _rlvr_config(cell, Execution())
     samplers = [cell.sampler(n, cell.seed) for n in cell.settings.n_ops]
     seen = {problem.structure for _, problem in training_problems(samplers, cell.settings.examples)}
     rows = []
@@ -403,7 +403,7 @@ def test_the_optimizer_of_sft_is_a_setting(tiny_base, tmp_path):
         assert make_cell(json.loads(json.dumps(cell.plain()))) == cell
         assert ("sft_optimizer" in cell.plain()["settings"]) == (optimizer == "muon")
         for part, ratio in ((SFT_STATE, 0.1), ("sft-updates", 1.0), ("sft-tokens", 1.0), ("rejection", 1.0)):
-            config = _sft_config(cell.sibling(part), 20).optimizer
+            config = _sft_config(cell.sibling(part), 20, Execution()).optimizer
             assert (config.optimizer, config.factor(19, 20)) == (optimizer, pytest.approx(ratio))
     assert weights["adamw"] != weights["muon"]
 

@@ -437,11 +437,22 @@ def test_rlvr_excludes_the_structures_of_the_sft_data(tiny_base, tmp_path, capsy
     rows = [json.loads(line) for line in (tmp_path / "rl" / "metrics.jsonl").open()]
     assert len(rows) == 2
     assert {"reward", "zero_variance", "kl", "entropy", "response_tokens", "truncated", "ops_per_step"} <= set(rows[0])
+    again = file.read_text()
     file.unlink()
     (tmp_path / "sft").rename(tmp_path / "moved")
     for name in ("moved", "rl"):
         assert trained_structures(str(tmp_path / name)) == seen, "the models hold them themselves"
     assert main([*rl, *small]) == 2, "a finished model is not overwritten"
+    file.write_text(again)
+    same = ["train", "rlvr", "--model", str(tmp_path / "moved"), "--output-dir", str(tmp_path / "same")]
+    same += ["--data", str(file)]
+    capsys.readouterr()
+    assert main([*same, *small]) == 2
+    assert "the structures of all 20 records were used in SFT or are excluded; use other records, or " in (
+        " ".join(capsys.readouterr().err.split())
+    )
+    assert main([*same, *small, "--repeat-sft-problems"]) == 0
+    assert trained_structures(str(tmp_path / "same")) == seen
     assert main(["train", "rlvr", "--output-dir", str(tmp_path / "x"), "--reward", "nonsense"]) == 2
 
 

@@ -63,7 +63,9 @@ PATHS = {
         {"--output-dir": RUN},
     ),
     "evaluate": Paths(
-        "evaluate --model model --n-ops 1 --count 1 --output o.parquet", {"--model": MODEL}, {"--output": ["o.parquet"]}
+        "evaluate --model model --data records.jsonl --layout-file layouts.toml --completions o.parquet",
+        {"--model": MODEL, "--data": ["records.jsonl"], "--layout-file": ["layouts.toml"]},
+        {"--completions": ["o.parquet"], "--output": []},
     ),
     "advise": Paths("", {"--study": [], "--data": [], "--layout-file": [], "--tokenizer": [], "--model": []}, {}),
     "study run": Paths(

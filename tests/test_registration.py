@@ -236,7 +236,7 @@ def test_a_run_says_before_it_starts_how_it_differs(file, tmp_path, capsys, no_w
     register(file, path)
     file.write_text(file.read_text() + "learning_rates = [2e-3]\n")
     run = ["study", "run", str(file), "--output-dir", str(tmp_path / "out"), "--registration", str(path)]
-    assert main(run) == 0
+    assert main(run) == 1  # No cell is done.
     said = capsys.readouterr().err
     assert "this run differs from its registration in scaling.learning_rates" in said
 
@@ -309,7 +309,7 @@ def test_a_new_study_of_a_preset_takes_the_registration_that_ships(file, tmp_pat
     monkeypatch.setattr(module, "shipped_registration", lambda preset: shipped if preset == str(file) else None)
     Store.create(tmp_path / "old", load_spec(str(file)), {})
     for name, digest in (("new", shipped.digest), ("old", "")):  # The old one began without.
-        assert main(["study", "run", str(file), "--output-dir", str(tmp_path / name), "--json"]) == 0
+        assert main(["study", "run", str(file), "--output-dir", str(tmp_path / name), "--json"]) == 1  # None is done.
         assert json.loads(capsys.readouterr().out)["registration"]["sha256"] == digest
 
 

@@ -47,7 +47,7 @@ COMMANDS = {
     "train sft": Command("train", "sft", "fine-tune a model on a file of records"),
     "train rlvr": Command("train", "rlvr", "train on verifiable rewards by GRPO, after SFT"),
     "evaluate": Command(
-        "evaluate", "evaluate", "measure accuracy, cost, granularity and faithfulness on held-out problems"
+        "evaluate", "evaluate", "measure accuracy, cost and faithfulness on held-out problems, or on your own"
     ),
     "advise": Command("advise", "advise", "recommend a compression for a budget, from measured curves"),
     "study run": Command("study", "run", "run a study (preset or TOML file) to its report; resumes after a stop"),
@@ -93,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         terminal.set_up_streams()
         terminal.catch_signals()
+        terminal.shorten_warnings()
         try:
             code = _dispatch(sys.argv[1:])
         except SystemExit as stop:  # After --help.

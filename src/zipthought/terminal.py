@@ -1,5 +1,5 @@
-"""The process of a command: its standard streams and the signals that stop it. Used by the program alone, not by the
-library."""
+"""The process of a command: its standard streams, its warnings and the signals that stop it. Used by the program alone,
+not by the library."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import io
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -26,6 +27,16 @@ def catch_signals() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _stop)
+
+
+def shorten_warnings() -> None:
+    """From now on a `UserWarning` is one line, without the line of code that caused it."""
+    whole = warnings.formatwarning
+
+    def short(message: Warning | str, category: type[Warning], *where: Any, **code: Any) -> str:
+        return f"note: {message}\n" if category is UserWarning else whole(message, category, *where, **code)
+
+    warnings.formatwarning = short
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

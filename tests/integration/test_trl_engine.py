@@ -7,16 +7,18 @@ import sys
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config
+from tokenizer_families import FAMILIES
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, Qwen2Config
 
 from zipthought.cli import main
 from zipthought.files.atomic import write_text
 from zipthought.models.tokenizer import build_tokenizer
+from zipthought.records.chat import completion_ids, end_of_turn
 from zipthought.records.schema import canonical_json, make_record
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from zipthought.train.grpo import grpo
-from zipthought.train.prompts import SampledPrompts
+from zipthought.train.prompts import RecordPrompts, SampledPrompts
 from zipthought.train.record import trained_structures
 from zipthought.train.sft import fine_tune
 
@@ -35,8 +37,8 @@ def words(template=TEMPLATE):
     return tokenizer
 
 
-def tiny(family):
-    tokenizer = build_tokenizer()
+def tiny(family, tokenizer=None):
+    tokenizer = tokenizer or build_tokenizer()
     config = ARCHITECTURES[family](
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -116,6 +118,31 @@ def test_rlvr_writes_the_same_metrics_and_learns(family, template, tmp_path):
         assert row["kl"] is not None
     for rows in (ours, theirs):
         assert sum(r["reward"] for r in rows[-5:]) > sum(r["reward"] for r in rows[:5])
+
+
+def any_reward(completion, record, tokens):
+    return float(tokens)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen2.5", "gemma2", "mistral"])
+def test_rollouts_stop_at_the_end_of_a_turn(name, tmp_path):
+    """The model has learned one answer, and its files do not name the token that ends it."""
+    tokenizer = FAMILIES[name].build()
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    turns = [("system", "Add."), ("user", "2 + 3"), ("assistant", "is 5.")]
+    record = {"messages": [{"role": role, "content": content} for role, content in turns], "prompt": "2 + 3"}
+    model = tiny("llama", tokenizer)
+    fine_tune(model, tokenizer, [record], SFTConfig(steps=60, optimizer=OptimizerConfig(learning_rate=1e-2)))
+    config = RLVRConfig(
+        steps=1, prompts_per_step=1, group_size=4, max_new_tokens=12, temperature=0.1, reward=f"{__name__}:any_reward"
+    )
+    rlvr_with_trl(model, tokenizer, RecordPrompts(config, tokenizer, [record]), config, directory=tmp_path)
+    (row,) = rows_of(tmp_path)
+    assert (row["truncated"], row["response_tokens"]) == (0.0, len(completion_ids(tokenizer, "is 5.")))
+    assert row["reward"] == row["response_tokens"], "the end is one of its tokens"
+    saved = GenerationConfig.from_pretrained(tmp_path).eos_token_id
+    assert end_of_turn(tokenizer) in (saved if isinstance(saved, list) else [saved])
 
 
 def test_passes_count_as_one_step(tmp_path):

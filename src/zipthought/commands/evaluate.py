@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..evaluation.config import EvaluateConfig
 from ..files.atomic import refuse_directories, refuse_existing, refuse_overwrite
 from ..files.earlier import is_completions
+from ..files.hub import on_disk
+from ..models.names import resolve
+from ..solutions.layouts import Reading
 from .console import print_json, print_table, progress
+from .evaluate_data import measure, read, report
 from .outputs import model_files
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+
+_OF_PROBLEMS = ("split", "n_ops", "count", "offset", "surface", "number_range", "task")
+"""Settings that choose problems of the sampler."""
 
 
 def evaluate(
     config: EvaluateConfig = EvaluateConfig(),  # noqa: B008
     model: str = "bundled",
+    data: Path | None = None,
+    reading: Reading = Reading(),  # noqa: B008
+    limit: int = 0,
+    completions: Path | None = None,
     output: Path | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -25,37 +43,51 @@ def evaluate(
     Args:
         config: Which problems are evaluated, and how completions are generated.
         model: bundled, bundled-deep, bundled-mixed, neutral, a directory with a model, or a hub id.
-        output: Parquet file (.parquet) for the completions and their verdicts.
+        data: Records to evaluate instead of problems of the sampler: a file that `zipthought verify` reads. A record
+            needs a question and its right answer. --modulus is for problems whose record has none; without
+            --max-new-tokens the limit is 1.25 x the longest solution + 16, or 1024 where no record has a solution.
+        reading: Where the records of --data have their texts.
+        limit: The first so many records of --data; 0 means all.
+        completions: File for the completions and their verdicts, Parquet (.parquet) or JSON Lines (.jsonl).
+        output: Another name of --completions.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 is the default of torch.
         overwrite: Replace an existing file that zipthought did not write, too.
-        json: Print {"n", "accuracy", "by_n_ops": {"3": {...}}, ...} on standard output.
+        json: Print {"n", "accuracy", "by_n_ops": {"3": {...}}, ...} on standard output; with --data {"n", "accuracy":
+            {"value", "low", "high"}, ...}.
     """
-    if output and output.suffix != ".parquet":
-        raise ValueError(f"completions are written as Parquet; choose a name that ends in .parquet, not {output.name}")
-    if output:
-        refuse_directories([output])
-        refuse_overwrite([output], model_files(model))
-        if not overwrite and not is_completions(output):
-            refuse_existing([output])
-    import torch
+    if completions and output:
+        raise ValueError("--output is another name of --completions; give one of them")
+    completions = completions or output
+    _check_options(config, data, reading, limit)
+    if completions:
+        read_too = [on_disk(data)] if data else []
+        read_too += [reading.layout_file] if reading.layout_file else []
+        _check_completions(completions, [*model_files(model), *read_too], overwrite)
+    if data is None:
+        return _evaluate_problems(model, _load(model, device, threads), config, completions, json)
+    resolve(model)  # Before a large file is read.
+    found = read(data, reading, config.modulus, limit)
+    measured = measure(*_load(model, device, threads), found, config.decoding())
+    if completions:
+        measured.write_completions(completions)
+    report(model, data, measured, found.skipped, json)
+    return 2 if any(one.reason == "unreadable" for one in found.skipped) else 0
 
+
+def _evaluate_problems(model: str, loaded: Loaded, config: EvaluateConfig, completions: Path | None, json: bool) -> int:
+    """Evaluate a model on problems of the sampler; returns the exit code."""
     from ..evaluation.evaluate import evaluate as run
-    from ..models.loading import load
 
-    if threads:
-        torch.set_num_threads(threads)
-    loaded, tokenizer = load(model, device)
     with progress() as bar:
         task = bar.add_task("evaluate", total=None, note="")
         evaluation = run(
-            loaded,
-            tokenizer,
+            *loaded,
             config,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    if output:
-        evaluation.write_completions(output)
+    if completions:
+        evaluation.write_completions(completions)
     summary = evaluation.summary()
     if json:
         print_json(summary.plain())
@@ -64,3 +96,50 @@ def evaluate(
     rows = [{"n_ops": n, **{c: getattr(part, c) for c in columns}} for n, part in summary.by_n_ops.items()]
     print_table(f"{model}, split {config.split}: accuracy {summary.accuracy:.3f} of {summary.n}", rows)
     return 0
+
+
+def _check_options(config: EvaluateConfig, data: Path | None, reading: Reading, limit: int) -> None:
+    """Raises `ValueError` for options that have no effect with the others."""
+    if limit < 0:
+        raise ValueError(f"limit must be at least 0, got {limit}; 0 means all records")
+    if data is None:
+        if given := _changed(reading) + ["limit"] * bool(limit):
+            raise ValueError(f"{_flag(given[0])} is about the records of --data; give --data, or leave it out")
+        return
+    if given := [name for name in _changed(config) if name in _OF_PROBLEMS]:
+        raise ValueError(f"{_flag(given[0])} chooses problems of the sampler; leave it out with --data")
+
+
+def _changed(settings: Any) -> list[str]:
+    """The names of the settings that have not their default."""
+    usual = type(settings)()
+    return [f.name for f in fields(settings) if getattr(settings, f.name) != getattr(usual, f.name)]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _check_completions(path: Path, inputs: list[Path], overwrite: bool) -> None:
+    """Raises as the checks of `files.atomic` do, and `ValueError` for another suffix."""
+    from ..evaluation.completions import FILE_TYPES
+
+    if path.suffix not in FILE_TYPES:
+        raise ValueError(
+            f"completions are written as Parquet or JSON Lines; choose a name that ends in {' or '.join(FILE_TYPES)}, "
+            f"not {path.name}"
+        )
+    refuse_directories([path])
+    refuse_overwrite([path], inputs)
+    if not overwrite and not is_completions(path):
+        refuse_existing([path])
+
+
+def _load(model: str, device: str, threads: int) -> Loaded:
+    import torch
+
+    from ..models.loading import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    return load(model, device)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 from ..files.atomic import Overwrite, refuse_overwrite, write_text
 from ..files.earlier import mentions_us
-from .console import console, echo, print_json, print_table, progress
+from .cells import run_cells, warn
+from .console import echo, print_json, print_table
+from .dry_run import dry_run_of
 from .outputs import STORE_FILES
 
 REPORT_NAME = "report.html"
@@ -41,10 +43,15 @@ def run(
     backend: Literal["local", "ray"] = "local",
     address: str = "",
     gpus: float = 0.0,
+    max_equal_failures: int = 3,
+    keep_going: bool = False,
     dry_run: bool = False,
+    gpu_memory: float = 80.0,
     json: bool = False,
 ) -> int:
-    """Run a study. Finished cells are not run again.
+    """Run a study. Finished cells are not run again, and a cell that was killed goes on from its last checkpoint.
+
+    Exit code 0: all cells are done; 1: cells failed.
 
     Args:
         spec: A preset (quick, laptop, evening, granularity, implicit, decomposition, smollm2, paper) or a TOML file.
@@ -56,7 +63,11 @@ def run(
         backend: Where cells run: in processes on this machine, or on a Ray cluster (needs zipthought[ray]).
         address: The address of a Ray cluster, such as auto or ray://head:10001; empty starts one on this machine.
         gpus: GPUs for each cell, on Ray.
-        dry_run: Print the cost of the study (cells, tokens, FLOPs, GPU hours) and run nothing.
+        max_equal_failures: The study stops after the same failure in this many cells.
+        keep_going: Try all cells, whatever fails.
+        dry_run: Print the cost of the study (cells, tokens, FLOPs, GPU hours, memory) and run nothing. Exit code 2 if a
+            GPU cannot hold its cells.
+        gpu_memory: GB of the GPU that --dry-run plans with.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study import runner
@@ -64,33 +75,20 @@ def run(
 
     settings = load_spec(spec)
     if dry_run:
-        return _estimate(settings, json)
+        return dry_run_of(settings, gpu_memory * 1e9, json)
     if output_dir is None:
         raise ValueError("a study needs a directory of its own; give --output-dir")
     _refuse_files_of_others(output_dir, [path for path in (Path(spec), registration) if path and path.is_file()])
+    if max_equal_failures < 1:
+        raise ValueError(f"--max-equal-failures must be at least 1, got {max_equal_failures}; or use --keep-going")
     environment = {**runner.environment(), "command": runner.command_line(), "threads": threads, "backend": backend}
     store = _create(output_dir, settings, environment, _registration(spec, registration, output_dir))
-    with progress() as bar:
-        task = bar.add_task("cells", total=sum(store.counts().values()), note="")
-
-        def show(counts: dict[str, int]) -> None:
-            note = f"{counts.get('running', 0)} running" + (f", {n} failed" if (n := counts.get("failed")) else "")
-            bar.update(task, completed=counts.get("done", 0) + counts.get("failed", 0), note=note)
-
-        if backend == "ray":
-            from ..study import ray_backend
-
-            counts = ray_backend.run(store, address=address, threads=threads, gpus=gpus, on_progress=show)
-        else:
-            counts = runner.run(store, workers=workers, threads=threads, on_progress=show)
-    study = store.read()
-    for cell in study.cells:
-        if cell.error and cell.status == "failed":
-            console.print(f"cell {cell.digest} failed: {cell.error}", markup=False)
-    if waiting := counts.get("pending"):
-        console.print(f"{waiting} cells wait for one that failed; run the command again to retry it")
-    _report(study, output_dir / REPORT_NAME, overwrite=True, json=json)
-    return 1 if counts.get("failed") else 0
+    places = {"address": address, "gpus": gpus} if backend == "ray" else {"workers": workers}
+    most = 0 if keep_going else max_equal_failures
+    how = {"threads": threads, "execution": settings.execution, "max_equal_failures": most}
+    all_done = run_cells(store, backend, **how, **places)
+    _report(store.read(), output_dir / REPORT_NAME, overwrite=True, json=json)
+    return 0 if all_done else 1
 
 
 def _registration(spec: str, file: Path | None, output_dir: Path) -> Registration | None:
@@ -110,9 +108,9 @@ def _create(
     from ..study.store import Store
 
     store = Store.create(output_dir, spec, environment, registered.plain() if registered else None)
-    _warn(store.mended)
+    warn(*store.mended)
     if registered and (names := [found.name for found in differences(registered, Registration.of(spec))]):
-        _warn([f"this run differs from its registration in {', '.join(names)}"])
+        warn(f"this run differs from its registration in {', '.join(names)}")
     return store
 
 
@@ -196,7 +194,7 @@ def report(
 
         data = report_data(study, measure(study))
         paths = write_export(data, format, target, replaceable, reads)
-        _warn(data.warnings)
+        warn(*data.warnings)
         for path in paths:
             echo(path)
     return 0
@@ -207,8 +205,10 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
 
     Args:
         directory: The study's directory.
-        json: Print {"cells": {status: n}, "seconds_left", "damage": [...], "registration": {"sha256", "date",
-            "sentences", "differences"}} on standard output; seconds of one worker.
+        json: Print {"cells": {status: n}, "seconds_left", "running": [{"digest", "cell", "seed", "step", "steps",
+            "loss", "reward", "tokens_per_second", "seconds_left", "age"}], "errors": [{"error", "cells", "digest",
+            "cell", "seed"}], "damage": [...], "registration": {"sha256", "date", "sentences", "differences"}} on
+            standard output; `seconds_left` of all is that of one worker, `age` is the seconds since a cell's report.
     """
     from ..study.report import registration_view
     from ..study.snapshot import ALTERED, STATUSES
@@ -217,10 +217,17 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
     study = Store.open(directory).read()
     cells, name = study.cells, study.spec.name
     left = seconds_left(cells)
+    failures, running = study.failures(), study.running()
     if json:
-        damage = [str(fault) for fault in study.faults]
-        registered = asdict(registration_view(study))
-        print_json({"cells": study.counts(), "seconds_left": left, "damage": damage, "registration": registered})
+        values = {
+            "cells": study.counts(),
+            "seconds_left": left,
+            "running": [cell.plain() for cell in running],
+            "errors": [failure.plain() for failure in failures],
+            "damage": [str(fault) for fault in study.faults],
+            "registration": asdict(registration_view(study)),
+        }
+        print_json(values)
         return 0
     groups: dict[str, list[StoredCell]] = {}
     for cell in cells:
@@ -236,10 +243,15 @@ def status(directory: Annotated[Path, tyro.conf.Positional], json: bool = False)
         for label, members in groups.items()
     ]
     print_table(f"{name}: {study.counts()}, worker-seconds left: {left}", rows)
+    for cell_at_work in running:
+        echo(f"running: {cell_at_work}")
+    for failure in failures:
+        echo(failure.summary)
+        echo(f"  the first: cell {failure.digest} ({failure.label}, seed {failure.seed})")
     for sentence in registration_view(study).sentences:
         echo(sentence)
     if study.faults:
-        _warn([f"{len(study.faults)} faults; 'zipthought study check {directory}' names them"])
+        warn(f"{len(study.faults)} faults; 'zipthought study check {directory}' names them")
     return 0
 
 
@@ -296,38 +308,6 @@ def _kin(cell: StoredCell) -> tuple[str, str]:
     return cell.config.NAME, cell.config.model
 
 
-def _estimate(spec: StudySpec, json: bool) -> int:
-    from ..study.estimate import GENERATION_TFLOPS, TRAINING_TFLOPS, estimate
-
-    parts = estimate(spec)
-    total = sum(part.gpu_hours for part in parts.values())
-    if json:
-        print_json({"study": spec.name, "experiments": {n: p.plain() for n, p in parts.items()}, "gpu_hours": total})
-        return 0
-    rows = [
-        {
-            "experiment": name,
-            "cells": part.cells,
-            "tokens trained": f"{part.trained_tokens:.3g}",
-            "tokens generated": f"{part.generated_tokens:.3g}",
-            "FLOPs": f"{part.training_flops + part.generation_flops:.3g}",
-            "GPU hours": f"{part.gpu_hours:.3g}",
-        }
-        for name, part in parts.items()
-    ]
-    print_table(f"{spec.name}: {sum(p.cells for p in parts.values())} cells, {total:.3g} GPU hours", rows)
-    print(
-        f"Estimated for one H100 at {TRAINING_TFLOPS:g} TFLOP/s in training and {GENERATION_TFLOPS:g} in generation. "
-        "Tokens are counted on sampled texts."
-    )
-    return 0
-
-
-def _warn(sentences: Sequence[str]) -> None:
-    for sentence in sentences:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
 def _report(study: Snapshot, path: Path, overwrite: Overwrite, json: bool) -> None:
     from ..report.page import build_report
     from ..study.report import measure, report_data, summary
@@ -335,7 +315,7 @@ def _report(study: Snapshot, path: Path, overwrite: Overwrite, json: bool) -> No
     data = measure(study)
     shown = report_data(study, data)
     write_text(path, build_report(shown), overwrite)
-    _warn(shown.warnings)
+    warn(*shown.warnings)
     if json:
         print_json({**summary(study, data, shown), "report": str(path)})
         return

@@ -7,7 +7,7 @@ import json as jsonlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..models.names import absolute
 from ..records.reading import read_whole
 from ..records.schema import Record
-from ..train.config import RLVRConfig, SFTConfig
+from ..train.config import RLVRConfig, SFTConfig, results_depend_on
 from ..train.held_out import naming_line
 from ..train.output import RunDirectory
 from ..train.record import (
@@ -77,7 +77,7 @@ def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  #
     with naming_line(data):
         structures |= structures_of(records)
     with _working(output, run), progress() as bar:
-        model, tokenizer = _load(run, config.engine)
+        model, tokenizer = _load(run, config)
         task = bar.add_task("sft", total=None, note="")
         with naming_line(data):
             result = _sft_trainer(config.engine, output)(
@@ -116,6 +116,7 @@ def rlvr(
     run: RunOptions,
     data: Path | None = None,
     exclude: tuple[Path, ...] = (),
+    repeat_sft_problems: bool = False,
     config: RLVRConfig = RLVRConfig(),  # noqa: B008
 ) -> int:
     """Train on verifiable rewards by GRPO.
@@ -125,19 +126,22 @@ def rlvr(
         data: Records with the problems to train on; without it, problems come from the sampler. Records of the
             validation and test splits are left out.
         exclude: Files of records whose structures are excluded.
+        repeat_sft_problems: Also train on problems whose structures the model has seen in SFT. Without this they are
+            excluded, and the same --data file has no problem left.
         config: Settings of training.
     """
     records = read_all(data) if data else []
     output = RunDirectory.of(run.output_dir)
-    excluded = trained_structures(run.model).union(*map(structures_in, exclude))
+    trained = trained_structures(run.model)
+    excluded = (set() if repeat_sft_problems else trained).union(*map(structures_in, exclude))
     inputs = {"data": digest(records) if data else None, "excluded": digest(sorted(excluded))}
     settings = _settings(run, config, inputs)
     if output.is_finished(run.resume):
         _show_finished(output, run, settings)
         return _rewarded(output.history())
     with _working(output, run), progress() as bar:
-        model, tokenizer = _load(run, config.engine)
-        prompts, held_out = _prompts(tokenizer, config, data, records, excluded)
+        model, tokenizer = _load(run, config)
+        prompts, held_out, used = _prompts(tokenizer, config, data, records, excluded)
         task = bar.add_task("rlvr", total=config.steps, note="")
         result = _rlvr_trainer(config.engine, output)(
             model,
@@ -153,8 +157,10 @@ def rlvr(
         if not _is_main():
             return 0
         summary = _rlvr_summary(run, result, data, held_out)
-        _publish(output, model, tokenizer, {**summary, **settings}, excluded | structures_of(records))
+        _publish(output, model, tokenizer, {**summary, **settings}, trained | excluded | structures_of(records))
     report_held_out(held_out, len(records))
+    if used:
+        console.print(f"left out {used} of {len(records)} records, whose structures were used in SFT or are excluded")
     shown = ", ".join(f"{name} {value:.3f}" for name, value in summary["last_tenth"].items() if value is not None)
     _report(run, summary, f"{result.steps} steps; over the last tenth {shown}")
     return _rewarded(result.history)
@@ -188,15 +194,15 @@ def _prompts(
     data: Path | None,
     records: list[Record],
     excluded: set[str],
-) -> tuple[PromptSource, int]:
-    """The prompts of a run, and how many records of its file are held out."""
+) -> tuple[PromptSource, int, int]:
+    """The prompts of a run, how many records of its file are held out, and how many have an excluded structure."""
     from ..train.prompts import RecordPrompts, SampledPrompts
 
     if data is None:
-        return SampledPrompts(config, tokenizer, excluded), 0
+        return SampledPrompts(config, tokenizer, excluded), 0, 0
     with naming_line(data):
         of_records = RecordPrompts(config, tokenizer, records, excluded)
-    return of_records, of_records.held_out
+    return of_records, of_records.held_out, of_records.used
 
 
 def _rlvr_summary(run: RunOptions, result: LoopResult, data: Path | None, held_out: int) -> dict[str, Any]:
@@ -224,7 +230,7 @@ def _rewarded(history: list[dict[str, Any]]) -> int:
 
 def _settings(run: RunOptions, config: SFTConfig | RLVRConfig, inputs: dict[str, Any]) -> dict[str, Any]:
     """What the result of a run depends on, for run.json. `inputs` are digests."""
-    return {"base": absolute(run.model), "threads": run.threads, "inputs": inputs, "config": asdict(config)}
+    return {"base": absolute(run.model), "threads": run.threads, "inputs": inputs, "config": results_depend_on(config)}
 
 
 def _show_finished(output: RunDirectory, run: RunOptions, settings: dict[str, Any]) -> None:
@@ -272,7 +278,7 @@ def _is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _load(run: RunOptions, engine: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load(run: RunOptions, config: SFTConfig | RLVRConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load the model to train. TRL moves it to its devices itself."""
     import torch
 
@@ -280,7 +286,8 @@ def _load(run: RunOptions, engine: str) -> tuple[PreTrainedModel, PreTrainedToke
 
     if run.threads:
         torch.set_num_threads(run.threads)
-    return load(run.model, run.device if engine == "native" else "cpu", training=True)
+    device = run.device if config.engine == "native" else "cpu"
+    return load(run.model, device, training=True, attention=config.execution.attention)
 
 
 def _publish(

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from ..core.verify import ANSWERS, STEP_VERDICTS, Verdict
-from ..files.sources import is_data_file, is_hub, read_source
-from ..records.reading import VERIFIED_FIELDS, BadLine, read_records, solution_of, unit, verdict_of
+from ..records.mixed import has_own_fields, read_mixed, right_answer, verdict_of_source
+from ..records.reading import VERIFIED_FIELDS, BadLine, solution_of, unit, verdict_of
 from ..records.schema import Record
-from ..solutions.compress.records import parse_record
-from ..solutions.finals import final_answer
-from ..solutions.layouts import Reading, Source
-from ..solutions.solution import UnreadableError
+from ..solutions.layouts import Reading
 from .console import console, count_lines, print_json, print_table, progress
 
 SHOWN = 20
@@ -89,42 +85,15 @@ class _Counts:
 
 def _verdicts(record: Record, reading: Reading, modulus: int | None) -> list[Verdict]:
     """The verdicts on the solutions of a record. Raises `ValueError` for one that cannot be verified."""
-    is_english = record.get("problem") is not None and record.get("question") is not None
-    if is_english or modulus is not None or any(record.get(name) is not None for name in ("surface", "modulus")):
+    if modulus is not None or has_own_fields(record):
         return [verdict_of(record, solution_of(record), modulus)]
     verdicts = []
     for source in reading.sources(record):
-        stated = final_answer(source.solution) if source.answer is None else None
-        right = stated.written if stated else source.answer
+        right = right_answer(source)
         if right is None:
             raise ValueError("the record has no right answer, and its solution states none")
-        verdict = reading.family_of(source.question).verify(source.question, source.solution, right)
-        is_open = reading.accept and verdict.answer == "correct" and not verdict.complete
-        is_near = is_open and _near(reading, source) in reading.accept
-        verdicts.append(replace(verdict, complete=True) if is_near else verdict)
+        verdicts.append(verdict_of_source(reading, source, right))
     return verdicts
-
-
-def _near(reading: Reading, source: Source) -> str:
-    """The reason for which a solution does not verify; empty if it does."""
-    try:
-        reading.family_of(source.question).read(source.question, source.solution, source.answer)
-    except UnreadableError as error:
-        return error.reason
-    return ""
-
-
-def _records(file: Path, fields: set[str]) -> Iterator[Record | BadLine]:
-    """The records of a file."""
-    is_usual = file.suffix in (".jsonl", ".parquet") or not (is_data_file(file) or file.is_dir())
-    if is_usual and not is_hub(file):
-        yield from read_records(file, fields)
-        return
-    for item in read_source(file, fields):
-        try:
-            yield parse_record(item.text)
-        except ValueError as error:
-            yield BadLine(item.number, str(error))
 
 
 def _count(file: Path, reading: Reading, modulus: int | None) -> _Counts:
@@ -132,7 +101,7 @@ def _count(file: Path, reading: Reading, modulus: int | None) -> _Counts:
     counts = _Counts()
     with progress() as bar:
         task = bar.add_task("verify", total=count_lines(file), note="")
-        for number, record in enumerate(_records(file, {*VERIFIED_FIELDS, *reading.fields}), 1):
+        for number, record in enumerate(read_mixed(file, {*VERIFIED_FIELDS, *reading.fields}), 1):
             if number % 500 == 0:
                 bar.update(task, completed=number)
             if isinstance(record, BadLine):

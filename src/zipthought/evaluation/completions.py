@@ -1,29 +1,42 @@
-"""Files of judged completions: Parquet, one column for each field of `JudgedCompletion`."""
+"""Files of judged completions: Parquet or JSON Lines, one column for each field of a completion."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from ..files.atomic import atomic_open
+from ..files.atomic import atomic_open, write_text
 from ..files.parquet import import_parquet
-from .metrics import JudgedCompletion
+from .metrics import COLUMNS, JudgedCompletion
+
+if TYPE_CHECKING:
+    from .summary import DataCompletion
 
 
-def write_completions(completions: Sequence[JudgedCompletion], path: Path | str) -> None:
-    """Write a Parquet file atomically. Raises `ValueError` if pyarrow is missing."""
+FILE_TYPES = (".parquet", ".jsonl")
+"""Suffixes of files of completions."""
+
+
+def write_completions(completions: Sequence[JudgedCompletion] | Sequence[DataCompletion], path: Path | str) -> None:
+    """Write a Parquet file, or by its suffix JSON Lines, atomically. Raises `ValueError` if pyarrow is needed and
+    missing."""
+    path, rows = Path(path), [c.plain() for c in completions]
+    if path.suffix == ".jsonl":
+        write_text(path, "".join(f"{json.dumps(row)}\n" for row in rows))
+        return
     parquet = import_parquet()
     import pyarrow
 
-    table = pyarrow.Table.from_pylist([c.plain() for c in completions], schema=_schema(pyarrow))
-    with atomic_open(Path(path)) as file:
+    table = pyarrow.Table.from_pylist(rows, schema=_schema(pyarrow, rows[0] if rows else dict.fromkeys(COLUMNS, 0)))
+    with atomic_open(path) as file:
         parquet.write_table(table, file, compression="zstd")
 
 
 def read_completions(source: Path | str | IO[bytes]) -> list[JudgedCompletion]:
-    """The completions of a file that `write_completions` wrote.
+    """The completions of problems in a Parquet file that `write_completions` wrote.
 
     Raises `OSError` if there is no such file, and `ValueError` if it cannot be read, or if a column or pyarrow is
     missing.
@@ -54,8 +67,11 @@ def _table(source: Path | str | IO[bytes], columns: list[str] | None = None) -> 
     return table.select(columns) if columns else table
 
 
-def _schema(pa: Any) -> Any:
+def _schema(pa: Any, row: Mapping[str, Any]) -> Any:
+    """The types of the columns of a row. The right answer is a residue, or on the records of a file a text."""
     kinds = {
+        "id": pa.string(),
+        "number": pa.int64(),
         "n_ops": pa.int32(),
         "index": pa.int64(),
         "sample": pa.int32(),
@@ -63,7 +79,8 @@ def _schema(pa: Any) -> Any:
         "surface": pa.string(),
         "prompt": pa.string(),
         "completion": pa.string(),
-        "gold": pa.int32(),
+        "gold": pa.string() if isinstance(row["gold"], str) else pa.int32(),
+        "answer_read": pa.string(),
         "answer": pa.string(),
         "correct": pa.bool_(),
         "faithful": pa.bool_(),
@@ -73,7 +90,7 @@ def _schema(pa: Any) -> Any:
         "stated": pa.list_(pa.int32()),
         "steps": pa.list_(pa.string()),
     }
-    return pa.schema(list(kinds.items()))
+    return pa.schema([(name, kinds[name]) for name in row])
 
 
-__all__ = ["read_columns", "read_completions", "write_completions"]
+__all__ = ["FILE_TYPES", "read_columns", "read_completions", "write_completions"]

@@ -19,8 +19,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.generation import generate
 from ..records.chat import prompt_ids, prompt_messages, surface_of, token_budget
-from ..records.reading import problem_of, surface_name
-from ..surfaces import english
 from ..tasks.distinct import distinct_problems
 from .completions import read_completions, write_completions
 from .config import DecodingConfig, EvaluateConfig
@@ -41,7 +39,7 @@ class Evaluation:
         return summarize(self.completions)
 
     def write_completions(self, path: Path | str) -> None:
-        """Write the completions to a Parquet file. Raises `ValueError` if pyarrow is missing."""
+        """Write the completions to a file, as `completions.write_completions` does."""
         write_completions(self.completions, path)
 
 
@@ -83,14 +81,12 @@ def evaluate_records(
 
 def _item_of_record(record: Mapping[str, Any], index: int) -> Item:
     try:
-        problem = problem_of(record)
-        surface = surface_name(record) or english.NAME
+        item = Item.of_record(record, index)
     except ValueError as error:
         raise ValueError(f"record {index}: {error}") from error
-    answer = record.get("answer")
-    if answer is not None and str(answer) != str(problem.answer):
-        raise ValueError(f"record {index}: the answer is {problem.answer}, but the record says {answer!r}")
-    return Item.of(problem, surface, index)
+    if fault := item.fault_of_answer(record):
+        raise ValueError(f"record {index}: {fault}")
+    return item
 
 
 def evaluate_items(

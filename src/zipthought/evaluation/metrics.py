@@ -13,7 +13,8 @@ from typing import Any
 
 from ..core.problem import Problem
 from ..core.verify import ANSWERS, STEP_VERDICTS
-from ..surfaces import get_surface, verify
+from ..records.reading import problem_of, surface_name
+from ..surfaces import english, get_surface, verify
 from .passk import ks_for, pass_at_k
 
 
@@ -31,6 +32,18 @@ class Item:
     def of(cls, problem: Problem, surface: str, index: int) -> Item:
         """The item of a problem, with the prompt that `surface` renders."""
         return cls(problem, get_surface(surface).render_problem(problem), surface, index)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any], index: int, modulus: int | None = None) -> Item:
+        """The item of a record's problem. `modulus` is for a record without one. Raises `ValueError` as `problem_of`
+        does."""
+        return cls.of(problem_of(record, modulus), surface_name(record) or english.NAME, index)
+
+    def fault_of_answer(self, record: Mapping[str, Any]) -> str:
+        """What is wrong with the record's answer; empty if it is right, or there is none."""
+        answer, right = record.get("answer"), self.problem.answer
+        is_right = answer is None or str(answer) == str(right)
+        return "" if is_right else f"the answer is {right}, but the record says {answer!r}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
+from ..records.chat import completion_text, end_of_turn
 from .shared_prompts import Prompts, attending, is_supported
 
 _GROWTH = 64
@@ -39,7 +40,7 @@ class Completion(NamedTuple):
     ids: list[int]
     """Tokens, without the end of sequence."""
     text: str
-    """The text of the tokens, without special tokens."""
+    """The text of the tokens, without special tokens and what a chat template writes around the assistant's text."""
     truncated: bool
     """Whether the completion reached `max_new_tokens` without an end of sequence."""
     logprobs: list[float] | None = None
@@ -93,16 +94,26 @@ def is_growable(cache: DynamicCache) -> bool:
 
 
 def end_of_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that end a completion: those of the tokenizer and of the model's generation configuration.
+    """The tokens that end a completion: that of the chat template (`records.chat.end_of_turn`), and the end-of-sequence
+    tokens of the tokenizer and of the model's generation configuration.
 
     Raises `ValueError` if there are none.
     """
     generation = getattr(model, "generation_config", None)
     also = getattr(generation, "eos_token_id", None)
-    ends = {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
+    declared = also if isinstance(also, list) else [also]
+    ends = {end_of_turn(tokenizer), tokenizer.eos_token_id, *declared} - {None}
     if not ends:
         raise ValueError("neither tokenizer nor model has an end-of-sequence token; set one, or completions never end")
     return sorted(ends)
+
+
+def declare_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write `end_of_sequence` into the model's generation configuration, where TRL, vLLM and others read it, also from
+    the saved model. That of a base model with a chat template often lacks the token that ends a turn."""
+    ends = end_of_sequence(model, tokenizer)
+    if model.generation_config is not None:
+        model.generation_config.eos_token_id = ends if len(ends) > 1 else ends[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +211,8 @@ def _decode_texts(tokenizer: PreTrainedTokenizerBase, bodies: list[list[int]]) -
     """Texts of many token lists. Spaces are not cleaned up, because the parsers of surfaces are exact about them."""
     if not bodies:
         return []
-    return list(tokenizer.batch_decode(bodies, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    texts = tokenizer.batch_decode(bodies, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return [completion_text(tokenizer, text) for text in texts]
 
 
 def _chunks(
@@ -364,4 +376,4 @@ def _choose(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(cumulative, target, right=True).clamp_(max=probabilities.shape[-1] - 1)
 
 
-__all__ = ["Completion", "end_of_sequence", "generate"]
+__all__ = ["Completion", "declare_ends", "end_of_sequence", "generate"]

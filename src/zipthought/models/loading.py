@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,14 +15,20 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from ..records.chat import folds_system
+from .generation import declare_ends
 from .names import resolve
 
 
-def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a model and its tokenizer.
+def load(
+    name: str, device: str = "auto", training: bool = False, attention: str = ""
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a model and its tokenizer. `attention` is the implementation of attention; empty: the one of transformers.
 
     Weights are float32 on the CPU and bfloat16 on a GPU. For training they are float32 everywhere: the loop computes in
-    bfloat16 on a GPU, and float32 weights keep small updates. Raises `ValueError` if the model or the device does not
+    bfloat16 on a GPU, and float32 weights keep small updates. The model's generation configuration gets the token that
+    ends a turn of the chat template. Warns if the template has no system role, so that the system message goes into the
+    first user turn. Raises `ValueError` if the model or the device does not
     exist. The loader respects HF_HUB_OFFLINE.
     """
     source = resolve(name)
@@ -38,9 +45,16 @@ def load(name: str, device: str = "auto", training: bool = False) -> tuple[PreTr
             trust_remote_code=False,
             ignore_mismatched_sizes=True,  # They are in the report, and refused below.
             output_loading_info=True,
+            **({"attn_implementation": attention} if attention else {}),
         )
         model, report = loaded
         _require_whole(model, tokenizer, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+        declare_ends(model, tokenizer)
+    if folds_system(tokenizer):
+        warnings.warn(
+            f"the chat template of {name!r} has no system role; system messages go into the first user turn",
+            stacklevel=2,
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.to(device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from . import smollm
+
 BUNDLED = ("bundled", "bundled-deep", "bundled-mixed", "neutral")
 """Names of the bases that ship with the package, under ``models/bases/``."""
 PARTIAL = ".partial"
@@ -17,12 +19,15 @@ def absolute(name: str) -> str:
 
 
 def resolve(name: str) -> str:
-    """The directory of a bundled base or a local model; a hub id is returned unchanged.
+    """The directory of a bundled base, of `smollm.NAME` or of a local model; a hub id is returned unchanged.
 
-    Raises `ValueError` for a path that does not exist or holds no model, also where a run has not finished it.
+    Raises `ValueError` as `smollm_directory` does, and for a path that does not exist or holds no model, also where a
+    run has not finished it.
     """
     if name in BUNDLED:
         return str(resources.files("zipthought.models").joinpath("bases", name))
+    if name == smollm.NAME:
+        return str(smollm.smollm_directory())
     path = Path(name)
     if not (path / "config.json").exists():
         _refuse_unfinished(path)
@@ -32,7 +37,8 @@ def resolve(name: str) -> str:
         return name
     if path.is_absolute() or name.startswith(".") or name.count("/") != 1:
         raise ValueError(
-            f"no model at {name!r}; use {', '.join(BUNDLED)}, a directory with a model, or a hub id like org/name"
+            f"no model at {name!r}; use {', '.join((*BUNDLED, smollm.NAME))}, a directory with a model, or a hub id "
+            "like org/name"
         )
     return name
 

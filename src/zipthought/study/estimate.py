@@ -1,17 +1,21 @@
 """What a study will take: cells, tokens, FLOPs, GPU hours (``zipthought study run --dry-run``).
 
 Each cell estimates its tokens (`Cell.work`). Training takes 6 FLOPs per parameter and token, generation 2 (Kaplan et
-al. 2020). GPU hours assume the rates of a well-tuned job on one H100. They are estimates for planning, not
-measurements.
+al. 2020). GPU hours assume the rates of a well-tuned job on one H100. Memory is that of the largest training cell
+(`train.memory`). They are estimates for planning, not measurements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .cells import Cell
+from ..models.names import resolve
+from ..models.shapes import Shape, known_shape
+from ..train.config import Execution
+from ..train.memory import SPARE, STATE_BYTES, cache_bytes, fitting_tokens, token_bytes
+from .cells import Cell, Work
 from .models import count_parameters
 from .spec import StudySpec
 
@@ -19,6 +23,44 @@ TRAINING_TFLOPS = 400.0
 """10^12 FLOPs a second in training: about 40% of an H100's dense bfloat16 rate."""
 GENERATION_TFLOPS = 60.0
 """The same in batched generation, which is limited by memory bandwidth."""
+GPU_MEMORY = 80e9
+"""Bytes of an H100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The memory of a GPU that trains a cell, in bytes."""
+
+    states: float
+    """Weights, gradient and optimizer, and the weights of a frozen reference."""
+    sequence: float
+    """The activations of its longest text."""
+    cache: float
+    """The keys and values of its rollouts. They are gone when it trains."""
+    tokens: int
+    """Tokens of a training pass that fit beside the states."""
+    longest: float
+    """Tokens of its longest text."""
+
+    @property
+    def needed(self) -> float:
+        """The least that the cell can be trained with."""
+        return (self.states + max(self.sequence, self.cache)) / SPARE
+
+    @classmethod
+    def of(cls, cell: Cell, work: Work, shape: Shape, execution: Execution, available: float) -> Memory:
+        """The memory of a cell on a GPU with `available` bytes."""
+        is_native_rlvr = bool(work.cached) and cell.engine == "native"  # It cannot recompute (`train.config`).
+        checkpointing = not is_native_rlvr and execution.checkpoints(shape.parameters, on_gpu=True)
+        states = (STATE_BYTES + (4 if work.reference else 0)) * shape.parameters
+        fitting = fitting_tokens(shape, checkpointing, available - states)
+        return cls(
+            states=states,
+            sequence=work.longest * token_bytes(shape, checkpointing),
+            cache=work.cached * cache_bytes(shape),
+            tokens=max(0, min(execution.micro_tokens or fitting, fitting)),
+            longest=work.longest,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +73,8 @@ class Estimate:
     """Prompts included."""
     training_flops: float
     generation_flops: float
+    memory: Memory | None
+    """Of the cell that needs the most; None if no cell trains, or the shape of the model is not known."""
 
     @property
     def gpu_hours(self) -> float:
@@ -43,8 +87,8 @@ class Estimate:
         return {**asdict(self), "gpu_hours": self.gpu_hours}
 
 
-def estimate(spec: StudySpec) -> dict[str, Estimate]:
-    """Experiment -> the work of its cells.
+def estimate(spec: StudySpec, gpu_memory: float = GPU_MEMORY) -> dict[str, Estimate]:
+    """Experiment -> the work of its cells, on GPUs with this many bytes.
 
     Cells that experiments share count in the first of them. `tuning` holds the cells that choose a learning rate.
     Raises `ValueError` if the number of parameters is not known.
@@ -58,21 +102,36 @@ def estimate(spec: StudySpec) -> dict[str, Estimate]:
         fresh = [cell for digest, cell in {c.digest: c for c in cells}.items() if digest not in counted]
         counted |= {cell.digest for cell in fresh}
         if fresh:
-            estimates[name] = _estimate(fresh, spec)
+            estimates[name] = _estimate(fresh, spec, gpu_memory)
     return estimates
 
 
-def _estimate(cells: Sequence[Cell], spec: StudySpec) -> Estimate:
-    work = []
+def require_fit(estimates: Mapping[str, Estimate], gpu_memory: float) -> None:
+    """Raises `ValueError`, with remedies, if a cell cannot be trained on a GPU with this many bytes."""
+    for name, part in estimates.items():
+        if part.memory and part.memory.needed > gpu_memory:
+            raise ValueError(
+                f"cells of [{name}] need about {part.memory.needed / 1e9:.0f} GB, and the GPU has "
+                f'{gpu_memory / 1e9:g}: use the engine native, gradient_checkpointing = "on" in [execution], a larger '
+                "GPU (--gpu-memory), or a smaller model"
+            )
+
+
+def _estimate(cells: Sequence[Cell], spec: StudySpec, gpu_memory: float) -> Estimate:
+    work, memories = [], []
     for cell in cells:
         parameters = count_parameters(cell.model) or spec.parameters
         if not parameters:
             raise ValueError(f"{cell.model} is not on this disk; state its `parameters` in the study's file")
-        work.append((cell.work(), parameters))
+        needed = cell.work()
+        work.append((needed, parameters))
+        if needed.longest and (shape := known_shape(resolve(cell.model))):
+            memories.append(Memory.of(cell, needed, shape, spec.execution, gpu_memory))
     return Estimate(
         cells=len(cells),
         trained_tokens=sum(w.trained for w, _ in work),
         generated_tokens=sum(w.generated for w, _ in work),
         training_flops=sum((6 * w.trained + 2 * w.reference) * n for w, n in work),
         generation_flops=sum(2 * w.generated * n for w, n in work),
+        memory=max(memories, key=lambda memory: memory.needed, default=None),
     )

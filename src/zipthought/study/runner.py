@@ -1,7 +1,7 @@
 """The local scheduler: worker processes that claim cells from the store until none is left.
 
 Workers share nothing but the store. So any of them may be killed at any moment, and the next run continues where they
-stopped. Each worker computes with a fixed number of threads.
+stopped, in the middle of a cell too. Each worker computes with a fixed number of threads.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..train.config import Execution
 from .cells import Cell
 from .database import StoreError
 from .execute import FAILURES, execute
+from .failures import MAX_EQUAL_FAILURES, Failure, FailureWatch, Reason, RepeatedFailureError
 from .store import MAX_ATTEMPTS, Store, worker_name
+from .workspace import CHECKPOINT_SECONDS, Workspace
 
 STORE_UNUSABLE = 3
 """The exit code of a worker that could not read or write the store."""
@@ -67,30 +71,37 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def _work(directory: str, threads: int) -> None:
-    """A worker process: claim, run and store cells until none is ready."""
+def _work(
+    directory: str, threads: int, execution: Execution, checkpoint_seconds: float, max_equal_failures: int
+) -> None:
+    """A worker process: claim, run and store cells until none is ready, or until too many have failed alike."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent stops the workers.
     store, worker = Store(Path(directory)), worker_name()
-    parent = multiprocessing.parent_process()
+    parent, watch = multiprocessing.parent_process(), FailureWatch(max_equal_failures)
     try:
         while parent is not None and parent.is_alive() and (cell := store.claim(worker)):
-            _run_cell(store, worker, cell, threads)
+            workspace = replace(store.workspace(cell), execution=execution, checkpoint_seconds=checkpoint_seconds)
+            _run_cell(store, worker, cell, threads, workspace)
+            watch.check(store.failures())
+    except RepeatedFailureError:
+        return  # The parent sees it, too, and says so.
     except (StoreError, OSError) as error:
         print(f"zipthought study run: a worker stopped: {error}", file=sys.stderr)
         sys.exit(STORE_UNUSABLE)
 
 
-def _run_cell(store: Store, worker: str, cell: Cell, threads: int) -> None:
+def _run_cell(store: Store, worker: str, cell: Cell, threads: int, workspace: Workspace) -> None:
     digest, began = cell.digest, time.perf_counter()
     with store.beating(worker, lambda: [digest]):
         try:
-            result = execute(cell, store.workspace(cell), threads)
+            result = execute(cell, workspace, threads)
         except StoreError:
             raise
         except FAILURES as error:
-            store.fail(digest, worker, f"{type(error).__name__}: {error}")
+            store.fail(digest, worker, Reason.of(error))
         else:
-            store.finish(digest, worker, result, time.perf_counter() - began)
+            if store.finish(digest, worker, result, time.perf_counter() - began):
+                workspace.clear_scratch(digest)
 
 
 def run(
@@ -98,60 +109,87 @@ def run(
     *,
     workers: int = 0,
     threads: int = 1,
+    execution: Execution = Execution(),  # noqa: B008
+    max_equal_failures: int = MAX_EQUAL_FAILURES,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[dict[str, int]], None] | None = None,
+    on_failure: Callable[[Failure], None] | None = None,
     poll_seconds: float = 0.3,
 ) -> dict[str, int]:
     """Run all cells that are not done; returns status -> count.
 
-    `workers` 0 means one for each core. `on_progress` receives the counts. A `KeyboardInterrupt` stops the workers and
+    `workers` 0 means one for each core. `on_progress` receives the counts, `on_failure` the first failure of each kind
+    at once. `execution` and `checkpoint_seconds` are those of `Workspace`. A `KeyboardInterrupt` stops the workers and
     is raised again; their unfinished cells are pending at the next run. A worker that dies is replaced while cells are
-    left. Raises `StoreError` if workers cannot use the store, and `RuntimeError` if they keep dying without a cell.
+    left.
+
+    Raises `RepeatedFailureError` when `max_equal_failures` cells (0: any number) have failed in the same way,
+    `StoreError` if workers cannot use the store, and `RuntimeError` if they keep dying without a cell.
     """
-    if workers < 0:
-        raise ValueError(f"workers must be at least 0 (one for every core), got {workers}")
-    workers = workers or os.cpu_count() or 1
-    started, most = 0, workers + MAX_ATTEMPTS * sum(store.counts().values())
-    context = multiprocessing.get_context("spawn")
-    store.release_dead()
-    store.retry_failed()
-    pool: list[SpawnProcess] = []
-    stopped: list[SpawnProcess] = []
+    watch = FailureWatch(max_equal_failures, on_failure)
+    pool = _Pool(store, workers, (str(store.directory), threads, execution, checkpoint_seconds, max_equal_failures))
+    store.begin()
     try:
         while True:
             counts = store.counts()
             if on_progress:
                 on_progress(counts)
+            watch.check(store.failures())
             ready, running = store.ready(), counts.get("running", 0)
-            if any(process.exitcode == STORE_UNUSABLE for process in pool):
-                raise StoreError(
-                    f"the workers cannot use the store of {store.directory}; see above. Finished cells are kept: run "
-                    "the command again"
-                )
-            pool = [process for process in pool if process.is_alive()]
+            pool.drop_ended()
             if not ready and not running:
                 break
-            for _ in range(min(workers - len(pool), ready)):
-                process = context.Process(target=_work, args=(str(store.directory), threads), daemon=True)
-                process.start()
-                pool.append(process)
-                started += 1
-                if started > most:
-                    raise RuntimeError("workers end before they claim a cell; run with --workers 1 to see the error")
-            if running > len(pool) or not pool:
+            pool.fill(ready)
+            if running > len(pool.processes) or not pool.processes:
                 store.release_dead()
             time.sleep(poll_seconds)
-        for process in pool:
+        for process in pool.processes:
             process.join()
-    except KeyboardInterrupt:
-        stopped = pool
+    except (KeyboardInterrupt, RepeatedFailureError):
+        pool.terminate()
+        store.release(worker_name(process.pid) for process in pool.processes)
         raise
     finally:
-        for process in pool:
-            process.terminate()
-            process.join()
-        store.release(worker_name(process.pid) for process in stopped)
+        pool.terminate()
         store.release_dead()
     return store.counts()
+
+
+class _Pool:
+    """The worker processes of a run."""
+
+    def __init__(self, store: Store, workers: int, arguments: tuple[str, int, Execution, float, int]) -> None:
+        if workers < 0:
+            raise ValueError(f"workers must be at least 0 (one for every core), got {workers}")
+        self._store, self._size, self._arguments = store, workers or os.cpu_count() or 1, arguments
+        self._left = self._size + MAX_ATTEMPTS * sum(store.counts().values())
+        self._context = multiprocessing.get_context("spawn")
+        self.processes: list[SpawnProcess] = []
+
+    def fill(self, ready: int) -> None:
+        """Start workers for `ready` cells, if there is room for them. Raises `RuntimeError` after too many of them."""
+        for _ in range(min(self._size - len(self.processes), ready)):
+            process = self._context.Process(target=_work, args=self._arguments, daemon=True)
+            process.start()
+            self.processes.append(process)
+            self._left -= 1
+            if self._left < 0:
+                raise RuntimeError("workers end before they claim a cell; run with --workers 1 to see the error")
+
+    def drop_ended(self) -> None:
+        """Forget workers that have ended. Raises `StoreError` if one of them could not use the store."""
+        if any(process.exitcode == STORE_UNUSABLE for process in self.processes):
+            raise StoreError(
+                f"the workers cannot use the store of {self._store.directory}; see above. Finished cells are kept: run "
+                "the command again"
+            )
+        self.processes = [process for process in self.processes if process.is_alive()]
+
+    def terminate(self) -> None:
+        """Stop all workers."""
+        for process in self.processes:
+            process.terminate()
+            process.join()
 
 
 def command_line() -> str:

@@ -20,7 +20,9 @@ from ..evaluation.metrics import JudgedCompletion
 from .cells import Cell, Result, make_cell
 from .conform import conforms
 from .database import MALFORMED, connect, file_checksum, text_checksum
+from .failures import Failure, failures_of
 from .meta import SETTINGS, read_meta
+from .progress import RunningCell, read_progress
 from .spec import StudySpec
 from .workspace import Workspace
 
@@ -162,6 +164,16 @@ class Snapshot:
         """Status -> number of cells."""
         statuses = [cell.status for cell in self.cells]
         return {status: n for status in (*STATUSES, ALTERED) if (n := statuses.count(status))}
+
+    def running(self) -> list[RunningCell]:
+        """The cells that workers have, with the progress of their training by now."""
+        workspace = Workspace(self.directory)
+        running = [cell.config for cell in self.cells if cell.status == "running"]
+        return [RunningCell(cell=cell, progress=read_progress(workspace.scratch(cell.digest))) for cell in running]
+
+    def failures(self) -> list[Failure]:
+        """The failures of the present run, or of the last one."""
+        return failures_of((cell.config, cell.status, cell.error) for cell in self.cells)
 
     def results(self, kind: type[R]) -> dict[str, R]:
         """Digest -> result of the finished cells whose results are of a class."""

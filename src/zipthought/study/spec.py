@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 from ..surfaces import get_surface
 from ..tasks import parse_task
 from ..tasks.sampling import SamplerConfig
-from ..train.config import ENGINES
+from ..train.config import ENGINES, Execution
 from .cells import TUNING_SEED, Cell
 from .experiments import EXPERIMENTS, Experiment
 from .models import model_digest
 from .settings import read_settings
 
 PRESETS = ("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "paper", "smollm2")
+EXECUTION = "execution"
+"""The table of a study's file that says how its cells run."""
+_NO_SETTINGS = (EXECUTION, "experiments", "digests")
 Kind = TypeVar("Kind", bound=Experiment[Any])
 
 
@@ -48,6 +51,9 @@ class StudySpec:
     """The held-out split that is measured. Choose settings on `validation`."""
     bootstrap: int = 1000
     """Draws of the hierarchical bootstrap."""
+    execution: Execution = field(default_factory=Execution, compare=False)
+    """How its cells run, the table `[execution]`. It is no part of the study: no cell, no registration and no store
+    has it, so the same study may go on with other settings, on another machine."""
     experiments: Mapping[str, Experiment[Any]] = field(default_factory=dict)
     """Table -> experiment."""
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -93,7 +99,7 @@ class StudySpec:
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON values, in the layout of the TOML file."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("experiments", "digests")}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_SETTINGS}
         return own | {name: asdict(experiment) for name, experiment in self.experiments.items()}
 
     def cells(self) -> list[Cell]:
@@ -162,24 +168,24 @@ def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = N
     """
     if "name" not in settings:
         raise ValueError("a study needs a name")
-    skip = ("experiments", "digests")
-    own = {f.name for f in fields(StudySpec)} - set(skip)
-    if taken := sorted(own & set(EXPERIMENTS)):
+    own = {f.name for f in fields(StudySpec)} - set(_NO_SETTINGS)
+    if taken := sorted((own | {EXECUTION}) & set(EXPERIMENTS)):
         raise ValueError(f"the experiment {taken[0]!r} has the name of a setting of studies; choose another name")
-    if unknown := sorted(set(settings) - own - set(EXPERIMENTS)):
+    if unknown := sorted(set(settings) - own - {EXECUTION, *EXPERIMENTS}):
         what = "table" if isinstance(settings[unknown[0]], Mapping) else "setting"
         raise ValueError(
-            f"unknown {what} {unknown[0]!r} in a study; tables are {', '.join(EXPERIMENTS)}; settings are "
-            f"{', '.join(sorted(own))}"
+            f"unknown {what} {unknown[0]!r} in a study; tables are {', '.join((*EXPERIMENTS, EXECUTION))}; settings "
+            f"are {', '.join(sorted(own))}"
         )
-    values = read_settings(StudySpec, {k: v for k, v in settings.items() if k in own}, "a study", skip)
+    values = read_settings(StudySpec, {k: v for k, v in settings.items() if k in own}, "a study", _NO_SETTINGS)
+    execution = Execution(**read_settings(Execution, settings.get(EXECUTION, {}), f"[{EXECUTION}]"))
     experiments: dict[str, Experiment[Any]] = {}
     for name, kind in EXPERIMENTS.items():
         if (table := settings.get(name)) is not None:
             if not isinstance(table, Mapping):
                 raise ValueError(f"{name} must be a table, got {table!r}")
             experiments[name] = kind(**read_settings(kind, table, f"[{name}]"))
-    return StudySpec(**values, experiments=experiments, digests=digests or {})
+    return StudySpec(**values, execution=execution, experiments=experiments, digests=digests or {})
 
 
 __all__ = ["PRESETS", "StudySpec", "load_spec", "make_spec", "stored_spec"]

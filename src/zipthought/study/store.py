@@ -1,8 +1,9 @@
 """The run store: a directory with ``study.db`` (SQLite, WAL), ``completions/*.parquet`` and ``weights/``.
 
 A cell is `pending`, `running` (claimed by a worker with a fresh heartbeat), `done` or `failed`. It can be claimed when
-the cells that it needs are done. Claims and results are transactions, and a cell's files are written before it is done.
-So a study that is killed at any moment resumes without losing or repeating a result.
+the cells that it needs are done; one that has failed in this run comes after all others. Claims and results are
+transactions, and a cell's files are written before it is done. So a study that is killed at any moment resumes without
+losing or repeating a result. ``scratch/`` holds what a cell needs until it is done, such as its checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Any
 from .cells import Cell, Result, make_cell
 from .creation import prepare
 from .database import MALFORMED, StoreError, connect, text_checksum, transaction
+from .failures import DIED, Failure, Reason, failures_of
 from .meta import read_meta
+from .progress import RunningCell, read_progress
 from .snapshot import Snapshot, check_row, file_fault, rows_of
 from .spec import StudySpec
 from .workspace import Workspace
@@ -121,19 +124,22 @@ class Store:
     def release_dead(self) -> int:
         """Put back the cells of dead workers: those without a process (on this machine) or with a stale heartbeat.
 
-        A cell that has had `MAX_ATTEMPTS` workers is `failed`.
+        A cell that has had `MAX_ATTEMPTS` workers is `failed`. Returns the number of cells.
         """
         with self._connect() as db, transaction(db):
             rows = db.execute("SELECT digest, worker, heartbeat FROM cells WHERE status = 'running'").fetchall()
             dead = [digest for digest, worker, beat in rows if not _alive(worker) or _stale(beat)]
             for digest in dead:
-                db.execute(_PUT_BACK + "WHERE digest = ?", (MAX_ATTEMPTS, "its worker died", digest))
+                db.execute(_PUT_BACK + "WHERE digest = ?", (MAX_ATTEMPTS, DIED, digest))
         return len(dead)
 
     def claim(self, worker: str) -> Cell | None:
         """A cell to run, now `running` under the name of the worker; None if no cell is ready."""
         with self._connect() as db, transaction(db):
-            row = db.execute(f"SELECT digest, config FROM cells WHERE {_READY} ORDER BY place LIMIT 1").fetchone()
+            row = db.execute(
+                f"SELECT digest, config FROM cells WHERE {_READY} "
+                "ORDER BY CASE WHEN error IS NULL THEN 0 ELSE attempts END, place LIMIT 1"
+            ).fetchone()
             if row:
                 db.execute(
                     "UPDATE cells SET status = 'running', worker = ?, heartbeat = ?, attempts = attempts + 1 "
@@ -188,10 +194,11 @@ class Store:
             )
             return done.rowcount == 1
 
-    def fail(self, digest: str, worker: str, reason: str) -> None:
-        """Put a cell back, or mark it `failed` after `MAX_ATTEMPTS`."""
+    def fail(self, digest: str, worker: str, reason: Reason) -> None:
+        """Put a cell back, or mark it `failed` after `MAX_ATTEMPTS`, or at once for a final reason."""
+        attempts = 0 if reason.final else MAX_ATTEMPTS
         with self._connect() as db:
-            db.execute(_PUT_BACK + "WHERE digest = ? AND worker = ?", (MAX_ATTEMPTS, reason, digest, worker))
+            db.execute(_PUT_BACK + "WHERE digest = ? AND worker = ?", (attempts, reason.error, digest, worker))
 
     def release(self, workers: Iterable[str]) -> None:
         """Put back the cells of stopped workers. These attempts do not count."""
@@ -202,10 +209,38 @@ class Store:
                 [(worker,) for worker in workers],
             )
 
-    def retry_failed(self) -> None:
-        """Put back failed cells, with all their attempts."""
+    def begin(self) -> None:
+        """Make the store ready for a run: the cells of dead workers and failed cells are put back, with all their
+        attempts, errors are forgotten, and so are the scratch directories of finished cells."""
+        self.release_dead()
+        self.retry_failed()
         with self._connect() as db:
+            done = {digest for (digest,) in db.execute("SELECT digest FROM cells WHERE status = 'done'")}
+        for path in (self.directory / "scratch").glob("*"):
+            if path.name in done:
+                Workspace(self.directory).clear_scratch(path.name)
+
+    def retry_failed(self) -> None:
+        """Put back failed cells, with all their attempts, and forget the errors."""
+        with self._connect() as db, transaction(db):
             db.execute("UPDATE cells SET status = 'pending', attempts = 0 WHERE status = 'failed'")
+            db.execute("UPDATE cells SET error = NULL WHERE error IS NOT NULL")
+
+    def failures(self) -> list[Failure]:
+        """The failures of this run, or of the last one: cells with an error that no later attempt has mended."""
+        with self._connect() as db:
+            rows = db.execute(
+                "SELECT digest, config, status, error FROM cells WHERE error IS NOT NULL ORDER BY place"
+            ).fetchall()
+        return failures_of((self._sound(digest, config), status, error) for digest, config, status, error in rows)
+
+    def running(self) -> list[RunningCell]:
+        """The cells that workers have, with their progress."""
+        with self._connect() as db:
+            rows = db.execute("SELECT digest, config FROM cells WHERE status = 'running' ORDER BY place").fetchall()
+        workspace = Workspace(self.directory)
+        cells = [self._sound(*row) for row in rows]
+        return [RunningCell(cell=cell, progress=read_progress(workspace.scratch(cell.digest))) for cell in cells]
 
 
 def worker_name(pid: int | None = None) -> str:

@@ -12,15 +12,20 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..train.config import Execution
 from .database import file_checksum
 
 if TYPE_CHECKING:
     from .cells import Result
+
+
+CHECKPOINT_SECONDS = 60.0
+"""Seconds between two checkpoints of a cell, so that small cells write none."""
 
 
 def _safe(part: str) -> str:
@@ -37,6 +42,12 @@ class Workspace:
     root: Path
     results: Mapping[str, Result] = field(default_factory=dict)
     """Digest -> the result of each needed cell."""
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    """Seconds between the checkpoints of a cell's training; 0: one after every step. No result depends on it."""
+    execution: Execution = field(default_factory=Execution)
+    """How cells train. No result depends on it but in its last bits."""
+    shared: Path | None = None
+    """The root of `scratch`, where it is another one: a directory that outlives this workspace. None: `root`."""
 
     def completions(self, digest: str, name: str) -> Path:
         """The Parquet file of a cell's completions on `test`, on `train` or at a state of its model."""
@@ -62,8 +73,16 @@ class Workspace:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def scratch(self, digest: str) -> Path:
-        """A directory for files that a trainer must write and nobody reads."""
-        return self.root / "scratch" / _safe(digest)
+        """The directory of what a cell needs only until it is done: its checkpoint, its progress, and files that a
+        trainer must write and nobody reads."""
+        return (self.shared or self.root) / "scratch" / _safe(digest)
+
+    def clear_scratch(self, digest: str) -> None:
+        """Remove the scratch directory of a finished cell, and the directory of them all if it is empty."""
+        scratch = self.scratch(digest)
+        shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):
+            scratch.parent.rmdir()
 
     def files(self, digest: str) -> list[Path]:
         """The files that a cell wrote."""

@@ -8,6 +8,8 @@ run, so that it has no length of its own to choose.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
@@ -28,6 +30,14 @@ class WeightAverage:
     def update(self) -> None:
         """Take in the weights after a step."""
         self._averaged.update_parameters(self._trained)
+
+    def state(self) -> dict[str, Any]:
+        """The average and the number of steps in it, for a checkpoint."""
+        return self._averaged.state_dict()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self._averaged.load_state_dict(state)
 
 
 Weights = tuple[torch.Tensor, ...] | list[torch.Tensor]

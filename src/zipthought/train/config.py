@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from ..models.families import MODEL_FAMILIES
 from ..tasks import parse_task
@@ -12,6 +13,11 @@ from .optimizers import OPTIMIZERS
 ENGINES = ("native", "trl")
 ADVANTAGES = ("grpo", "dr-grpo")
 LOSSES = ("token", "sequence", "constant")
+ROLLOUTS_AT_ONCE = 256
+"""Completions that the engine native generates at the same time, if a micro-batch is not larger. TRL generates all of a
+step at once."""
+LARGE = 100_000_000
+"""Parameters from which a model is trained with gradient checkpointing on a GPU."""
 PRIMITIVES = ("facts", "forms", "lookups", "starts", "names", "sentences", "syntax")
 """What a neutral base may be pretrained on (`train.primitives`)."""
 
@@ -52,12 +58,41 @@ class OptimizerConfig:
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def _check_engine(engine: str, optimizer: OptimizerConfig) -> None:
+def _check_engine(engine: str, optimizer: OptimizerConfig, trl: TRLConfig) -> None:
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; use {', '.join(ENGINES)}")
+    if engine != "trl" and (given := [f.name for f in fields(TRLConfig) if getattr(trl, f.name) != f.default]):
+        raise ValueError(f"the engine {engine} has no {given[0]}; leave it out, or use the engine trl")
     if engine == "trl" and not OPTIMIZERS.find(optimizer.optimizer).single:
         usable = ", ".join(name for name, item in OPTIMIZERS.items() if item.single)
         raise ValueError(f"the engine trl cannot run the optimizer {optimizer.optimizer!r}; use {usable}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How training runs, apart from what it computes: the same updates in less memory. Only the last bits of a result
+    depend on it."""
+
+    micro_tokens: int = 0
+    """Tokens, padding included, in one forward and backward pass of a device. 0: on a GPU as many as its free memory
+    holds, else no limit. A pass that runs out of memory is repeated with half as many."""
+    gradient_checkpointing: str = "auto"
+    """Recompute activations instead of storing them, `on` or `off`: a third of the memory, a third more computation.
+    `auto`: on where a GPU trains 100M parameters or more."""
+    attention: str = ""
+    """The implementation of attention, such as `sdpa` or `flash_attention_2`. Empty: the choice of transformers."""
+
+    def __post_init__(self) -> None:
+        if self.micro_tokens < 0:
+            raise ValueError(f"micro_tokens must be at least 0 (the free memory decides), got {self.micro_tokens}")
+        if self.gradient_checkpointing not in ("auto", "on", "off"):
+            raise ValueError(f"gradient_checkpointing must be auto, on or off, got {self.gradient_checkpointing!r}")
+
+    def checkpoints(self, parameters: int, on_gpu: bool) -> bool:
+        """Whether a model of so many parameters is trained with gradient checkpointing."""
+        if self.gradient_checkpointing == "auto":
+            return on_gpu and parameters >= LARGE
+        return self.gradient_checkpointing == "on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +103,6 @@ class TRLConfig:
     """Rank of LoRA adapters on all linear layers (Hu et al. 2021), merged at the end. 0 trains all weights."""
     lora_alpha: int = 32
     """Scale of the adapters, divided by their rank."""
-    gradient_checkpointing: bool = False
-    """Recompute activations instead of storing them: less memory, a third more computation."""
     vllm: str = ""
     """Where vLLM generates rollouts: `colocate` on the training GPUs, or `server`. Empty: transformers generates."""
     vllm_memory: float = 0.3
@@ -84,6 +117,11 @@ class TRLConfig:
             raise ValueError(
                 f"lora_rank must be at least 0 and vllm_memory in 0..1, got {self.lora_rank} and {self.vllm_memory}"
             )
+
+
+def results_depend_on(config: SFTConfig | RLVRConfig) -> dict[str, Any]:
+    """The settings of a run that its result depends on, as plain values."""
+    return {name: value for name, value in asdict(config).items() if name != "execution"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +152,13 @@ class SFTConfig:
     """Trainer: `native` is ours, for one device; `trl` is TRL's, for any number (needs zipthought[trl])."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """Optimizer and schedule."""
+    execution: Execution = field(default_factory=Execution)
+    """How it runs."""
     trl: TRLConfig = field(default_factory=TRLConfig)
     """Settings of the engine `trl`."""
 
     def __post_init__(self) -> None:
-        _check_engine(self.engine, self.optimizer)
+        _check_engine(self.engine, self.optimizer, self.trl)
         if self.micro_batch < 0 or self.positions < 0:
             raise ValueError(
                 f"micro_batch and positions must be at least 0, got {self.micro_batch} and {self.positions}"
@@ -197,14 +237,21 @@ class RLVRConfig:
         )
     )
     """Optimizer and schedule: by default a constant learning rate after the warm-up."""
+    execution: Execution = field(default_factory=Execution)
+    """How it runs."""
     trl: TRLConfig = field(default_factory=TRLConfig)
     """Settings of the engine `trl`."""
 
     def __post_init__(self) -> None:
-        _check_engine(self.engine, self.optimizer)
+        _check_engine(self.engine, self.optimizer, self.trl)
         for setting, choices in (("advantage", ADVANTAGES), ("loss", LOSSES)):
             if getattr(self, setting) not in choices:
                 raise ValueError(f"unknown {setting} {getattr(self, setting)!r}; use {', '.join(choices)}")
+        if self.engine == "native" and self.execution.gradient_checkpointing == "on":
+            raise ValueError(
+                "RLVR of the engine native reads a prompt once for all its completions and cannot recompute it: leave "
+                "gradient_checkpointing out, or use the engine trl"
+            )
         if self.split != "train":
             raise ValueError(f"split must be train, so that the other splits stay held out, got {self.split!r}")
         if not self.n_ops or min(self.n_ops) < 1:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.generation import generate
-from .config import RLVRConfig
-from .loop import LoopResult, Update, fingerprint, mixed_precision, train_loop
+from .config import ROLLOUTS_AT_ONCE, RLVRConfig, results_depend_on
+from .fitting import Fitting
+from .loop import LoopResult, TimedCheckpoint, Update, fingerprint, mixed_precision, train_loop
 from .objective import clipped_objective, group_advantages, k3, token_weights
 from .policy import Row, token_logprobs
 from .prompts import PromptSource, RolloutPrompt
@@ -46,6 +47,7 @@ def grpo(
     resume: bool = False,
     identity: dict[str, Any] | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
+    timed: TimedCheckpoint | None = None,
 ) -> LoopResult:
     """Train `model` in place on verifiable rewards.
 
@@ -67,12 +69,13 @@ def grpo(
         resume=resume,
         checkpoint_every=config.checkpoint_every if directory else 0,
         identity={
-            **asdict(config),
+            **results_depend_on(config),
             **(identity or {}),
             "weights": fingerprint(model),
             "threads": torch.get_num_threads(),
         },
         on_step=on_step,
+        timed=timed,
     )
 
 
@@ -99,6 +102,9 @@ class _Sums:
     clipped: float = 0.0
     kl: float = 0.0
 
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
 
 class _GRPOStep:
     """The work of a step, for `train_loop`."""
@@ -108,6 +114,7 @@ class _GRPOStep:
     ) -> None:
         self._model, self._tokenizer, self._prompts, self._config = model, tokenizer, prompts, config
         self._reward = parse_reward(config.reward)
+        self._fitting = Fitting(model, config.execution)
         needs_reference = config.kl or config.kl_every
         self._reference = copy.deepcopy(model).eval().requires_grad_(False) if needs_reference else None
 
@@ -142,7 +149,7 @@ class _GRPOStep:
                 samples=c.group_size,
                 temperature=c.temperature,
                 seed=_rollout_seed(c.seed, step),
-                batch_size=max(c.micro_batch, 256),
+                batch_size=max(c.micro_batch, ROLLOUTS_AT_ONCE),
                 logprobs=True,
             )
         return [Rollout.of(prompts, index, c) for index, group in enumerate(generated) for c in group]
@@ -151,10 +158,18 @@ class _GRPOStep:
         """The updates of a step, and their metrics."""
         c = self._config
         kept, sums, norms = batch.kept, _Sums(), []
-        parts = _micro_batches(batch, c.micro_batch)
+        width = max(
+            (len(batch.prompts[batch.rollouts[i].prompt].ids) + len(batch.rollouts[i].ids) for i in kept), default=0
+        )
+
+        def passes(size: int) -> _Sums:
+            of_update = _Sums()
+            for part in _micro_batches(batch, size):
+                self._backward(batch, part, of_update)
+            return of_update
+
         for _ in range(c.passes if kept else 0):
-            for part in parts:
-                self._backward(batch, part, sums)
+            sums += self._fitting.run(passes, c.micro_batch, width)
             norms.append(update())
         trained = sum(len(batch.rollouts[i].ids) for i in kept) * c.passes
         kl = sums.kl / trained if trained and c.kl else None

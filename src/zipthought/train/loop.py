@@ -14,6 +14,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
+from .. import __version__
 from .batches import TokenBatch
 from .checkpoint import read_checkpoint, write_checkpoint
-from .config import OptimizerConfig
+from .config import Execution, OptimizerConfig
+from .fitting import Fitting, checkpoint_activations
 from .optimizers import build_optimizers
 from .output import CHECKPOINT, METRICS
 
@@ -69,25 +72,37 @@ OnStep = Callable[[dict[str, Any]], "bool | None"]
 """Receives the metrics of each finished step. True ends the run."""
 
 
-def next_token(model: PreTrainedModel, batch_at: Callable[[int], TokenBatch], micro_batch: int = 0) -> Work:
+def next_token(
+    model: PreTrainedModel,
+    batch_at: Callable[[int], TokenBatch],
+    micro_batch: int = 0,
+    execution: Execution = Execution(),  # noqa: B008
+) -> Work:
     """The work of pretraining and SFT: one update a step on the next-token loss of ``batch_at(step)``.
 
-    The gradient accumulates over parts of `micro_batch` sequences (0: all at once).
+    The gradient accumulates over parts of `micro_batch` sequences (0: all at once), or fewer if `execution` or the
+    memory of the device allows fewer.
     """
-    device = next(model.parameters()).device
+    device = model.device
+    fitting = Fitting(model, execution, checkpointing=checkpoint_activations(model, execution))
 
     def work(step: int, update: Update) -> dict[str, Any]:
         batch = batch_at(step)
-        size, total = micro_batch or len(batch.ids), batch.targets.sum().item()
-        mean = 0.0
-        for low in range(0, len(batch.ids), size):
-            part = slice(low, low + size)
-            positions = batch.positions[part].to(device) if batch.positions is not None else None
-            piece = TokenBatch(batch.ids[part].to(device), batch.targets[part].to(device), 0, positions)
-            with mixed_precision(device):
-                loss = batch_loss(model, piece) * (piece.targets.sum().item() / total)
-            loss.backward()
-            mean += loss.item()
+        total = batch.targets.sum().item()
+
+        def passes(size: int) -> float:
+            mean = 0.0
+            for low in range(0, len(batch.ids), size):
+                part = slice(low, low + size)
+                positions = batch.positions[part].to(device) if batch.positions is not None else None
+                piece = TokenBatch(batch.ids[part].to(device), batch.targets[part].to(device), 0, positions)
+                with mixed_precision(device):
+                    loss = batch_loss(model, piece) * (piece.targets.sum().item() / total)
+                loss.backward()
+                mean += loss.item()
+            return mean
+
+        mean = fitting.run(passes, micro_batch or len(batch.ids), batch.ids.shape[1])
         norm = update()
         padding = 1 - batch.tokens / batch.ids.numel()
         return {"loss": mean, "gradient_norm": norm, "tokens": batch.tokens, "padding": padding}
@@ -111,56 +126,102 @@ class _State:
     tokens: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    ended: bool = False
+    """`on_step` has ended the run."""
 
-    def save(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Write the checkpoint atomically, with the digest of its content."""
-        content = {
+    def content(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "tokens": self.tokens,
             "seconds": self.seconds,
             "history": self.history,
+            "ended": self.ended,
             "identity": dict(identity),
         }
-        write_checkpoint(path, content)
 
-    def load(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Read a checkpoint. Raises `ValueError` if it is damaged or has another identity."""
+    def read(self, path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """The content of a checkpoint. Raises `ValueError` if it is damaged or has another identity."""
         content = read_checkpoint(path, next(self.model.parameters()).device)
         if content["identity"] != identity:
             raise ValueError(f"{path} belongs to another configuration; use another output directory, or delete it")
+        return content
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Take over the content of a checkpoint."""
         self.model.load_state_dict(content["model"])
         for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.tokens, self.seconds = content["step"], content["tokens"], content["seconds"]
-        self.history = content["history"]
+        self.history, self.ended = content["history"], content.get("ended", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedCheckpoint:
+    """A checkpoint by time alone, for a caller that starts a killed run again in the same way. It holds the caller's
+    state, too. One that is damaged or belongs to another run is ignored: the run starts from its beginning."""
+
+    path: Path
+    """The file. The caller deletes it when it has stored its result."""
+    seconds: float = 60.0
+    """Seconds between two checkpoints, or 50 times as long as one takes to write, if that is more. 0: one after every
+    step."""
+    state: Callable[[], dict[str, Any]]
+    """Returns the state of the caller: tensors, numbers and strings, and lists, tuples and dictionaries of them."""
+    restore: Callable[[dict[str, Any]], None]
+    """Receives that state when a run is resumed, before its first step."""
 
 
 @dataclass(slots=True)
 class _Checkpoints:
     """When a run writes its checkpoint: every `every` steps (0: never), after the last step, and when a minute has
-    passed without one, or 50 times as long as one takes to write."""
+    passed without one, or 50 times as long as one takes to write. With `timed`, by time alone."""
 
     path: Path | None
     every: int
     steps: int
     identity: Mapping[str, Any]
+    timed: TimedCheckpoint | None
     _written: float = field(default_factory=lambda: time.monotonic())
     """When the last one was written."""
     _patience: float = 60.0
     """Seconds without one."""
 
+    def __post_init__(self) -> None:
+        if self.timed:
+            self.path, self.every, self._patience = self.timed.path, 0, self.timed.seconds
+            self.identity = {**self.identity, "version": __version__}  # Of the caller's state, too.
+
+    def resume(self, state: _State) -> None:
+        """Continue from the checkpoint, if there is one. Raises `ValueError` if it is damaged or of another identity,
+        unless it is timed."""
+        if not self.path or not self.path.exists():
+            return
+        if not self.timed:
+            state.restore(state.read(self.path, self.identity))
+            return
+        content = None
+        with suppress(ValueError):
+            content = state.read(self.path, self.identity)
+        if content:
+            state.restore(content)
+            self.timed.restore(content["caller"])
+
     def after(self, state: _State) -> None:
         """Write the checkpoint if it is due."""
-        if not self.path or not self.every:
+        if not self.path or not (self.every or self.timed):
             return
         waited = time.monotonic() - self._written
-        if state.step % self.every == 0 or state.step == self.steps or waited > self._patience:
+        planned = self.every and (state.step % self.every == 0 or state.step == self.steps)
+        if planned or waited > self._patience or not self._patience:
             began = time.monotonic()
-            state.save(self.path, self.identity)
+            caller = {"caller": self.timed.state()} if self.timed else {}
+            write_checkpoint(self.path, state.content(self.identity) | caller)
             self._written = time.monotonic()
-            self._patience = max(self._patience, 50 * (self._written - began))
+            if self._patience:
+                self._patience = max(self._patience, 50 * (self._written - began))
 
 
 def train_loop(
@@ -174,24 +235,24 @@ def train_loop(
     checkpoint_every: int = 0,
     identity: dict[str, Any] | None = None,
     on_step: OnStep | None = None,
+    timed: TimedCheckpoint | None = None,
 ) -> LoopResult:
     """Run `steps` steps of `work`, which change `model` in place, or fewer where `on_step` ends the run.
 
     `directory` receives ``metrics.jsonl`` and ``checkpoint.pt``: every `checkpoint_every` steps (0: never), after the
     last step, and once a minute. `resume` continues from that checkpoint if it exists; the caller deletes it when the
     trained model is saved. `identity` is what a checkpoint belongs to; resuming with another identity raises
-    `ValueError`.
+    `ValueError`. `timed` takes the place of `directory`, and always resumes.
     """
-    identity = identity or {}
     state = _State(model, build_optimizers(model, config))
-    checkpoint = directory / CHECKPOINT if directory else None
-    if resume and checkpoint and checkpoint.exists():
-        state.load(checkpoint, identity)
+    path = directory / CHECKPOINT if directory else None
+    checkpoints = _Checkpoints(path, checkpoint_every, steps, identity or {}, timed)
+    if resume or timed:
+        checkpoints.resume(state)
     model.train()
     update = _updater(model, state.optimizers, config.gradient_clip)
     log = _MetricsLog(directory / METRICS if directory else None, state.history)
-    checkpoints = _Checkpoints(checkpoint, checkpoint_every, steps, identity)
-    for step in range(state.step, steps):
+    for step in range(state.step, state.step if state.ended else steps):
         began = time.perf_counter()
         learning_rate = config.learning_rate * config.factor(step, steps)
         for optimizer in state.optimizers:
@@ -204,9 +265,9 @@ def train_loop(
         row |= {"tokens": state.tokens, "seconds": round(state.seconds, 3)}
         state.history.append(row)
         log.write(row)
-        ended = on_step(row) if on_step else False
+        state.ended = bool(on_step(row)) if on_step else False
         checkpoints.after(state)
-        if ended:
+        if state.ended:
             break
     log.close()
     model.eval()

@@ -124,8 +124,8 @@ class SampledPrompts:
 class RecordPrompts:
     """The prompts of records, each once an epoch, in an order that depends on the seed.
 
-    Held-out records and `excluded` structures are dropped. Raises `ValueError` if no record is left, and `RecordError`
-    for a record without `messages`, or with text that the tokenizer does not know.
+    Held-out records and `excluded` structures are dropped. Raises `ValueError` if no record is left,
+    and `RecordError` for a record without `messages`, or with text that the tokenizer does not know.
     """
 
     def __init__(
@@ -136,9 +136,17 @@ class RecordPrompts:
         excluded: Collection[str] = frozenset(),
     ) -> None:
         numbered, self.held_out = numbered_training_records(records)
-        numbered = [(number, record) for number, record in numbered if record.get("structure") not in excluded]
-        if not numbered:
-            raise ValueError("there are no problems to train on")
+        fresh = [(number, record) for number, record in numbered if record.get("structure") not in excluded]
+        if not fresh:
+            raise ValueError(
+                f"no problem is left to train on: the structures of all {len(numbered)} records were used in SFT or "
+                "are excluded; use other records, or --repeat-sft-problems for those of SFT"
+                if numbered
+                else "there are no problems to train on"
+            )
+        self.used = len(numbered) - len(fresh)
+        """Records dropped because of an excluded structure."""
+        numbered = fresh
         self.records = [record for _, record in numbered]
         """The records that are trained on, in the order given."""
         self._prompts, longest = [], 0

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.generation import generate
-from .config import RLVRConfig
+from .config import ROLLOUTS_AT_ONCE, RLVRConfig
 from .loop import mixed_precision
 from .prompts import PromptSource
 from .rollouts import Rollout
@@ -43,7 +43,7 @@ def correct_samples(
                 samples=config.group_size,
                 temperature=config.temperature,
                 seed=_sampling_seed(config.seed, step),
-                batch_size=max(config.micro_batch, 256),
+                batch_size=max(config.micro_batch, ROLLOUTS_AT_ONCE),
             )
         for index, group in enumerate(generated):
             for completion in group:

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on completions. The loss covers the assistant's turn and its end-of-sequence token.
+"""Supervised fine-tuning on completions. The loss covers the assistant's turn and the token that ends it.
 
     zipthought train sft --model bundled --data composed-2.jsonl --output-dir out
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ from ..records.schema import format_of, make_record
 from ..surfaces import english
 from ..tasks.dressing import redress
 from .batches import EpochBatches, Example
-from .config import SFTConfig
+from .config import SFTConfig, results_depend_on
 from .held_out import naming_record, numbered_training_records, turns_of
-from .loop import LoopResult, OnStep, fingerprint, next_token, train_loop
+from .loop import LoopResult, OnStep, TimedCheckpoint, fingerprint, next_token, train_loop
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Example:
@@ -41,7 +41,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Exa
     *prompt, answer = turns
     before = prompt_ids(tokenizer, prompt)
     after = completion_ids(tokenizer, answer["content"])
-    require_known(tokenizer, after)
+    require_known(tokenizer, answer["content"], after[:-1])
     return Example(before + after, len(before))
 
 
@@ -146,6 +146,7 @@ def fine_tune(
     resume: bool = False,
     on_step: OnStep | None = None,
     on_start: Callable[[int], None] | None = None,
+    timed: TimedCheckpoint | None = None,
 ) -> SFTResult:
     """Fine-tune `model` in place on records with `messages`. Records of the validation and test splits are left out.
 
@@ -160,19 +161,20 @@ def fine_tune(
         on_start(steps)
     loop = train_loop(
         model,
-        next_token(model, batches, config.micro_batch),
+        next_token(model, batches, config.micro_batch, config.execution),
         steps,
         config.optimizer,
         directory=directory,
         resume=resume,
         checkpoint_every=config.checkpoint_every if directory else 0,
         identity={
-            **asdict(config),
+            **results_depend_on(config),
             "examples": data.digest,
             "weights": fingerprint(model),
             "threads": torch.get_num_threads(),
         },
         on_step=on_step,
+        timed=timed,
     )
     return SFTResult.of(loop, data)
 

@@ -8,15 +8,18 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
 from ..files.atomic import write_text
+from ..models.shapes import Shape
 from .config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from .loop import LoopResult
+from .memory import STATE_BYTES, fitting_tokens
 from .optimizers import OPTIMIZERS
 
 _RENAMED = {
@@ -135,9 +138,34 @@ class Share:
         return cls(size, share // size)
 
 
-def arguments(config: SFTConfig | RLVRConfig, steps: int, directory: Path, share: Share) -> dict[str, Any]:
-    """The training arguments of both trainers."""
+def share_of(config: SFTConfig | RLVRConfig, model: PreTrainedModel, count: int, width: int) -> Share:
+    """How `count` sequences of an update, of at most `width` tokens each, are distributed: in passes of at most
+    `micro_batch` sequences, and of as many tokens as the settings of execution or the memory of a GPU allow.
+
+    Raises `ValueError` as `Share.of` does.
+    """
+    limit = config.execution.micro_tokens
+    if not limit and torch.cuda.is_available():
+        shape = Shape.of(model.config.to_dict(), model.num_parameters())
+        states = (4 if config.trl.lora_rank else STATE_BYTES) * shape.parameters
+        checkpointing = config.execution.checkpoints(shape.parameters, on_gpu=True)
+        limit = max(1, fitting_tokens(shape, checkpointing, torch.cuda.mem_get_info()[0] - states))
+    whole = Share.of(count, config.micro_batch)
+    if not limit:
+        return whole
+    most = max(1, min(whole.per_device, limit // width))
+    size = next(size for size in range(most, 0, -1) if whole.per_device % size == 0)
+    return Share(size, whole.passes * (whole.per_device // size))
+
+
+def arguments(
+    config: SFTConfig | RLVRConfig, model: PreTrainedModel, steps: int, directory: Path, share: Share
+) -> dict[str, Any]:
+    """The training arguments of both trainers. Raises `ValueError` if a tracker is not installed."""
     gpu = torch.cuda.is_available()
+    for tracker in config.trl.report_to:
+        if find_spec(tracker) is None:
+            raise ValueError(f"the tracker {tracker!r} is not installed; install the package {tracker}")
     return {
         "output_dir": str(directory),
         "max_steps": steps,
@@ -154,7 +182,8 @@ def arguments(config: SFTConfig | RLVRConfig, steps: int, directory: Path, share
         "save_total_limit": 1,
         "report_to": list(config.trl.report_to) or "none",
         "disable_tqdm": True,
-        "gradient_checkpointing": config.trl.gradient_checkpointing,
+        "gradient_checkpointing": config.execution.checkpoints(model.num_parameters(), gpu),
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "dataloader_pin_memory": gpu,
     }
 
@@ -274,4 +303,4 @@ class TrainerRun:
                     shutil.rmtree(checkpoint)
 
 
-__all__ = ["Metrics", "OnStep", "Share", "TrainerRun", "arguments", "import_trl", "lora", "scheduled"]
+__all__ = ["Metrics", "OnStep", "Share", "TrainerRun", "arguments", "import_trl", "lora", "scheduled", "share_of"]

@@ -10,22 +10,23 @@ and checkpoints are those of the Trainer (``checkpoint-N``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..records.chat import prompt_ids
+from ..models.generation import declare_ends, end_of_sequence
+from ..records.chat import completion_text, prompt_text
 from .batches import EpochBatches
-from .config import RLVRConfig, SFTConfig
+from .config import RLVRConfig, SFTConfig, results_depend_on
 from .loop import LoopResult, fingerprint
 from .prompts import PromptSource, RolloutPrompt
 from .rewards import parse_reward
 from .rollouts import Rollout, rollout_metrics
 from .sft import SFTResult, training_set
-from .trl_common import Metrics, OnStep, Share, TrainerRun, arguments, import_trl, lora, scheduled
+from .trl_common import Metrics, OnStep, Share, TrainerRun, arguments, import_trl, lora, scheduled, share_of
 
 _RLVR_COLUMNS = ("reward", "zero_variance", "response_tokens", "truncated", "kl", "entropy", "clipped")
 _LOSS_TYPES = {"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}
@@ -80,7 +81,7 @@ def sft_with_trl(
     steps = config.total_steps(plan.steps_per_epoch)
     if on_start:
         on_start(steps)
-    share = Share.of(config.batch_size, config.micro_batch)
+    share = share_of(config, model, config.batch_size, max(len(example.ids) for example in data.examples))
     pieces = config.batch_size // share.per_device  # of an update, over all devices
     batches = [piece for step in range(steps) for piece in split_evenly(plan.indices(step), pieces)]
 
@@ -99,14 +100,17 @@ def sft_with_trl(
     trainer = Trainer(
         model=model,
         args=trl.SFTConfig(
-            **arguments(config, steps, directory, share), max_length=None, packing=False, completion_only_loss=True
+            **arguments(config, model, steps, directory, share),
+            max_length=None,
+            packing=False,
+            completion_only_loss=True,
         ),
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
         peft_config=lora(config.trl),
         callbacks=[metrics],
     )
-    identity = {**asdict(config), "examples": data.digest, "weights": fingerprint(model)}
+    identity = {**results_depend_on(config), "examples": data.digest, "weights": fingerprint(model)}
     run = TrainerRun(directory=directory, model_directory=model_directory, resume=resume, identity=identity)
     return SFTResult.of(run.execute(steps, trainer, metrics, tokenizer), data)
 
@@ -120,9 +124,15 @@ class _Rewards:
 
     __name__ = "reward"  # TRL names its metrics by it.
 
-    def __init__(self, prompts: Sequence[RolloutPrompt], ends: Callable[[], set[int]], config: RLVRConfig) -> None:
-        """`ends` returns the tokens that end a sequence."""
-        self._prompts, self._ends = prompts, ends
+    def __init__(
+        self,
+        prompts: Sequence[RolloutPrompt],
+        tokenizer: PreTrainedTokenizerBase,
+        ends: Sequence[int],
+        config: RLVRConfig,
+    ) -> None:
+        """`ends` are the tokens that end a completion."""
+        self._prompts, self._tokenizer, self._ends = prompts, tokenizer, frozenset(ends)
         self._reward, self._group_size = parse_reward(config.reward), config.group_size
         self._rollouts: list[Rollout] = []
         self._skipped = 0
@@ -130,14 +140,13 @@ class _Rewards:
     def __call__(
         self, prompts: Any, completions: Any, completion_ids: Any, prompt_index: list[int], **_: Any
     ) -> list[float | None]:
-        ends = self._ends()
-        texts = [c if isinstance(c, str) else c[-1]["content"] for c in completions]
+        texts = [completion_text(self._tokenizer, text) for text in completions]
         self._rollouts = [
             Rollout(
                 prompt=index,
                 ids=list(ids),
                 text=text,
-                truncated=not ids or ids[-1] not in ends,
+                truncated=not ids or ids[-1] not in self._ends,
                 logprobs=[],
                 verdict=self._prompts[index].verify(text),
             )
@@ -174,21 +183,26 @@ def rlvr_with_trl(
     trl = import_trl()
     from datasets import Dataset
 
-    share = Share.of(config.prompts_per_step * config.group_size, config.micro_batch)
+    if config.trl.vllm == "colocate" and find_spec("vllm") is None:
+        raise ValueError("--vllm colocate needs vLLM; install the package vllm, or leave the option out")
     steps = [prompts(step) for step in range(config.steps)]
     everything = [prompt for of_step, _ in steps for prompt in of_step]
-    rewards = _Rewards(everything, lambda: {tokenizer.eos_token_id, *trainer.eos_token_ids}, config)
+    longest = max(len(prompt.ids) for prompt in everything) + max(budget for _, budget in steps)
+    share = share_of(config, model, config.prompts_per_step * config.group_size, longest)
+    declare_ends(model, tokenizer)  # TRL reads them there.
+    ends = end_of_sequence(model, tokenizer)
+    rewards = _Rewards(everything, tokenizer, ends, config)
     metrics = Metrics(directory, rewards.row, config.passes, on_step)
     columns = {
-        "prompt": [_text_or_turns(tokenizer, prompt) for prompt in everything],
+        "prompt": [_text(tokenizer, prompt) for prompt in everything],
         "prompt_index": list(range(len(everything))),
     }
     trainer = scheduled(trl.GRPOTrainer, config.optimizer)(
         model=model,
         reward_funcs=rewards,
         args=trl.GRPOConfig(
-            **arguments(config, config.steps * config.passes, directory, share),
-            **_grpo_arguments(config, share),
+            **arguments(config, model, config.steps * config.passes, directory, share),
+            **_grpo_arguments(config, share, ends),
             max_completion_length=max(budget for _, budget in steps),
         ),
         train_dataset=Dataset.from_dict(columns),
@@ -196,13 +210,13 @@ def rlvr_with_trl(
         peft_config=lora(config.trl),
         callbacks=[metrics],
     )
-    whole = {**asdict(config), **(identity or {}), "weights": fingerprint(model)}
+    whole = {**results_depend_on(config), **(identity or {}), "weights": fingerprint(model)}
     run = TrainerRun(directory=directory, model_directory=model_directory, resume=resume, identity=whole)
     return run.execute(config.steps, trainer, metrics, tokenizer)
 
 
-def _grpo_arguments(config: RLVRConfig, share: Share) -> dict[str, Any]:
-    """The training arguments of GRPOTrainer alone."""
+def _grpo_arguments(config: RLVRConfig, share: Share, ends: Sequence[int]) -> dict[str, Any]:
+    """The training arguments of GRPOTrainer alone. `ends` are the tokens that end a completion."""
     return {
         "num_generations": config.group_size,
         "steps_per_generation": share.passes,
@@ -217,18 +231,21 @@ def _grpo_arguments(config: RLVRConfig, share: Share) -> dict[str, Any]:
         "use_vllm": bool(config.trl.vllm),
         "vllm_mode": config.trl.vllm or "colocate",
         "vllm_gpu_memory_utilization": config.trl.vllm_memory,
+        # vLLM reads the generation configuration of the base's files, which may lack the end of a turn.
+        "generation_kwargs": {"stop_token_ids": list(ends)} if config.trl.vllm else None,
     }
 
 
-def _text_or_turns(tokenizer: PreTrainedTokenizerBase, prompt: RolloutPrompt) -> Any:
-    """What TRL turns into the tokens of the prompt: its messages, or their text for a model without a chat template."""
-    if tokenizer.chat_template:
-        return prompt.turns
-    text = "".join(f"{turn['content']}\n" for turn in prompt.turns)
-    for candidate in (text, f"{tokenizer.bos_token or ''}{text}"):
-        if tokenizer(text=candidate).input_ids == prompt_ids(tokenizer, prompt.turns):
+def _text(tokenizer: PreTrainedTokenizerBase, prompt: RolloutPrompt) -> str:
+    """The text that TRL turns into the tokens of the prompt. Some tokenizers add a beginning of sequence to every text,
+    which a chat template has written already, and some do not. Raises `ValueError` if there is no such text."""
+    text, bos = prompt_text(tokenizer, prompt.turns), str(tokenizer.bos_token or "")
+    for candidate in (text, bos + text, text.removeprefix(bos)):
+        if tokenizer(text=candidate).input_ids == prompt.ids:
             return candidate
-    raise ValueError("TRL would tokenize prompts differently from our training; give the model a chat template")
+    raise ValueError(
+        "TRL would turn prompts into other tokens than ours; remove what the tokenizer adds at the end of a text"
+    )
 
 
 __all__ = ["rlvr_with_trl", "sft_with_trl", "split_evenly"]

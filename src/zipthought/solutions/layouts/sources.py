@@ -61,8 +61,8 @@ class Reading:
         names = ["auto", *(layout.name for layout in self.layouts)]
         if self.layout not in names:
             raise ValueError(f"unknown layout {self.layout!r}; use {', '.join(names)}")
-        if bool(self.question_field) != bool(self.solution_field):
-            raise ValueError("question_field and solution_field go together; give both")
+        if bool(self.question_field) != bool(self.solution_field or (self.question_field and self.answer_field)):
+            raise ValueError("question_field goes with solution_field, or with answer_field alone; give both")
         if self.family != "auto":
             FAMILIES.find(self.family)
         if unknown := [reason for reason in self.accept if reason not in NEAR]:
@@ -88,11 +88,43 @@ class Reading:
         Raises `UnreadableError` naming the field that is missing.
         """
         if self.question_field:
-            layout = Layout("", self.question_field, self.solution_field)
+            layout = self._named
         elif self.layout == "auto":
             layout = _detect(record, self.layouts)
         else:
             layout = next(layout for layout in self.layouts if layout.name == self.layout)
+        yield from self._read(record, layout)
+
+    def questions(self, record: Mapping[str, Any]) -> list[Source]:
+        """As `sources`, but a record may have its answer alone, in the field of a layout or in `answer_field`. The
+        answer is then its solution, too.
+
+        Raises `UnreadableError` as `sources` does, and with the reason `no_final_answer` where a record has a question
+        and neither a solution nor an answer.
+        """
+        try:
+            return list(self.sources(record))
+        except UnreadableError as error:
+            if error.reason != "missing_field":
+                raise
+            known = [layout for layout in self.layouts if self.layout in ("auto", layout.name)]
+            layouts = [self._named] if self.question_field else known
+            asked = [layout for layout in layouts if layout.question and find(record, layout.question) is not None]
+            if not asked:
+                raise
+        for layout in asked:
+            answer = self.answer_field or layout.answer
+            if answer and find(record, answer) is not None:
+                return list(self._read(record, layout._replace(solution=answer, answer=answer)))
+        raise UnreadableError("no_final_answer", "the record has a question, but no answer")
+
+    @property
+    def _named(self) -> Layout:
+        """The layout of the named fields. Without a solution, the answer alone is one."""
+        return Layout("", self.question_field, self.solution_field or self.answer_field)
+
+    def _read(self, record: Mapping[str, Any], layout: Layout) -> Iterator[Source]:
+        """The solutions of a record in a layout."""
         answer = _answer(record, self.answer_field or layout.answer)
         if answer is None and self.answer_field:
             raise UnreadableError("missing_field", f"the record has no text in {self.answer_field!r}")

@@ -49,6 +49,10 @@ class Work(NamedTuple):
     """Tokens of generation, prompts included."""
     reference: float = 0.0
     """Tokens that a frozen reference model reads."""
+    longest: float = 0.0
+    """Tokens of the longest training text; 0 without training."""
+    cached: float = 0.0
+    """Tokens of the rollouts that are generated at the same time; 0 without RLVR."""
 
 
 @dataclass(frozen=True, kw_only=True)  # No slots, so that an instance can keep its digest.

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ...evaluation.config import EvaluateConfig
-from ...train.config import OptimizerConfig, RLVRConfig, SFTConfig
+from ...train.config import ROLLOUTS_AT_ONCE, OptimizerConfig, RLVRConfig, SFTConfig
 from .base import Cell, OnStep, Result, Work, as_tuple
-from .tokens import mean_tokens
+from .tokens import longest_tokens, mean_tokens
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
@@ -301,12 +301,17 @@ class DecompositionCell(Cell):
         points = 1 if self.part in (BASE_STATE, SFT_STATE) else -(-s.rl_steps // s.measure_every)
         evaluation = len(lengths) * (points * s.count + s.samples * s.sampled) * measured
         rollouts = s.rl_steps * s.prompts_per_step * s.group_size * sequence
+        if self.part == BASE_STATE:
+            return Work(0.0, evaluation)
+        longest = longest_tokens(self, "explicit" if self.part in RLVR_STATES else fmt, "forward", s.n_ops)
         if self.part in RLVR_STATES:
-            return Work(rollouts, rollouts + evaluation, rollouts if s.kl else 0.0)
+            together = ROLLOUTS_AT_ONCE if self.engine == "native" else s.prompts_per_step * s.group_size
+            return Work(rollouts, rollouts + evaluation, rollouts if s.kl else 0.0, longest, together * longest)
         if self.part == "rejection":
-            return Work(rollouts / 2, rollouts / 2 + evaluation)
-        updates = {BASE_STATE: 0, SFT_STATE: self.sft_steps, "sft-updates": s.rl_steps}.get(self.part)
-        return Work(rollouts if updates is None else updates * s.sft_batch_size * sequence, evaluation)
+            return Work(rollouts / 2, rollouts / 2 + evaluation, longest=longest)
+        updates = {SFT_STATE: self.sft_steps, "sft-updates": s.rl_steps}.get(self.part)
+        trained = rollouts if updates is None else updates * s.sft_batch_size * sequence
+        return Work(trained, evaluation, longest=longest)
 
     def run(self, workspace: Workspace, on_step: OnStep | None = None) -> DecompositionResult:
         from .decomposition_run import run_part

@@ -1,13 +1,14 @@
 """Running cells of the decomposition: the base alone, SFT or RLVR from it, or a branch from the weights that SFT kept.
 
 Held-out problems of the trained lengths and of longer ones are measured during each branch. The final model is sampled
-for pass@k.
+for pass@k. A cell that was killed goes on from its last checkpoint, which holds its measurements, too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ...evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
 from ...models.loading import load, save
 from ...records.schema import make_record
-from ...train.config import OptimizerConfig, RLVRConfig, SFTConfig
+from ...train.config import Execution, OptimizerConfig, RLVRConfig, SFTConfig
 from ...train.grpo import grpo
 from ...train.loop import LoopResult
 from ...train.prompts import SampledPrompts
@@ -40,7 +41,7 @@ from .decomposition import (
     PassAt,
     Rollouts,
 )
-from .sft_run import sft_trainer
+from .sft_run import Resumable, sft_trainer, timed_checkpoint
 
 ROLLOUT_POINTS = 100
 """At most about this many updates of RLVR are kept."""
@@ -51,17 +52,18 @@ def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | No
     """Train and measure a state. The final greedy completions go to the workspace under the name of the part."""
     after_sft = cell.part not in (BASE_STATE, SFT_STATE, RLVR_BASE)
     start = str(workspace.weights(cell.sibling(SFT_STATE).digest)) if after_sft else cell.model
-    model, tokenizer = load(start, training=True)
+    model, tokenizer = load(start, training=True, attention=workspace.execution.attention)
     run = _Run(cell, workspace, model, tokenizer, on_step)
     loop = run.train()
     if cell.part == SFT_STATE:
         with workspace.new_weights(cell.digest) as directory:
             save(model, tokenizer, directory)
+    rollouts = [Rollouts.of(row) for row in loop.history] if cell.part in RLVR_STATES else []
     final = _measure(model, tokenizer, cell, loop.steps, loop.tokens, workspace.completions(cell.digest, cell.part))
     return DecompositionResult(
         points=(*run.points, final),
         pass_at=_pass_at(model, tokenizer, cell),
-        rollouts=tuple(run.rollouts[:: max(1, len(run.rollouts) // ROLLOUT_POINTS)]),
+        rollouts=tuple(rollouts[:: max(1, len(rollouts) // ROLLOUT_POINTS)]),
         updates=loop.steps,
         tokens=loop.tokens,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -85,7 +87,6 @@ class _Run:
         self._steps = 0
         self._sampled = 0  # Tokens before the first update.
         self.points: list[BranchPoint] = []
-        self.rollouts: list[Rollouts] = []
 
     def train(self) -> LoopResult:
         """Train the model in place."""
@@ -93,11 +94,11 @@ class _Run:
         if cell.part == BASE_STATE:
             return LoopResult(0, 0, 0.0, [])
         problems = training_problems([cell.sampler(n, cell.seed) for n in s.n_ops], s.examples)
-        rlvr = _rlvr_config(cell)
+        rlvr = _rlvr_config(cell, self._workspace.execution)
         prompts = SampledPrompts(rlvr, self._tokenizer, {problem.structure for _, problem in problems})
         if cell.part in RLVR_STATES:
             self._steps = s.rl_steps
-            trainer = _rlvr_trainer(cell, self._workspace)
+            trainer = _rlvr_trainer(cell, self._workspace, self)
             return trainer(self._model, self._tokenizer, prompts, rlvr, on_step=self._watch)
         if cell.part == "rejection":
             return self._reject(prompts, rlvr)
@@ -120,20 +121,26 @@ class _Run:
 
     def _fine_tune(self, records: Sequence[Mapping[str, Any]], steps: int) -> LoopResult:
         self._steps = steps
-        trainer = sft_trainer(self._cell, self._workspace)
-        config = _sft_config(self._cell, steps)
+        trainer = sft_trainer(self._cell, self._workspace, self)
+        config = _sft_config(self._cell, steps, self._workspace.execution)
         return trainer(self._model, self._tokenizer, records, config, on_step=self._watch).loop
 
     def _watch(self, row: dict[str, Any]) -> None:
         cell, s = self._cell, self._cell.settings
-        if cell.part in RLVR_STATES:
-            self.rollouts.append(Rollouts.of(row))
         every = max(1, round(s.measure_every * self._steps / s.rl_steps))
         if cell.part != SFT_STATE and row["step"] < self._steps and row["step"] % every == 0:
             tokens = self._sampled + row["tokens"]
             self.points.append(_measure(self._model, self._tokenizer, cell, row["step"], tokens))
         if self._on_step:
-            self._on_step(row)
+            self._on_step({**row, "steps": self._steps})
+
+    def state(self) -> dict[str, Any]:
+        """The measurements so far, for a checkpoint."""
+        return {"points": [point.plain() for point in self.points]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.points = [BranchPoint.from_plain(point) for point in state["points"]]
 
 
 def _needed(cell: DecompositionCell, workspace: Workspace, part: str) -> DecompositionResult:
@@ -153,16 +160,16 @@ def _updates(cell: DecompositionCell, workspace: Workspace) -> int:
     return max(1, round(rlvr.tokens / (sft.tokens / sft.updates)))
 
 
-def _rlvr_trainer(cell: DecompositionCell, workspace: Workspace) -> Callable[..., LoopResult]:
-    """The RLVR function of the cell's engine."""
+def _rlvr_trainer(cell: DecompositionCell, workspace: Workspace, watch: Resumable) -> Callable[..., LoopResult]:
+    """The RLVR function of the cell's engine, as `sft_trainer`."""
     if cell.engine == "native":
-        return grpo
+        return partial(grpo, timed=timed_checkpoint(cell, workspace, watch))
     from ...train.trl_engine import rlvr_with_trl
 
     return partial(rlvr_with_trl, directory=workspace.scratch(cell.digest))
 
 
-def _sft_config(cell: DecompositionCell, steps: int) -> SFTConfig:
+def _sft_config(cell: DecompositionCell, steps: int, execution: Execution) -> SFTConfig:
     """The configuration of the first SFT, or of a branch, whose learning rate does not decay."""
     s = cell.settings
     branch = cell.part != SFT_STATE
@@ -172,6 +179,7 @@ def _sft_config(cell: DecompositionCell, steps: int) -> SFTConfig:
         seed=cell.seed + branch,  # A branch reads the data in another order.
         checkpoint_every=0,
         engine=cell.engine,
+        execution=execution,
         optimizer=OptimizerConfig(
             learning_rate=s.sft_learning_rate,
             min_learning_rate_ratio=1.0 if branch else 0.1,
@@ -180,8 +188,10 @@ def _sft_config(cell: DecompositionCell, steps: int) -> SFTConfig:
     )
 
 
-def _rlvr_config(cell: DecompositionCell) -> RLVRConfig:
+def _rlvr_config(cell: DecompositionCell, execution: Execution) -> RLVRConfig:
     s = cell.settings
+    if cell.engine == "native":  # Its RLVR cannot recompute activations (`RLVRConfig`).
+        execution = replace(execution, gradient_checkpointing="off")
     default = RLVRConfig().optimizer
     return RLVRConfig(
         n_ops=s.n_ops,
@@ -196,6 +206,7 @@ def _rlvr_config(cell: DecompositionCell) -> RLVRConfig:
         kl=s.kl,
         checkpoint_every=0,
         engine=cell.engine,
+        execution=execution,
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
             min_learning_rate_ratio=default.min_learning_rate_ratio,

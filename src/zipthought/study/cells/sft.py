@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...evaluation.metrics import EditedAnswer, Summary
 from .base import TUNING_SEED, Cell, OnStep, Result, Work
-from .tokens import mean_tokens
+from .tokens import longest_tokens, mean_tokens
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
@@ -241,7 +241,8 @@ class SFTCell(Cell):
         held_out = self.test_count * len(self.n_ops) + (self.validation_count if self.points > 1 else 0)
         longer = self.test_count * len(self.longer_n_ops)
         prompts = self.points * held_out + longer + self.train_count * len(self.n_ops) + 2 * self.edited_count
-        return Work(self.steps * self.batch_size * sequence, prompts * measured)
+        longest = longest_tokens(self, self.format, self.order, self.n_ops)
+        return Work(self.steps * self.batch_size * sequence, prompts * measured, longest=longest)
 
     def run(self, workspace: Workspace, on_step: OnStep | None = None) -> SFTCellResult:
         from .sft_run import run_sft

@@ -1,7 +1,8 @@
 """Running SFT cells: base, SFT on compressed traces, accuracy on held-out and on training problems.
 
 Everything follows from the cell's settings. So a cell gives the same result wherever it runs; with the same number of
-threads on the same kind of machine it is the same to the last bit.
+threads on the same kind of machine it is the same to the last bit. A cell that was killed goes on from its last
+checkpoint, which holds what `_Watch` has measured, too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -22,12 +23,14 @@ from ...evaluation.evaluate import (
     evaluate_items,
 )
 from ...evaluation.memorization import edited_answers
-from ...evaluation.metrics import EditedAnswer, Item
+from ...evaluation.metrics import EditedAnswer, Item, JudgedCompletion
 from ...models.loading import load
 from ...records.schema import make_record
 from ...tasks.distinct import distinct_problems
 from ...train.averaging import WeightAverage
 from ...train.config import OptimizerConfig, SFTConfig
+from ...train.loop import TimedCheckpoint
+from ...train.output import CHECKPOINT
 from ...train.sft import SFTResult, fine_tune
 from ..problems import training_problems
 from ..workspace import Workspace
@@ -41,7 +44,7 @@ LOSS_POINTS = 60
 def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) -> SFTCellResult:
     """Train and measure. The completions of held-out and of training problems go to the workspace."""
     rate = _learning_rate(cell, workspace)
-    model, tokenizer = load(cell.model, training=True)
+    model, tokenizer = load(cell.model, training=True, attention=workspace.execution.attention)
     problems = sft_problems(cell)
     first = [Item.of(p, cell.surface, i) for i, p in enumerate(_first(problems, cell.n_ops, cell.train_count))]
     records = [make_record(problem, cell.format, cell.order, cell.surface, "train", i) for i, problem in problems]
@@ -53,11 +56,12 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         checkpoint_every=0,
         positions=cell.positions,
         engine=cell.engine,
+        execution=workspace.execution,
         optimizer=OptimizerConfig(
             learning_rate=rate, optimizer=cell.optimizer, min_learning_rate_ratio=1.0 if cell.converge else 0.1
         ),
     )
-    trained = sft_trainer(cell, workspace)(model, tokenizer, records, config, on_step=watch)
+    trained = sft_trainer(cell, workspace, watch)(model, tokenizer, records, config, on_step=watch)
     point, held_out = watch.restore_best()
     if cell.longer_n_ops:
         longer = evaluate(model, tokenizer, _problems(cell, cell.split, cell.test_count, cell.longer_n_ops))
@@ -66,6 +70,7 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
     decoding = DecodingConfig(orders=(cell.order,))
     on_training = evaluate_items(model, tokenizer, first, decoding)
     on_training.write_completions(workspace.completions(cell.digest, "train"))
+    history = trained.loop.history
     return SFTCellResult(
         learning_rate=rate,
         points=tuple(watch.points),
@@ -78,7 +83,7 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         parameters=watch.parameters,
         distinct_tokens=trained.distinct_tokens,
         train_seconds=trained.loop.seconds,
-        loss=tuple(watch.losses[:: max(1, len(watch.losses) // LOSS_POINTS)]),
+        loss=tuple((int(row["step"]), row["loss"]) for row in history[:: max(1, len(history) // LOSS_POINTS)]),
     )
 
 
@@ -99,18 +104,35 @@ class _Watch:
         self._average = WeightAverage(model) if cell.converge else None
         self._measured_at = set(cell.measured_at())
         self.parameters = sum(p.numel() for p in model.parameters())  # Embeddings included; the output layer is tied.
-        self.losses: list[tuple[int, float]] = []
         self.points: list[RunPoint] = []
         self._best: tuple[RunPoint, Evaluation, dict[str, Any]] | None = None
 
     def __call__(self, row: dict[str, Any]) -> bool:
-        self.losses.append((int(row["step"]), row["loss"]))
         if self._average:
             self._average.update()
         ended = row["step"] in self._measured_at and self._measure(row)
         if self._on_step:
-            self._on_step(row)
+            self._on_step({**row, "steps": self._cell.steps})
         return ended
+
+    def state(self) -> dict[str, Any]:
+        """The measurements so far and the averaged weights, for a checkpoint."""
+        best = None
+        if self._best:
+            point, evaluation, weights = self._best
+            best = (point.plain(), [completion.plain() for completion in evaluation.completions], weights)
+        average = self._average.state() if self._average else None
+        return {"points": [point.plain() for point in self.points], "best": best, "average": average}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.points = [RunPoint.from_plain(point) for point in state["points"]]
+        if state["best"]:
+            point, completions, weights = state["best"]
+            evaluation = Evaluation([JudgedCompletion.from_plain(completion) for completion in completions])
+            self._best = RunPoint.from_plain(point), evaluation, weights
+        if self._average:
+            self._average.restore(state["average"])
 
     def _measure(self, row: dict[str, Any]) -> bool:
         """Measure the model; whether it has converged."""
@@ -161,10 +183,28 @@ def sft_problems(cell: SFTCell) -> list[tuple[int, Problem]]:
     return training_problems(samplers, cell.examples, cell.structures, part, cell.sentences)
 
 
-def sft_trainer(cell: Cell, workspace: Workspace) -> Callable[..., SFTResult]:
-    """The SFT function of the cell's engine."""
+class Resumable(Protocol):
+    """What a cell measures during its training, and keeps in its checkpoints."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+def timed_checkpoint(cell: Cell, workspace: Workspace, watch: Resumable) -> TimedCheckpoint:
+    """The checkpoint of a cell, in its scratch directory, with the state of what watches its training."""
+    return TimedCheckpoint(
+        path=workspace.scratch(cell.digest) / CHECKPOINT,
+        seconds=workspace.checkpoint_seconds,
+        state=watch.state,
+        restore=watch.restore,
+    )
+
+
+def sft_trainer(cell: Cell, workspace: Workspace, watch: Resumable) -> Callable[..., SFTResult]:
+    """The SFT function of the cell's engine. The native engine resumes a killed cell; TRL starts it again."""
     if cell.engine == "native":
-        return fine_tune
+        return partial(fine_tune, timed=timed_checkpoint(cell, workspace, watch))
     from ...train.trl_engine import sft_with_trl
 
     return partial(sft_with_trl, directory=workspace.scratch(cell.digest))

@@ -13,6 +13,9 @@ from .base import Cell
 
 SAMPLED = 64
 """Sampled problems of each length."""
+LONGEST = 1.3
+"""The longest text of a length, over the mean: up to 1.15 in 3,000 problems of 4 to 12 operations. The rest is for
+tokenizers with more tokens than words."""
 
 
 def mean_tokens(cell: Cell, fmt: str, order: str, n_ops: tuple[int, ...]) -> tuple[float, float]:
@@ -23,6 +26,11 @@ def mean_tokens(cell: Cell, fmt: str, order: str, n_ops: tuple[int, ...]) -> tup
     """
     lengths = [_mean_tokens(cell.model, cell.surface, fmt, order, cell.sampler(n)) for n in n_ops]
     return sum(p for p, _ in lengths) / len(lengths), sum(r for _, r in lengths) / len(lengths)
+
+
+def longest_tokens(cell: Cell, fmt: str, order: str, n_ops: tuple[int, ...]) -> float:
+    """An estimate of the tokens of the longest prompt with its response."""
+    return LONGEST * sum(mean_tokens(cell, fmt, order, (max(n_ops),)))
 
 
 @lru_cache(maxsize=1024)
