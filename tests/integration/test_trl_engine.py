@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,13 +17,14 @@ from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.chat import completion_ids, end_of_turn
 from zipthought.records.schema import canonical_json, make_record
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
-from zipthought.train.config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
+from zipthought.train.config import Execution, OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from zipthought.train.grpo import grpo
 from zipthought.train.prompts import RecordPrompts, SampledPrompts
 from zipthought.train.record import trained_structures
-from zipthought.train.sft import fine_tune
+from zipthought.train.sft import encode, fine_tune
 
 pytest.importorskip("trl")
+from zipthought.train.trl_common import share_of
 from zipthought.train.trl_engine import rlvr_with_trl, sft_with_trl
 
 pytestmark = pytest.mark.integration
@@ -154,7 +156,8 @@ def test_passes_count_as_one_step(tmp_path):
 
 
 def test_adapters_are_merged_into_the_saved_model(tmp_path):
-    config = SFTConfig(steps=3, batch_size=4, optimizer=OptimizerConfig(learning_rate=1e-2), trl=TRLConfig(lora_rank=4))
+    optimizer = OptimizerConfig(learning_rate=1e-2)
+    config = SFTConfig(engine="trl", steps=3, batch_size=4, optimizer=optimizer, trl=TRLConfig(lora_rank=4))
     before = tiny("qwen2")
     sft_with_trl(tiny("qwen2"), words(), some_records(), config, directory=tmp_path)
     after = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
@@ -162,6 +165,28 @@ def test_adapters_are_merged_into_the_saved_model(tmp_path):
     changed = (after.state_dict()[name] - before.state_dict()[name]).abs().max()
     assert changed > 1e-5
     assert torch.equal(after.get_input_embeddings().weight, before.get_input_embeddings().weight), "only the adapters"
+
+
+def test_passes_of_few_tokens_give_the_same_losses(tmp_path):
+    config = SFTConfig(engine="trl", steps=3, batch_size=8)
+    model, longest = tiny("qwen2"), max(len(encode(words(), record).ids) for record in some_records())
+    share = share_of(replace(config, execution=Execution(micro_tokens=3 * longest)), model, 8, longest)
+    assert (share.per_device, share.passes) == (2, 4)  # Three would fit, and do not divide eight.
+    execution = Execution(micro_tokens=longest, gradient_checkpointing="on")
+    losses = [
+        [
+            row["loss"]
+            for row in sft_with_trl(tiny("qwen2"), words(), some_records(), c, directory=tmp_path).loop.history
+        ]
+        for c in (config, replace(config, execution=execution))
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_what_is_not_installed_is_named(tmp_path):
+    config = SFTConfig(engine="trl", steps=1, batch_size=4, trl=TRLConfig(report_to=("no_such_tracker",)))
+    with pytest.raises(ValueError, match="the tracker 'no_such_tracker' is not installed"):
+        sft_with_trl(tiny("qwen2"), words(), some_records(), config, directory=tmp_path)
 
 
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
