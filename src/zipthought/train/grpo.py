@@ -114,9 +114,9 @@ class _GRPOStep:
     ) -> None:
         self._model, self._tokenizer, self._prompts, self._config = model, tokenizer, prompts, config
         self._reward = parse_reward(config.reward)
-        self._fitting = Fitting(model, config.execution)
         needs_reference = config.kl or config.kl_every
         self._reference = copy.deepcopy(model).eval().requires_grad_(False) if needs_reference else None
+        self._fitting = Fitting(model, config.execution)  # What the reference leaves of the memory.
 
     def __call__(self, step: int, update: Update) -> dict[str, Any]:
         c = self._config
