@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def checkpoint_activations(model: PreTrainedModel, execution: Execution) -> bool:
     """Turn gradient checkpointing on, if the settings say so for this model and device; whether it is on."""
-    on = execution.checkpoints(sum(p.numel() for p in model.parameters()), model.device.type == "cuda")
+    on = execution.checkpoints(model.num_parameters(), model.device.type == "cuda")
     if on:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # Later versions of transformers have another name for it.
@@ -31,7 +31,8 @@ class Fitting:
 
     def __init__(self, model: PreTrainedModel, execution: Execution, *, checkpointing: bool = False) -> None:
         self._model = model
-        self.limit = execution.micro_tokens or _free_tokens(model, checkpointing)
+        # Its weights are there.
+        self.limit = execution.micro_tokens or free_tokens(model, checkpointing, STATE_BYTES - 4, model.device)
         """Tokens in a pass; 0: no limit."""
 
     def run(self, attempt: Callable[[int], T], rows: int, width: int) -> T:
@@ -62,10 +63,11 @@ class Fitting:
             )
 
 
-def _free_tokens(model: PreTrainedModel, checkpointing: bool) -> int:
-    """The tokens of a pass for which the GPU of a model has memory, once the optimizer has its own; 0 on a CPU."""
-    if model.device.type != "cuda":
+def free_tokens(model: PreTrainedModel, checkpointing: bool, still_to_come: int, device: torch.device) -> int:
+    """The tokens of a pass for which a GPU has memory, once it has `still_to_come` more bytes for each parameter of the
+    model. 0 (no limit) on a CPU."""
+    if device.type != "cuda":
         return 0
-    shape = Shape.of(model.config.to_dict(), sum(p.numel() for p in model.parameters()))
-    free, _ = torch.cuda.mem_get_info(model.device)
-    return max(1, fitting_tokens(shape, checkpointing, free - (STATE_BYTES - 4) * shape.parameters))
+    shape = Shape.of(model.config.to_dict(), model.num_parameters())
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, fitting_tokens(shape, checkpointing, free - still_to_come * shape.parameters))

@@ -16,10 +16,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
 from ..files.atomic import write_text
-from ..models.shapes import Shape
 from .config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
+from .fitting import free_tokens
 from .loop import LoopResult
-from .memory import STATE_BYTES, fitting_tokens
+from .memory import STATE_BYTES
 from .optimizers import OPTIMIZERS
 
 _RENAMED = {
@@ -144,12 +144,10 @@ def share_of(config: SFTConfig | RLVRConfig, model: PreTrainedModel, count: int,
 
     Raises `ValueError` as `Share.of` does.
     """
-    limit = config.execution.micro_tokens
-    if not limit and torch.cuda.is_available():
-        shape = Shape.of(model.config.to_dict(), model.num_parameters())
-        states = (4 if config.trl.lora_rank else STATE_BYTES) * shape.parameters
-        checkpointing = config.execution.checkpoints(shape.parameters, on_gpu=True)
-        limit = max(1, fitting_tokens(shape, checkpointing, torch.cuda.mem_get_info()[0] - states))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # The model moves there later.
+    checkpointing = config.execution.checkpoints(model.num_parameters(), on_gpu=True)
+    states = 4 if config.trl.lora_rank else STATE_BYTES
+    limit = config.execution.micro_tokens or free_tokens(model, checkpointing, states, device)
     whole = Share.of(count, config.micro_batch)
     if not limit:
         return whole
