@@ -8,6 +8,7 @@ import torch
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.schema import make_record
+from zipthought.study.spec import load_spec
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train.config import LARGE, Execution, OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from zipthought.train.fitting import Fitting
@@ -161,3 +162,30 @@ def test_settings_that_make_no_sense_are_refused(settings):
 def test_native_rlvr_refuses_gradient_checkpointing():
     with pytest.raises(ValueError, match="use the engine trl"):
         RLVRConfig(execution=Execution(gradient_checkpointing="on"))
+
+
+@pytest.mark.parametrize("config", [SFT, RLVR], ids=["sft", "rlvr"])
+def test_a_precision_of_bfloat16_computes_in_it_and_keeps_float32_weights(tokenizer, config):
+    exact, _ = trained(tokenizer, config)
+    again, _ = trained(tokenizer, replace(config, precision="float32"))
+    rough, _ = trained(tokenizer, replace(config, precision="bfloat16"))
+    assert torch.equal(exact, again)  # `auto` on a CPU.
+    assert rough.dtype == torch.float32
+    if isinstance(config, SFTConfig):
+        assert 0 < (rough - exact).abs().max() < 0.1
+    with pytest.raises(ValueError, match="unknown precision 'half'; use auto, float32, bfloat16"):
+        replace(config, precision="half")
+
+
+def test_the_precision_of_a_study_is_in_its_cells_and_auto_leaves_their_digests():
+    spec = load_spec("quick")
+    rough = load_spec("quick", {"precision": "bfloat16"})
+    assert {cell.precision for cell in rough.cells()} == {"bfloat16"}
+    assert not {cell.digest for cell in spec.cells()} & {cell.digest for cell in rough.cells()}
+    assert all("precision" not in stored(cell) for cell in spec.cells())
+    with pytest.raises(ValueError, match="unknown precision"):
+        load_spec("quick", {"precision": "half"})
+
+
+def stored(cell):
+    return {name for name, value in cell.plain().items() if name not in cell.ADDED or value != cell.ADDED[name]}

@@ -45,8 +45,7 @@ class Experiment(ABC, Generic[Measured]):
     """The names of the tables of its `section`."""
 
     ADDED: ClassVar[Mapping[str, Any]] = {}
-    """Settings added after version 0.3 whose default changes the cells -> their values in a study that was stored
-    without them."""
+    """Settings added after version 0.3 -> their values in a study that was stored or registered without them."""
 
     model: str = ""
     """The base; empty: that of the study."""

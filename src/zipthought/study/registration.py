@@ -21,7 +21,7 @@ from ..files.json_text import parse_json
 from .cells.sft import FIT, RISE
 from .database import MALFORMED
 from .experiments.scaling.f2a import SATURATED
-from .spec import PRESETS, StudySpec
+from .spec import PRESETS, StudySpec, with_added
 from .store import Store
 from .verdicts import FITTED, LEAST_DIFFERENCE, LEAST_SEEDS, LEAST_WIDTH, LEVEL
 
@@ -172,7 +172,7 @@ def differences(registered: Registration, run: Registration) -> list[Difference]
     found = [
         Difference(name, _text(before), _text(now))
         for name, before, now in (
-            *_changed(_flat(registered.settings), _flat(run.settings)),
+            *_changed(_flat(with_added(registered.settings)), _flat(run.settings)),
             *_changed(registered.thresholds, run.thresholds, "threshold "),
             *_changed(registered.models, run.models, "base "),
         )

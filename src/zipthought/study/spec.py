@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..surfaces import get_surface
 from ..tasks import parse_task
 from ..tasks.sampling import SamplerConfig
-from ..train.config import ENGINES, Execution
+from ..train.config import ENGINES, Execution, check_precision
 from .cells import TUNING_SEED, Cell
 from .experiments import EXPERIMENTS, Experiment
 from .models import model_digest
 from .settings import read_settings
 
-PRESETS = ("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "paper", "smollm2")
+PRESETS = ("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "real", "smollm2", "paper")
 EXECUTION = "execution"
 """The table of a study's file that says how its cells run."""
 _NO_SETTINGS = (EXECUTION, "experiments", "digests")
@@ -28,6 +28,9 @@ Kind = TypeVar("Kind", bound=Experiment[Any])
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySpec:
     """The settings that all experiments share, and the experiments."""
+
+    ADDED: ClassVar[Mapping[str, Any]] = {"precision": "auto"}
+    """As `Experiment.ADDED`."""
 
     name: str
     """The name of the study, for the report."""
@@ -39,6 +42,8 @@ class StudySpec:
     """The trainer of the cells: `native` or `trl` (see `zipthought train sft --help`)."""
     seeds: tuple[int, ...] = (0,)
     """Each seed repeats an experiment with other training problems in another order."""
+    precision: str = "auto"
+    """The precision of training: `auto` (`bfloat16` on a GPU, `float32` on a CPU), `float32` or `bfloat16`."""
     surface: str = "terse"
     """The surface of prompts and traces."""
     task: str = "chain"
@@ -67,6 +72,7 @@ class StudySpec:
             raise ValueError(f"split must be test or validation, got {self.split!r}")
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
+        check_precision(self.precision)
         get_surface(self.surface)
         if self.bootstrap < 1:
             raise ValueError(f"bootstrap must be at least 1, got {self.bootstrap}")
@@ -89,7 +95,7 @@ class StudySpec:
     def shared(self, model: str) -> dict[str, Any]:
         """The fields that every `Cell` has, except the seed. `model` is the base; empty: that of the study."""
         model = model or self.model
-        names = ("engine", "surface", "modulus", "number_range", "split")
+        names = ("engine", "precision", "surface", "modulus", "number_range", "split")
         return {
             "model": model,
             "model_digest": self.digests.get(model) or model_digest(model),
@@ -151,13 +157,18 @@ def load_spec(name: str, overrides: Mapping[str, Any] | None = None) -> StudySpe
 
 
 def stored_spec(settings: Mapping[str, Any], digests: Mapping[str, str]) -> StudySpec:
-    """The spec that a store recorded. Settings that its version did not have are as that version behaved."""
+    """The spec that a store recorded."""
+    return make_spec(with_added(settings), digests)
+
+
+def with_added(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded settings, with those that the version which wrote them did not have, as that version behaved."""
     tables = {
         name: {**kind.ADDED, **table}
         for name, kind in EXPERIMENTS.items()
         if isinstance(table := settings.get(name), Mapping)
     }
-    return make_spec({**settings, **tables}, digests)
+    return {**StudySpec.ADDED, **settings, **tables}
 
 
 def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = None) -> StudySpec:
@@ -188,4 +199,4 @@ def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = N
     return StudySpec(**values, execution=execution, experiments=experiments, digests=digests or {})
 
 
-__all__ = ["PRESETS", "StudySpec", "load_spec", "make_spec", "stored_spec"]
+__all__ = ["PRESETS", "StudySpec", "load_spec", "make_spec", "stored_spec", "with_added"]

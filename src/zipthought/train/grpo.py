@@ -140,7 +140,7 @@ class _GRPOStep:
     def _generate(self, step: int, prompts: list[RolloutPrompt], budget: int) -> list[Rollout]:
         """The verified completions of a step, group after group."""
         c = self._config
-        with mixed_precision(self._model.device):
+        with mixed_precision(self._model.device, self._config.precision):
             generated = generate(
                 self._model,
                 self._tokenizer,
@@ -192,7 +192,7 @@ class _GRPOStep:
         each = torch.repeat_interleave(torch.tensor(part), sizes)  # (N,) rollout of each token
         old = torch.tensor([value for r in chosen for value in r.logprobs], device=device)
         clip_high = c.clip if c.clip_high is None else c.clip_high
-        with mixed_precision(device):
+        with mixed_precision(device, c.precision):
             new, entropy = token_logprobs(self._model, prompts, rows, c.temperature)
             losses, clipped = clipped_objective(new, old, batch.advantages[each].to(device), c.clip, clip_high)
             if c.kl and self._reference is not None:
@@ -214,7 +214,7 @@ class _GRPOStep:
             return None
         prompts, rows = _rows(batch.rollouts[:_KL_ROWS], batch.prompts)
         models = (self._model, self._reference)
-        with mixed_precision(self._model.device):
+        with mixed_precision(self._model.device, self._config.precision):
             new, before = (token_logprobs(m, prompts, rows, self._config.temperature)[0] for m in models)
         return k3(new, before).mean().item()
 

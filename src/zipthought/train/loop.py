@@ -77,6 +77,7 @@ def next_token(
     batch_at: Callable[[int], TokenBatch],
     micro_batch: int = 0,
     execution: Execution = Execution(),  # noqa: B008
+    precision: str = "auto",
 ) -> Work:
     """The work of pretraining and SFT: one update a step on the next-token loss of ``batch_at(step)``.
 
@@ -96,7 +97,7 @@ def next_token(
                 part = slice(low, low + size)
                 positions = batch.positions[part].to(device) if batch.positions is not None else None
                 piece = TokenBatch(batch.ids[part].to(device), batch.targets[part].to(device), 0, positions)
-                with mixed_precision(device):
+                with mixed_precision(device, precision):
                     loss = batch_loss(model, piece) * (piece.targets.sum().item() / total)
                 loss.backward()
                 mean += loss.item()
@@ -110,9 +111,11 @@ def next_token(
     return work
 
 
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 on a GPU, float32 on the CPU."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+def mixed_precision(device: torch.device, precision: str = "auto") -> torch.autocast:
+    """The context of a computation in `precision` (`SFTConfig.precision`)."""
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cuda" else "float32"
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ def correct_samples(
     sampled = step = 0
     while sampled < tokens:
         batch, budget = prompts(step)
-        with mixed_precision(model.device):
+        with mixed_precision(model.device, config.precision):
             generated = generate(
                 model,
                 tokenizer,

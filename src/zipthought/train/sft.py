@@ -161,7 +161,7 @@ def fine_tune(
         on_start(steps)
     loop = train_loop(
         model,
-        next_token(model, batches, config.micro_batch, config.execution),
+        next_token(model, batches, config.micro_batch, config.execution, config.precision),
         steps,
         config.optimizer,
         directory=directory,

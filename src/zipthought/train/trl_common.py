@@ -171,7 +171,7 @@ def arguments(
         "gradient_accumulation_steps": share.passes,
         "max_grad_norm": config.optimizer.gradient_clip,
         "learning_rate": config.optimizer.learning_rate,
-        "bf16": gpu,
+        "bf16": gpu if config.precision == "auto" else config.precision == "bfloat16",
         "use_cpu": not gpu,
         "seed": config.seed,
         "logging_steps": 1,

@@ -63,7 +63,7 @@ class Cell(ABC):
     """The kind of cell, as the store names it."""
     RESULT: ClassVar[type[Result]]
     """The class of its results."""
-    ADDED: ClassVar[Mapping[str, Any]] = {"task": "chain"}
+    ADDED: ClassVar[Mapping[str, Any]] = {"task": "chain", "precision": "auto"}
     """Fields added after version 0.1, with their defaults. A digest leaves out a field at this default, so that
     digests of version 0.1 stay."""
 
@@ -73,6 +73,8 @@ class Cell(ABC):
     """The digest of the base's files (`study.models.model_digest`); `hub` if they are not on this disk."""
     engine: str
     """The trainer: `native` or `trl`."""
+    precision: str = "auto"
+    """The precision of training (`train.config.SFTConfig.precision`)."""
     surface: str
     """The surface of prompts and traces."""
     task: str = "chain"

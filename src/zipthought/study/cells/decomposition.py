@@ -46,6 +46,8 @@ class DecompositionSettings:
     """The peak learning rate of SFT. The first SFT decays it by a cosine; the branches keep it constant."""
     sft_optimizer: str = "adamw"
     """The optimizer of SFT, before and in the branches: `adamw` or `muon`."""
+    sft_min_learning_rate_ratio: float = 0.1
+    """The learning rate of the last update of the first SFT over its peak."""
     sft_batch_size: int = 64
     """Sequences in an update."""
     examples: int = 2048
@@ -81,7 +83,11 @@ class DecompositionSettings:
                 f"measure_every, samples and sampled must be at least 1, got {self.measure_every}, {self.samples} and "
                 f"{self.sampled}"
             )
-        optimizer = OptimizerConfig(learning_rate=self.sft_learning_rate, optimizer=self.sft_optimizer)
+        optimizer = OptimizerConfig(
+            learning_rate=self.sft_learning_rate,
+            optimizer=self.sft_optimizer,
+            min_learning_rate_ratio=self.sft_min_learning_rate_ratio,
+        )
         SFTConfig(batch_size=self.sft_batch_size, optimizer=optimizer)
         EvaluateConfig(n_ops=self.n_ops + self.longer_n_ops, count=self.count)
         RLVRConfig(
@@ -272,11 +278,12 @@ class DecompositionCell(Cell):
         return self.part == SFT_STATE
 
     def plain(self) -> dict[str, Any]:
-        """The cell as JSON values. The optimizer, added after version 0.3, is left out at its default, so that digests
+        """The cell as JSON values. Settings added after version 0.3 are left out at their defaults, so that digests
         stay."""
         values = Cell.plain(self)  # `super()` does not work in a dataclass with slots.
-        if self.settings.sft_optimizer == "adamw":
-            del values["settings"]["sft_optimizer"]
+        for name, default in (("sft_optimizer", "adamw"), ("sft_min_learning_rate_ratio", 0.1)):
+            if values["settings"][name] == default:
+                del values["settings"][name]
         return values
 
     def sibling(self, part: str) -> DecompositionCell:

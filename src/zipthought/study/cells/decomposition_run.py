@@ -180,9 +180,10 @@ def _sft_config(cell: DecompositionCell, steps: int, execution: Execution) -> SF
         checkpoint_every=0,
         engine=cell.engine,
         execution=execution,
+        precision=cell.precision,
         optimizer=OptimizerConfig(
             learning_rate=s.sft_learning_rate,
-            min_learning_rate_ratio=1.0 if branch else 0.1,
+            min_learning_rate_ratio=1.0 if branch else s.sft_min_learning_rate_ratio,
             optimizer=s.sft_optimizer,
         ),
     )
@@ -207,6 +208,7 @@ def _rlvr_config(cell: DecompositionCell, execution: Execution) -> RLVRConfig:
         checkpoint_every=0,
         engine=cell.engine,
         execution=execution,
+        precision=cell.precision,
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
             min_learning_rate_ratio=default.min_learning_rate_ratio,

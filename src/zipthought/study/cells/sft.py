@@ -138,7 +138,14 @@ class SFTCell(Cell):
 
     NAME = "sft"
     RESULT = SFTCellResult
-    ADDED: ClassVar[Mapping[str, Any]] = {**Cell.ADDED, "structures": 0, "parts": 1, "part": 0, "converge": False}
+    ADDED: ClassVar[Mapping[str, Any]] = {
+        **Cell.ADDED,
+        "structures": 0,
+        "parts": 1,
+        "part": 0,
+        "converge": False,
+        "min_learning_rate_ratio": 0.1,
+    }
 
     format: str
     """The format of the training traces, for example `composed:2`."""
@@ -170,6 +177,8 @@ class SFTCell(Cell):
     """`adamw` or `muon`."""
     learning_rates: tuple[float, ...]
     """The peak. Of several, the run takes the one with the best validation accuracy (see `tuning_cells`)."""
+    min_learning_rate_ratio: float = 0.1
+    """The learning rate of the last update over the peak; unused with `converge`."""
     tuning_examples: int = 0
     """Distinct problems of the runs that choose a learning rate; unused with one learning rate."""
     points: int = 1

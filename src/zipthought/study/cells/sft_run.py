@@ -57,8 +57,11 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         positions=cell.positions,
         engine=cell.engine,
         execution=workspace.execution,
+        precision=cell.precision,
         optimizer=OptimizerConfig(
-            learning_rate=rate, optimizer=cell.optimizer, min_learning_rate_ratio=1.0 if cell.converge else 0.1
+            learning_rate=rate,
+            optimizer=cell.optimizer,
+            min_learning_rate_ratio=1.0 if cell.converge else cell.min_learning_rate_ratio,
         ),
     )
     trained = sft_trainer(cell, workspace, watch)(model, tokenizer, records, config, on_step=watch)

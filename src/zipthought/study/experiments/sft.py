@@ -38,6 +38,8 @@ class SFTExperiment(Experiment[Measured]):
     rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Peaks that were chosen before, in place of `learning_rates`: a format (or an order, where orders are compared)
     -> one for each data size, or one for all."""
+    min_learning_rate_ratio: float = 0.1
+    """The learning rate of the last update over the peak; unused with `converge`."""
     structures: int = 0
     """The most distinct structures of the training problems of a run. More examples are structures dressed anew, with
     other names, unused quantities and order of the sentences. 0: each example has a structure of its own."""
@@ -61,7 +63,11 @@ class SFTExperiment(Experiment[Measured]):
     def __post_init__(self) -> None:
         check_axis(self, ("n_ops", "learning_rates"))
         for rate in (*self.learning_rates, *(rate for rates in self.rates.values() for rate in rates)):
-            OptimizerConfig(learning_rate=rate, optimizer=self.optimizer)
+            OptimizerConfig(
+                learning_rate=rate,
+                optimizer=self.optimizer,
+                min_learning_rate_ratio=self.min_learning_rate_ratio,
+            )
         if self.parts < 1 or self.structures < 0:
             raise ValueError(f"parts must be at least 1 and structures at least 0, got {self.parts}, {self.structures}")
         if self.points < 1 or (self.converge and self.points < 2):

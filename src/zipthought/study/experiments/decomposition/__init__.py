@@ -40,7 +40,10 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     NAME: ClassVar[str] = "decomposition"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F3", "F7")
-    ADDED: ClassVar[Mapping[str, Any]] = {"branches": ("rlvr", "sft-updates", "sft-tokens")}
+    ADDED: ClassVar[Mapping[str, Any]] = {
+        "branches": ("rlvr", "sft-updates", "sft-tokens"),
+        "sft_min_learning_rate_ratio": 0.1,
+    }
     TABLES: ClassVar[tuple[str, ...]] = ("profiles",)
 
     formats: tuple[str, ...] = ("composed:2",)

@@ -26,7 +26,7 @@ class Orders(SFTExperiment["dict[tuple[str, str], OrderMeasurements]"]):
 
     NAME: ClassVar[str] = "orders"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F4",)
-    ADDED: ClassVar[Mapping[str, Any]] = {"before": False}
+    ADDED: ClassVar[Mapping[str, Any]] = {"before": False, "min_learning_rate_ratio": 0.1}
     TABLES: ClassVar[tuple[str, ...]] = ("orders_by_length",)
 
     n_ops: tuple[int, ...] = (3, 4, 5, 6)

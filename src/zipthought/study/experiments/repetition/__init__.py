@@ -31,7 +31,7 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
     NAME: ClassVar[str] = "repetition"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F2b", "F6")
     TABLES: ClassVar[tuple[str, ...]] = ("repetition",)
-    ADDED: ClassVar[Mapping[str, Any]] = {"arms": ("repeat",), "before": False}
+    ADDED: ClassVar[Mapping[str, Any]] = {"arms": ("repeat",), "before": False, "min_learning_rate_ratio": 0.1}
 
     formats: tuple[str, ...] = ("explicit", "composed:2", "implicit:2")
     """The formats, for example `composed:2` or `random-steps:0.8`."""

@@ -26,7 +26,7 @@ class Scaling(SFTExperiment["list[ScalingMeasurements]"]):
     NAME: ClassVar[str] = "scaling"
     FINDINGS: ClassVar[tuple[str, ...]] = ("F1", "F2a")
     TABLES: ClassVar[tuple[str, ...]] = ("curves", "thresholds", "formats", "training", "paths")
-    ADDED: ClassVar[Mapping[str, Any]] = {"before": False, "tune_each": False}
+    ADDED: ClassVar[Mapping[str, Any]] = {"before": False, "tune_each": False, "min_learning_rate_ratio": 0.1}
 
     models: tuple[str, ...] = ()
     """Further bases of the grid, without its baselines. `model` decides the verdicts."""
