@@ -13,7 +13,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from zipthought.cli import main
-from zipthought.evaluation import data as of_data
 from zipthought.evaluation.completions import write_completions
 from zipthought.evaluation.config import DecodingConfig
 from zipthought.evaluation.data import evaluate_questions, token_limit
@@ -21,6 +20,7 @@ from zipthought.evaluation.evaluate import evaluate_records
 from zipthought.evaluation.intervals import bootstrap, share_of, wilson
 from zipthought.evaluation.questions import Question, Skipped, read_questions
 from zipthought.evaluation.summary import DataCompletion, summarize_data
+from zipthought.models.backends import Native
 from zipthought.models.generation import Completion
 from zipthought.models.loading import load, save
 from zipthought.models.tiny import build_tiny, tiny_config
@@ -314,7 +314,7 @@ def test_a_summary_of_known_completions(bytewise, tmp_path, monkeypatch):
             for pair in zip(texts, sizes, strict=True)
         ]
 
-    monkeypatch.setattr(of_data, "generate", answers)
+    monkeypatch.setattr(Native, "generate", answers)
     questions = read(write(tmp_path / "x.jsonl", [GSM8K, GSM8K]))
     summary = evaluate_questions(*bytewise, questions, DecodingConfig(samples=2, temperature=1.0)).summary()
     assert (summary.n, summary.completions, summary.tokens) == (2, 4, 110)

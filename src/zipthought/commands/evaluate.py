@@ -17,9 +17,7 @@ from .evaluate_data import measure, read, report
 from .outputs import model_files
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+    from ..models.backends import Backend
 
 _OF_PROBLEMS = ("split", "n_ops", "count", "offset", "surface", "number_range", "task")
 """Settings that choose problems of the sampler."""
@@ -33,6 +31,7 @@ def evaluate(
     limit: int = 0,
     completions: Path | None = None,
     output: Path | None = None,
+    backend: str = "native",
     device: str = "auto",
     threads: int = 0,
     overwrite: bool = False,
@@ -50,6 +49,8 @@ def evaluate(
         limit: The first so many records of --data; 0 means all.
         completions: File for the completions and their verdicts, Parquet (.parquet) or JSON Lines (.jsonl).
         output: Another name of --completions.
+        backend: What generates: native (our own decoder), transformers, vllm (a GPU, and the package vllm), or the
+            address of a server with the completions API of OpenAI, such as http://localhost:8000/v1.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 is the default of torch.
         overwrite: Replace an existing file that zipthought did not write, too.
@@ -65,24 +66,29 @@ def evaluate(
         read_too += [reading.layout_file] if reading.layout_file else []
         _check_completions(completions, [*model_files(model), *read_too], overwrite)
     if data is None:
-        return _evaluate_problems(model, _load(model, device, threads), config, completions, json)
+        with _open(backend, model, device, threads) as opened:
+            return _evaluate_problems(model, opened, config, completions, json)
     resolve(model)  # Before a large file is read.
     found = read(data, reading, config.modulus, limit)
-    measured = measure(*_load(model, device, threads), found, config.decoding())
+    with _open(backend, model, device, threads) as opened:
+        measured = measure(opened, found, config.decoding())
     if completions:
         measured.write_completions(completions)
     report(model, data, measured, found.skipped, json)
     return 2 if any(one.reason == "unreadable" for one in found.skipped) else 0
 
 
-def _evaluate_problems(model: str, loaded: Loaded, config: EvaluateConfig, completions: Path | None, json: bool) -> int:
+def _evaluate_problems(
+    model: str, backend: Backend, config: EvaluateConfig, completions: Path | None, json: bool
+) -> int:
     """Evaluate a model on problems of the sampler; returns the exit code."""
     from ..evaluation.evaluate import evaluate as run
 
     with progress() as bar:
         task = bar.add_task("evaluate", total=None, note="")
         evaluation = run(
-            *loaded,
+            backend,
+            backend.tokenizer,
             config,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -135,11 +141,11 @@ def _check_completions(path: Path, inputs: list[Path], overwrite: bool) -> None:
         refuse_existing([path])
 
 
-def _load(model: str, device: str, threads: int) -> Loaded:
+def _open(backend: str, model: str, device: str, threads: int) -> Backend:
     import torch
 
-    from ..models.loading import load
+    from ..models.backends import open_backend
 
     if threads:
         torch.set_num_threads(threads)
-    return load(model, device)
+    return open_backend(backend, model, device)

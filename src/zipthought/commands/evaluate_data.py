@@ -14,12 +14,11 @@ from ..solutions.layouts import Reading
 from .console import console, count_lines, echo, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
     from ..evaluation.data import DataEvaluation
     from ..evaluation.intervals import Estimate
     from ..evaluation.questions import Question, Skipped
     from ..evaluation.summary import DataSummary
+    from ..models.backends import Backend
 
 SHOWN = 20
 """Records that are not evaluated and are named one by one."""
@@ -54,17 +53,15 @@ def read(data: Path, reading: Reading, modulus: int, limit: int) -> Found:
     return found
 
 
-def measure(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, found: Found, decoding: DecodingConfig
-) -> DataEvaluation:
+def measure(backend: Backend, found: Found, decoding: DecodingConfig) -> DataEvaluation:
     """Evaluate a model on the questions of a file, with a progress bar."""
     from ..evaluation.data import evaluate_questions
 
     with progress() as bar:
         task = bar.add_task("evaluate", total=len(found.questions) * decoding.samples, note="")
         return evaluate_questions(
-            model,
-            tokenizer,
+            backend,
+            backend.tokenizer,
             found.questions,
             decoding,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),

@@ -11,15 +11,13 @@ no text is ever cut.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..models.generation import generate
+from ..models.backends import Backend, Request, backend_of
 from ..records.chat import completion_ids, prompt_ids, token_budget
 from .completions import write_completions
 from .config import DecodingConfig
@@ -61,7 +59,7 @@ class DataEvaluation:
 
 
 def evaluate_questions(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Backend,
     tokenizer: PreTrainedTokenizerBase,
     questions: Sequence[Question],
     decoding: DecodingConfig | None = None,
@@ -71,12 +69,14 @@ def evaluate_questions(
 ) -> DataEvaluation:
     """Generate and judge completions of questions.
 
-    `on_tokens` receives the number of tokens that each step of decoding has added, one for every row of the batch.
+    `on_tokens` receives numbers of new tokens; with the backend `native` one number for each step of decoding, a token
+    for every row of the batch.
     Raises `ValueError` if no question is left that the model can be given.
     """
     decoding = decoding or DecodingConfig()
     prompts, skipped = _prompts(tokenizer, questions)
-    positions = getattr(model.config, "max_position_embeddings", None)
+    backend = backend_of(model, tokenizer)
+    positions = backend.positions
     limit = token_limit(tokenizer, questions, [len(ids) for _, ids in prompts], positions, decoding)
     fitting = []
     for question, ids in prompts:
@@ -90,18 +90,18 @@ def evaluate_questions(
         why = f"; {SKIPPED[first.reason]} (record {first.number}: {first.detail})" if first else ""
         raise ValueError(f"none of the {len(questions)} questions can be evaluated{why}")
     start = time.perf_counter()
-    with _counting(model, on_tokens):
-        generated = generate(
-            model,
-            tokenizer,
-            [ids for _, ids in fitting],
+    generated = backend.generate(
+        [ids for _, ids in fitting],
+        Request(
             max_new_tokens=limit.tokens,
             samples=decoding.samples,
             temperature=decoding.temperature,
             seed=decoding.seed,
             batch_size=decoding.batch_size,
-            on_progress=on_progress,
-        )
+        ),
+        on_progress=on_progress,
+        on_tokens=on_tokens,
+    )
     seconds = time.perf_counter() - start
     completions = [
         DataCompletion.of(question, sample, completion.text, completion.n_tokens, completion.truncated)
@@ -151,23 +151,6 @@ def token_limit(
     return (
         TokenLimit(room, f"{reason}, lowered to the model's context") if room < tokens else TokenLimit(tokens, reason)
     )
-
-
-@contextmanager
-def _counting(model: PreTrainedModel, on_tokens: Callable[[int], None] | None) -> Iterator[None]:
-    """While the block runs, `on_tokens` receives the rows of every step of decoding."""
-    if on_tokens is None:
-        yield
-        return
-
-    def count(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        on_tokens(kwargs["input_ids"].numel())
-
-    hook = model.register_forward_hook(count, with_kwargs=True)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 __all__ = ["DataEvaluation", "TokenLimit", "evaluate_questions", "token_limit"]

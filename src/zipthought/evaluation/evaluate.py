@@ -17,7 +17,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..models.generation import generate
+from ..models.backends import Backend, Request, backend_of
 from ..records.chat import prompt_ids, prompt_messages, surface_of, token_budget
 from ..tasks.distinct import distinct_problems
 from .completions import read_completions, write_completions
@@ -44,13 +44,13 @@ class Evaluation:
 
 
 def evaluate(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Backend,
     tokenizer: PreTrainedTokenizerBase,
     config: EvaluateConfig,
     *,
     on_progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate a model on problems of a split.
+    """Evaluate a model, in this process or behind a backend (`models.backends`), on problems of a split.
 
     Raises `ValueError` for a split without structures, and for problems that exceed the model's positions.
     """
@@ -64,7 +64,7 @@ def evaluate(
 
 
 def evaluate_records(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Backend,
     tokenizer: PreTrainedTokenizerBase,
     records: Iterable[Mapping[str, Any]],
     decoding: DecodingConfig | None = None,
@@ -90,7 +90,7 @@ def _item_of_record(record: Mapping[str, Any], index: int) -> Item:
 
 
 def evaluate_items(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Backend,
     tokenizer: PreTrainedTokenizerBase,
     items: Sequence[Item],
     decoding: DecodingConfig | None = None,
@@ -110,16 +110,16 @@ def evaluate_items(
     for item in items:
         groups.setdefault(item.problem.n_ops, []).append(item)
     for n_ops, group in groups.items():
-        generated = generate(
-            model,
-            tokenizer,
+        generated = backend_of(model, tokenizer).generate(
             [prompt_ids(tokenizer, prompt_messages(i.prompt, i.problem.modulus, i.surface)) for i in group],
-            max_new_tokens=decoding.max_new_tokens
-            or token_budget(tokenizer, ((i.problem, i.surface) for i in group), decoding.orders),
-            samples=decoding.samples,
-            temperature=decoding.temperature,
-            seed=_sampling_seed(decoding.seed, n_ops),
-            batch_size=decoding.batch_size,
+            Request(
+                max_new_tokens=decoding.max_new_tokens
+                or token_budget(tokenizer, ((i.problem, i.surface) for i in group), decoding.orders),
+                samples=decoding.samples,
+                temperature=decoding.temperature,
+                seed=_sampling_seed(decoding.seed, n_ops),
+                batch_size=decoding.batch_size,
+            ),
             on_progress=progress,
         )
         judged += [

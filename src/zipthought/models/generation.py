@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
 from ..records.chat import completion_text, end_of_turn
@@ -94,12 +94,16 @@ def is_growable(cache: DynamicCache) -> bool:
 
 
 def end_of_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """`ends_of` with the model's generation configuration."""
+    return ends_of(tokenizer, getattr(model, "generation_config", None))
+
+
+def ends_of(tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig | None) -> list[int]:
     """The tokens that end a completion: that of the chat template (`records.chat.end_of_turn`), and the end-of-sequence
-    tokens of the tokenizer and of the model's generation configuration.
+    tokens of the tokenizer and of the generation configuration.
 
     Raises `ValueError` if there are none.
     """
-    generation = getattr(model, "generation_config", None)
     also = getattr(generation, "eos_token_id", None)
     declared = also if isinstance(also, list) else [also]
     ends = {end_of_turn(tokenizer), tokenizer.eos_token_id, *declared} - {None}
@@ -167,7 +171,7 @@ def generate(
     sampling = _Sampling(
         max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, ends=ends, logprobs=logprobs
     )
-    _check_prompts(model, prompts, max_new_tokens)
+    check_prompts(prompts, getattr(model.config, "max_position_embeddings", None), max_new_tokens)
     rows = [(prompt, sample) for prompt in range(len(prompts)) for sample in range(samples)]
     rows.sort(key=lambda row: (len(prompts[row[0]]), row))
     written: dict[Row, Written] = {}
@@ -181,14 +185,13 @@ def generate(
                     on_progress(len(written), len(rows))
     finally:
         model.train(was_training)
-    flat = _completions(tokenizer, [written[row] for row in sorted(rows)], set(ends))
+    flat = completions_of(tokenizer, [written[row] for row in sorted(rows)], set(ends))
     return [flat[i : i + samples] for i in range(0, len(flat), samples)]
 
 
-def _check_prompts(model: PreTrainedModel, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> None:
-    """Raises `ValueError` for an empty prompt, and for prompts that exceed the model's positions."""
+def check_prompts(prompts: Sequence[Sequence[int]], positions: int | None, max_new_tokens: int) -> None:
+    """Raises `ValueError` for an empty prompt, and for prompts that exceed the model's positions (None: no limit)."""
     longest = max((len(prompt) for prompt in prompts), default=0)
-    positions = getattr(model.config, "max_position_embeddings", None)
     if positions and longest + max_new_tokens - 1 > positions:
         raise ValueError(
             f"a prompt of {longest} tokens and max_new_tokens={max_new_tokens} exceed the model's {positions} "
@@ -198,7 +201,7 @@ def _check_prompts(model: PreTrainedModel, prompts: Sequence[Sequence[int]], max
         raise ValueError("a prompt has no tokens; start it with a beginning-of-sequence token at least")
 
 
-def _completions(tokenizer: PreTrainedTokenizerBase, written: list[Written], ends: set[int]) -> list[Completion]:
+def completions_of(tokenizer: PreTrainedTokenizerBase, written: Sequence[Written], ends: set[int]) -> list[Completion]:
     """The completions of these rows, with their texts."""
     bodies = [ids[:-1] if ids[-1] in ends else ids for ids, _ in written]
     return [
@@ -376,4 +379,4 @@ def _choose(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(cumulative, target, right=True).clamp_(max=probabilities.shape[-1] - 1)
 
 
-__all__ = ["Completion", "declare_ends", "end_of_sequence", "generate"]
+__all__ = ["Completion", "check_prompts", "completions_of", "declare_ends", "end_of_sequence", "ends_of", "generate"]

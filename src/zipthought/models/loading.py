@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -12,11 +12,17 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from ..records.chat import folds_system
-from .generation import declare_ends
+from .generation import declare_ends, ends_of
 from .names import resolve
 
 
@@ -59,6 +65,18 @@ def load(
         tokenizer.pad_token = tokenizer.eos_token
     model.to(device)
     return model.eval(), tokenizer
+
+
+def load_tokenizer(name: str) -> tuple[PreTrainedTokenizerBase, list[int]]:
+    """The tokenizer of a model whose weights are elsewhere, and the tokens that end a completion
+    (`generation.ends_of`). Raises `ValueError` as `load` does."""
+    source = resolve(name)
+    with _one_line(ValueError, f"cannot load the tokenizer of {name!r}"):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        generation = None
+        with suppress(OSError):  # Not every model has one.
+            generation = GenerationConfig.from_pretrained(source, trust_remote_code=False)
+        return tokenizer, ends_of(tokenizer, generation)
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
