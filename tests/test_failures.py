@@ -21,6 +21,7 @@ from zipthought.study.failures import (
     failures_of,
     kind_of,
 )
+from zipthought.study.report import warnings
 from zipthought.study.spec import make_spec
 from zipthought.study.store import MAX_ATTEMPTS, Store
 
@@ -117,6 +118,15 @@ def test_failures_are_counted_by_kind(store):
         ("OSError: no network", 1, cells[1].digest),
         (DIED, 1, cells[5].digest),
     ]
+
+
+def test_a_report_names_each_error_once(store):
+    while cell := store.claim("here:1"):
+        store.fail(cell.digest, "here:1", Reason.of(ValueError("no model")))
+    names = [cell.name for cell in store.read().cells]
+    assert warnings(store.read())[-1] == (
+        f"Failed: {'; '.join(names[:3])}, and {len(names) - 3} more: ValueError: no model."
+    )
 
 
 def failure(error, cells):

@@ -44,10 +44,21 @@ def warnings(study: Snapshot) -> list[str]:
         sentences.append(
             f"The store is damaged: {'; '.join(damage[:NAMED])}{more}. 'zipthought study check' names all."
         )
-    if failed := [f"{cell.name}: {cell.error}" for cell in study.cells if cell.status == "failed"]:
-        more = f", and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        sentences.append(f"Failed: {'; '.join(failed[:NAMED])}{more}.")
+    failed: dict[str, list[str]] = {}
+    for cell in study.cells:
+        if cell.status == "failed":
+            failed.setdefault(str(cell.error), []).append(cell.name)
+    if failed:
+        lines = [f"{_first(names)}: {error}" for error, names in failed.items()]
+        more = f", and {len(lines) - NAMED} more errors" if len(lines) > NAMED else ""
+        sentences.append(f"Failed: {'; '.join(lines[:NAMED])}{more}.")
     return sentences
+
+
+def _first(names: list[str]) -> str:
+    """The first names, and the number of the others."""
+    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{'; '.join(names[:NAMED])}{more}"
 
 
 def notes(study: Snapshot) -> list[str]:
