@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 import warnings
+from importlib import resources
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -237,3 +240,13 @@ def test_the_template_of_a_tokenizer_may_change():
     first = end_of_turn(tokenizer)
     tokenizer.chat_template = None
     assert end_of_turn(tokenizer) == tokenizer.eos_token_id != first
+
+
+@every_family
+@pytest.mark.parametrize("target", ["trl_sft", "chat_reasoning"])
+def test_exported_scripts_end_a_turn_as_we_do(name, target, monkeypatch):
+    for package in ("trl", "datasets"):  # They are not needed for this function.
+        monkeypatch.setitem(sys.modules, package, MagicMock())
+    script = resources.files("zipthought.records.export").joinpath("templates", target, "train_sft.py")
+    found = runpy.run_path(str(script))["end_of_turn"](tokenizer_of(name))
+    assert found == end_of_turn(tokenizer_of(name))

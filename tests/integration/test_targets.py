@@ -9,11 +9,13 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from zipthought.generation.generate import GenerateConfig, generate
 from zipthought.records.export import export_records
@@ -78,6 +80,26 @@ def tiny_model(tmp_path):
     Qwen2ForCausalLM(config).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     return str(tmp_path / "model")
+
+
+def test_the_exported_script_trains_a_model_that_ends_its_turns(records, tmp_path, tiny_model):
+    """The template ends a turn with another token than the end of sequence, as that of Qwen2.5's base does."""
+    pytest.importorskip("trl")
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<stop>"]})
+    tokenizer.chat_template = tokenizer.chat_template.replace("<eos>", "<stop>")
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    export_records([records], "trl-sft", tmp_path / "x")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "x" / "train_sft.py", tmp_path / "base", tmp_path / "out"],
+        capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+    )  # fmt: skip
+    assert not done.returncode, done.stderr[-1000:]
+    (saved,) = (tmp_path / "out").glob("checkpoint-*/generation_config.json")
+    expected = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<stop>")}
+    assert set(json.loads(saved.read_text())["eos_token_id"]) == expected
 
 
 def test_trl_sft(records, tmp_path, tiny_model):
