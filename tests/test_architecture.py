@@ -22,6 +22,7 @@ ROOMS = (
     "models",
     "train",
     "evaluation",
+    "sampling",
     "report",
     "study",
     "advise",

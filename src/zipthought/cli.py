@@ -40,6 +40,7 @@ COMMANDS = {
     "compress": Command(
         "compress", "compress", "compress your own solutions, verify every step, and count the tokens saved"
     ),
+    "sample": Command("sample", "sample", "sample solutions of a model, judge each, and keep the right ones"),
     "export": Command("export", "export", "export records for TRL, LLaMA-Factory, verl and other tools"),
     "verify": Command("verify", "verify", "verify a file of solutions step by step"),
     "explain": Command("explain", "explain", "show one problem in every format and order, with token counts"),

@@ -47,7 +47,7 @@ def read(data: Path, reading: Reading, modulus: int, limit: int) -> Found:
                 found.questions.append(one)
             bar.update(task, completed=one.number)
     if not found.questions:
-        _name(data, found.skipped)
+        name_skipped(data, found.skipped)
         why = f"no record of {data} can be evaluated ({_reasons(found.skipped)}); name its fields with --question-field"
         raise ValueError(f"{why} and --answer-field" if found.skipped else f"{data} holds no records")
     return found
@@ -72,7 +72,7 @@ def measure(backend: Backend, found: Found, decoding: DecodingConfig) -> DataEva
 def report(model: str, data: Path, evaluation: DataEvaluation, skipped: list[Skipped], json: bool) -> None:
     """Print the result, as one JSON object or as a table, and name the records that are not evaluated."""
     skipped = sorted([*skipped, *evaluation.skipped])
-    _name(data, skipped)
+    name_skipped(data, skipped)
     summary = evaluation.summary()
     if json:
         how = {"max_new_tokens": evaluation.limit.tokens, "seconds": round(evaluation.seconds, 2)}
@@ -110,7 +110,7 @@ def _reasons(skipped: list[Skipped]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in _counts(skipped).items() if n)
 
 
-def _name(data: Path, skipped: list[Skipped]) -> None:
+def name_skipped(data: Path, skipped: list[Skipped]) -> None:
     """Name the first records that are not evaluated on standard error."""
     for one in skipped[:SHOWN]:
         text = f"{unit(data)} {one.number}: {one.reason}: {one.detail:.300}"

@@ -67,6 +67,8 @@ class Question:
     """The record's completion or solution; empty if the record has its answer alone."""
     item: Item | None
     """The problem, if it is one of zipthought's tasks."""
+    surface: str
+    """The surface of the problem, or the family of the real solution."""
     judge: Callable[[str], Verdict]
     """The verdict on a completion. Raises nothing."""
 
@@ -133,9 +135,9 @@ def _own_question(id_: str, number: int, record: Record, modulus: int) -> Questi
             raise UnreadableError("unreadable_final", fault)
         problem, text = item.problem, item.prompt
         right, judge = str(problem.answer), partial(verify, problem=problem, surface=item.surface)
-        usual = prompt_messages(text, problem.modulus, item.surface)
+        usual, surface = prompt_messages(text, problem.modulus, item.surface), item.surface
     else:
-        item = None
+        item, surface = None, name
         text, right = require_text(record, "prompt") or "", require_text(record, "answer") or ""
         if not text:
             raise UnreadableError("missing_field", "the record has no prompt")
@@ -148,7 +150,15 @@ def _own_question(id_: str, number: int, record: Record, modulus: int) -> Questi
     if turns[-1:] and turns[-1]["role"] == "assistant":
         turns = turns[:-1]
     return Question(
-        id=id_, number=number, text=text, turns=turns, right=right, solution=solution, item=item, judge=judge
+        id=id_,
+        number=number,
+        text=text,
+        turns=turns,
+        right=right,
+        solution=solution,
+        item=item,
+        surface=surface,
+        judge=judge,
     )
 
 
@@ -171,6 +181,7 @@ def _source_question(id_: str, number: int, source: Source, reading: Reading) ->
         right=right,
         solution="" if _is_answer_alone(source) else source.solution,
         item=None,
+        surface=family.NAME,
         judge=judge,
     )
 

@@ -12,6 +12,8 @@ REJECT = ("reason", "detail", "source_id")
 """Fields that a row of rejects has at least."""
 COMPLETION = ("prompt", "completion", "gold", "answer", "correct", "granularity", "steps")
 """Columns that a file of completions has at least."""
+PAIR = ("prompt", "chosen", "rejected", "kind")
+"""Fields that a row of preference pairs has at least."""
 _LOOK = 1 << 20
 """Bytes of a file that are looked at."""
 
@@ -39,6 +41,11 @@ def is_compressed(path: Path) -> bool:
     return holds(path, RECORD, REJECT)
 
 
+def is_sampled(path: Path) -> bool:
+    """Whether a file is empty or holds records or pairs, as ``sample`` writes them."""
+    return holds(path, RECORD, PAIR)
+
+
 def is_completions(path: Path) -> bool:
     """Whether a file is empty or holds completions, as ``evaluate`` writes them."""
     return holds(path, COMPLETION)
@@ -60,4 +67,4 @@ def mentions_us(path: Path) -> bool:
         return False
 
 
-__all__ = ["holds", "is_completions", "is_compressed", "is_records", "mentions_us"]
+__all__ = ["holds", "is_completions", "is_compressed", "is_records", "is_sampled", "mentions_us"]
