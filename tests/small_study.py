@@ -4,11 +4,14 @@ import contextlib
 import json
 import sqlite3
 from dataclasses import replace
+from types import SimpleNamespace
 
 from zipthought.evaluation.metrics import summarize
 from zipthought.study.cells import SFTCellResult
 from zipthought.study.meta import write_meta
+from zipthought.study.ray_backend import Driver
 from zipthought.study.spec import make_spec
+from zipthought.train.config import Execution
 
 
 def spec_of(model):
@@ -50,6 +53,16 @@ def results(store):
     """Digest -> result of every cell, without the training time."""
     cells = store.read().cells
     return {c.digest: {k: v for k, v in c.result.plain().items() if k != "train_seconds"} for c in cells}
+
+
+def job_of(store, cell, sees_study=False):
+    """The arguments of `node.run_job` for a claimed cell, as a driver makes them: without packed weights for a node
+    that sees the study, else with them."""
+    ray = SimpleNamespace(remote=lambda **_: lambda function: None, put=lambda packed: packed)
+    driver = Driver(ray, store, 1, 0.0, Execution())
+    driver.packs = not sees_study
+    job, packed = driver.job(cell)
+    return (job if sees_study else replace(job, token="")), packed
 
 
 LATER = {

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_study import results
+from small_study import job_of, results
 
 from zipthought.cli import main
 from zipthought.models.tiny import build_tiny, tiny_config
-from zipthought.study import ray_backend, runner
+from zipthought.study import node, runner
 from zipthought.study.cells import SFTCell, Step0Cell
 from zipthought.study.execute import execute
 from zipthought.study.progress import Reporter, read_progress
@@ -176,10 +176,9 @@ def test_on_a_cluster_the_scratch_is_in_the_study_where_a_node_sees_it(tiny_base
         used.append(workspace)
         raise ValueError("enough")
 
-    monkeypatch.setattr(ray_backend, "execute", run)
-    study = store.directory if sees_study else tmp_path / "elsewhere"
-    assert ray_backend.run_packed(*ray_backend._arguments(store, cell), 1, str(study))[3].error == "ValueError: enough"
-    assert used[0].root != study
+    monkeypatch.setattr(node, "execute", run)
+    assert node.run_job(*job_of(store, cell, sees_study)).reason.error == "ValueError: enough"
+    assert used[0].root != store.directory
     assert (used[0].scratch(cell.digest) == store.workspace().scratch(cell.digest)) == sees_study
     # A checkpoint in a temporary directory would be written for nothing.
     assert used[0].checkpoint_seconds == (60 if sees_study else math.inf)

@@ -171,7 +171,7 @@ ADDITIONS = re.findall(
 
 
 def test_the_additions_are_found():
-    assert len(ADDITIONS) == 13
+    assert len(ADDITIONS) == 14
 
 
 @pytest.mark.parametrize(("module", "registry", "test"), ADDITIONS)
@@ -190,6 +190,70 @@ def test_the_plugin_of_the_architecture_page_works(tmp_path):
         record = json.loads(line)
         assert (record["format"], record["k"]) == ("halves", 3)
         assert verdict_of(record, record["completion"]).granularity == (3, 3)
+
+
+@pytest.mark.parametrize("name", ["fsdp", "deepspeed"])
+def test_accelerate_reads_its_configurations(name):
+    path = ROOT / "examples" / f"{name}.yaml"
+    try:
+        from accelerate.commands.config.config_args import ClusterConfig
+        from accelerate.commands.launch import launch_command_parser
+    except ImportError:
+        yaml = pytest.importorskip("yaml")
+        assert yaml.safe_load(path.read_text())["num_processes"] == 8
+        return
+    config = ClusterConfig.from_yaml_file(str(path))
+    assert (config.distributed_type.name, config.num_processes) == (name.upper(), 8)
+    settings = getattr(config, f"{name}_config")
+    assert settings.get("fsdp_version", settings.get("zero_stage")) == {"fsdp": 2, "deepspeed": 3}[name]
+    # The class takes any table; each of its keys becomes an option of `accelerate launch`.
+    known = {action.dest for action in launch_command_parser()._actions}
+    assert set(settings) <= known
+
+
+STUBS = {
+    "scontrol": "printf 'node1\\nnode2\\n'",
+    "srun": """case "$*" in
+*hostname*) echo "fe80::1 10.0.0.7 10.0.0.8";;
+*) echo "$* $RAY_AUTH_MODE:${#RAY_AUTH_TOKEN}" >> "$LOG";;
+esac""",
+    "ray": "exit 0",
+    "zipthought": """printf "%s\\n" "$@" > "$ARGUMENTS"
+for _ in $(seq 100); do  # The steps of the nodes are in the background.
+  [ "$(wc -l < "$LOG")" -ge "$SLURM_JOB_NUM_NODES" ] && exit
+  sleep 0.1
+done""",
+}
+"""Programs of a cluster, as far as the script uses them."""
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_slurm_script_starts_ray_on_each_node_and_runs_a_command_that_exists(nodes, tmp_path, monkeypatch):
+    script = ROOT / "examples" / "slurm.sh"
+    subprocess.run(["bash", "-n", script], check=True)
+    for program, text in STUBS.items():
+        (tmp_path / program).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / program).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "LOG": str(tmp_path / "log"),
+        "ARGUMENTS": str(tmp_path / "arguments"),
+        "SLURM_JOB_NODELIST": "node[1-2]",
+        "SLURM_JOB_NUM_NODES": str(nodes),
+        "SLURM_CPUS_PER_TASK": "32",
+        "SLURM_GPUS_ON_NODE": "4",
+    }
+    subprocess.run(["bash", script, "paper", "runs/my paper"], check=True, env=environment, capture_output=True)
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert arguments[:5] == ["study", "run", "paper", "--output-dir", "runs/my paper"]
+    assert arguments[arguments.index("--address") + 1] == "10.0.0.7:6379"
+    assert parse(arguments, monkeypatch) == 0
+    started = sorted((tmp_path / "log").read_text().splitlines())
+    assert len(started) == nodes
+    assert all("--num-cpus=32 --num-gpus=4" in line for line in started)
+    assert all(line.endswith(" token:64") for line in started)  # No cluster without a token.
+    assert sum("--nodelist=node1 ray start --head" in line for line in started) == 1
+    assert sum("--exclude=node1 ray start --address=10.0.0.7:6379" in line for line in started) == nodes - 1
 
 
 @pytest.mark.parametrize("page", ["studies.md", "rlvr.md"])

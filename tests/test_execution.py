@@ -8,6 +8,7 @@ import torch
 from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.schema import make_record
+from zipthought.study.cells.decomposition_run import _rlvr_config, _sft_config
 from zipthought.study.spec import load_spec
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train.config import LARGE, Execution, OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
@@ -138,7 +139,14 @@ def test_a_run_resumes_with_other_settings_of_execution(tokenizer, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("lora_rank", 8), ("lora_alpha", 16), ("vllm", "colocate"), ("vllm_memory", 0.5), ("report_to", ("wandb",))],
+    [
+        ("lora_rank", 8),
+        ("lora_alpha", 16),
+        ("vllm", "colocate"),
+        ("vllm_memory", 0.5),
+        ("vllm_correction", "off"),
+        ("vllm_max_ratio", 2.0),
+    ],
 )
 @pytest.mark.parametrize("kind", [SFTConfig, RLVRConfig])
 def test_options_of_another_engine_are_refused(kind, option, value):
@@ -146,7 +154,7 @@ def test_options_of_another_engine_are_refused(kind, option, value):
     with pytest.raises(ValueError, match=f"the engine native has no {option}; leave it out, or use the engine trl"):
         kind(trl=trl)
     assert kind(engine="trl", trl=trl).trl == trl
-    assert len(asdict(TRLConfig())) == 5  # A new option needs a row above.
+    assert len(asdict(TRLConfig())) == 6  # A new option needs a row above.
 
 
 @pytest.mark.parametrize(
@@ -189,3 +197,27 @@ def test_the_precision_of_a_study_is_in_its_cells_and_auto_leaves_their_digests(
 
 def stored(cell):
     return {name for name, value in cell.plain().items() if name not in cell.ADDED or value != cell.ADDED[name]}
+
+
+def test_a_study_chooses_lora_and_vllm_for_the_engine_trl():
+    table = {"engine": "trl", "lora_rank": 8, "execution": {"vllm": "colocate", "vllm_memory": 0.5}}
+    spec = load_spec("decomposition", table)
+    assert {cell.lora_rank for cell in spec.cells()} == {8}
+    assert spec.execution.trl(8) == TRLConfig(lora_rank=8, vllm="colocate", vllm_memory=0.5)
+    plain = load_spec("decomposition", {"engine": "trl"})
+    assert not {c.digest for c in plain.cells()} & {c.digest for c in spec.cells()}
+    assert {c.digest for c in load_spec("decomposition", {**table, "execution": {}}).cells()} == {
+        c.digest for c in spec.cells()
+    }
+    for changes in ({"lora_rank": 8}, {"execution": {"vllm": "colocate"}}):
+        with pytest.raises(ValueError, match="lora_rank and vllm are options of the engine trl"):
+            load_spec("decomposition", changes)
+    with pytest.raises(ValueError, match="unknown vllm mode 'here'"):
+        load_spec("decomposition", {"engine": "trl", "execution": {"vllm": "here"}})
+
+
+def test_the_cells_of_the_engine_trl_train_with_the_settings_of_the_study():
+    spec = load_spec("decomposition", {"engine": "trl", "lora_rank": 8, "execution": {"vllm": "colocate"}})
+    cell = next(cell for cell in spec.cells() if cell.part == "rlvr")
+    for config in (_rlvr_config(cell, spec.execution), _sft_config(cell, 3, spec.execution)):
+        assert config.trl == TRLConfig(lora_rank=8, vllm="colocate")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 import pickle
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_study import as_version_02, as_version_03, result_of, results, spec_of
+from small_study import as_version_02, as_version_03, job_of, result_of, results, spec_of
 from synthetic_study import finished_study
 
 from zipthought.cli import main
@@ -42,7 +43,7 @@ from zipthought.study.execute import execute
 from zipthought.study.experiments import EXPERIMENTS, Experiment
 from zipthought.study.experiments.scaling.measurements import ScalingMeasurements
 from zipthought.study.meta import write_meta
-from zipthought.study.ray_backend import _arguments, run_packed
+from zipthought.study.node import collect, run_job
 from zipthought.study.report import measure, report_data
 from zipthought.study.spec import make_spec, stored_spec
 from zipthought.study.store import Store
@@ -397,16 +398,19 @@ def test_a_store_of_a_later_version_is_refused(tiny_base, tmp_path):
 
 
 def test_a_cell_gives_the_same_result_in_a_directory_of_its_own(tiny_base, tmp_path):
-    """As on a cluster: settings, needed results and weights travel there by pickle, result and files back."""
+    """As on a cluster: settings, needed results and weights travel there by pickle, result and files back. Every second
+    cell is on a node that sees the study, so that its files and weights go by path."""
     spec = replace(spec_of(tiny_base), seeds=(0,))
     here = run_here(Store.create(tmp_path / "here", spec, {}))
     store = Store.create(tmp_path / "driver", spec, {})
-    while cell := store.claim("here:1"):
-        settings, needed, archive = pickle.loads(pickle.dumps(_arguments(store, cell)))
-        result, archive, seconds, reason = pickle.loads(pickle.dumps(run_packed(settings, needed, archive, 1)))
-        assert result is not None, reason
-        store.workspace().unpack(archive)
-        store.finish(cell.digest, "here:1", result, seconds)
+    for sees_study in itertools.cycle((False, True)):
+        if not (cell := store.claim("here:1")):
+            break
+        outcome = pickle.loads(pickle.dumps(run_job(*pickle.loads(pickle.dumps(job_of(store, cell, sees_study))))))
+        assert outcome.result is not None, outcome.reason
+        assert (bool(outcome.directory), bool(outcome.packed)) == (sees_study, not sees_study)
+        collect(store.workspace(), cell, outcome)
+        store.finish(cell.digest, "here:1", outcome.result, outcome.seconds)
     assert results(store) == results(here)
     assert [path.name for path in sorted((tmp_path / "driver").rglob("*.parquet"))] == [
         path.name for path in sorted((tmp_path / "here").rglob("*.parquet"))

@@ -129,6 +129,6 @@ def test_an_optimizer_that_leaves_parameters_out_is_refused():
     try:
         model = tiny("llama")
         with pytest.raises(ValueError, match="'lazy' does not hold every trainable parameter once"):
-            build_optimizers(model, OptimizerConfig(optimizer="lazy"))
+            build_optimizers(model, OptimizerConfig(optimizer="lazy", learning_rate=1e-3))
     finally:
         OPTIMIZERS.unregister("lazy")

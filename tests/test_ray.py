@@ -1,7 +1,8 @@
-"""The Ray backend on a cluster of two nodes, one of which is killed during the run."""
+"""The Ray backend on a cluster of two nodes, one of which is killed during the run, and without a shared directory."""
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from small_study import results, spec_of
@@ -46,3 +47,27 @@ def test_a_node_killed_during_the_run_loses_nothing(tiny_base, tmp_path):
     assert killed.is_set()
     assert counts == {"done": len(spec.cells())}
     assert results(store) == results(local)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_weights_go_by_path_or_through_the_object_store(tiny_base, tmp_path, monkeypatch, shared):
+    import ray
+
+    from zipthought.study import ray_backend
+
+    spec = replace(spec_of(tiny_base), seeds=(0,))
+    spec = replace(spec, experiments={"decomposition": spec.experiments["decomposition"]})
+    put, digests = ray.put, []
+
+    def counted(packed):
+        digests.extend({name.split("/")[1] for name in packed})
+        return put(packed)
+
+    monkeypatch.setattr(ray, "put", counted)
+    if not shared:
+        monkeypatch.setattr(ray_backend, "mark", lambda *_: None)  # Nodes find no token, as on another machine.
+    store = Store.create(tmp_path, spec, {})
+    assert ray_backend.run(store) == {"done": len(spec.cells())}, store.failures()
+    states = [cell.digest for cell in spec.cells() if cell.keeps_weights]
+    assert digests == ([] if shared else states)
+    assert all(cell.fault == "" for cell in store.read().cells)

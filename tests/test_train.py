@@ -142,7 +142,12 @@ def test_killed_and_resumed_ends_in_the_same_bytes(tokenizer, tmp_path, optimize
 def test_a_checkpoint_of_another_configuration_is_refused(tokenizer, tmp_path):
     batches = EpochBatches([encode(tokenizer, r) for r in some_records()], 4, 0, 0)
     model = tiny(tokenizer)
-    arguments = {"steps": 4, "config": OptimizerConfig(), "directory": tmp_path, "checkpoint_every": 1}
+    arguments = {
+        "steps": 4,
+        "config": OptimizerConfig(learning_rate=1e-3),
+        "directory": tmp_path,
+        "checkpoint_every": 1,
+    }
 
     class Killed(Exception):  # noqa: N818
         pass

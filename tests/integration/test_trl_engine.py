@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,16 +17,24 @@ from zipthought.files.atomic import write_text
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.chat import completion_ids, end_of_turn
 from zipthought.records.schema import canonical_json, make_record
+from zipthought.study import runner
+from zipthought.study.spec import make_spec
+from zipthought.study.store import Store
+from zipthought.study.workspace import Workspace
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 from zipthought.train.config import Execution, OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
 from zipthought.train.grpo import grpo
 from zipthought.train.prompts import RecordPrompts, SampledPrompts
 from zipthought.train.record import trained_structures
+from zipthought.train.rollouts import Rollout
 from zipthought.train.sft import encode, fine_tune
 
 pytest.importorskip("trl")
-from zipthought.train.trl_common import share_of
-from zipthought.train.trl_engine import rlvr_with_trl, sft_with_trl
+from peft import PeftModel
+from trl import GRPOConfig
+
+from zipthought.train.trl_common import Metrics, Share, share_of
+from zipthought.train.trl_engine import _grpo_arguments, _Rewards, rlvr_with_trl, sft_with_trl
 
 pytestmark = pytest.mark.integration
 
@@ -155,16 +164,94 @@ def test_passes_count_as_one_step(tmp_path):
     assert result.steps == 3
 
 
-def test_adapters_are_merged_into_the_saved_model(tmp_path):
+def logits_of(model):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.randint(3, 40, (2, 12))).logits
+
+
+def test_adapters_are_saved_and_merged_into_the_saved_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # An access to the hub fails here.
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", refuse)
     optimizer = OptimizerConfig(learning_rate=1e-2)
     config = SFTConfig(engine="trl", steps=3, batch_size=4, optimizer=optimizer, trl=TRLConfig(lora_rank=4))
-    before = tiny("qwen2")
-    sft_with_trl(tiny("qwen2"), words(), some_records(), config, directory=tmp_path)
-    after = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
-    name = "model.layers.0.self_attn.q_proj.weight"
-    changed = (after.state_dict()[name] - before.state_dict()[name]).abs().max()
-    assert changed > 1e-5
+    tiny("qwen2").save_pretrained(tmp_path / "base")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    sft_with_trl(model, words(), some_records(), config, directory=tmp_path / "out")
+    before = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert torch.equal(after.get_input_embeddings().weight, before.get_input_embeddings().weight), "only the adapters"
+    assert (logits_of(after) - logits_of(before)).abs().max() > 1e-3
+    adapted = PeftModel.from_pretrained(before, tmp_path / "out" / "adapters")
+    torch.testing.assert_close(logits_of(adapted), logits_of(after), rtol=1e-4, atol=1e-5)
+    assert adapted.peft_config["default"].r == 4
+
+
+def refuse(*arguments, **options):
+    raise AssertionError("the hub was asked")
+
+
+@pytest.mark.parametrize("options", [[], ["--lora-rank", "2"]], ids=["all weights", "lora"])
+def test_the_saved_model_has_the_type_that_was_requested(options, tmp_path):
+    tiny("qwen2").save_pretrained(tmp_path / "base")
+    words().save_pretrained(tmp_path / "base")
+    data = tmp_path / "data.jsonl"
+    write_text(data, "".join(canonical_json(r) + "\n" for r in some_records(8)))
+    sft = ["train", "sft", "--engine", "trl", "--model", str(tmp_path / "base"), "--data", str(data), "--steps", "2"]
+    sft += ["--batch-size", "4", *options]
+    assert main([*sft, "--output-dir", str(tmp_path / "whole")]) == 0
+    assert main([*sft, "--output-dir", str(tmp_path / "half"), "--save-dtype", "bfloat16"]) == 0
+    whole, half = (AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype="auto") for name in ("whole", "half"))
+    assert (whole.dtype, half.dtype) == (torch.float32, torch.bfloat16)
+    for exact, rounded in zip(whole.parameters(), half.parameters(), strict=True):
+        assert torch.equal(exact.to(torch.bfloat16), rounded)
+    adapters = [tmp_path / name / "adapters" / "adapter_model.safetensors" for name in ("whole", "half")]
+    assert [path.exists() for path in adapters] == [bool(options)] * 2
+    if options:
+        assert adapters[0].read_bytes() == adapters[1].read_bytes()
+        rate = json.loads((tmp_path / "half" / "run.json").read_text())["config"]["optimizer"]["learning_rate"]
+        assert rate == pytest.approx(1e-2), "ten times the rate of all weights"
+
+
+def test_metrics_of_a_step_have_what_trl_logs_on_vllm(tmp_path):
+    config = RLVRConfig(engine="trl", trl=TRLConfig(vllm="colocate", vllm_correction="token_truncate"))
+    rewards = _Rewards([], words(), [0], config)
+    rewards._rollouts = [Rollout(prompt=0, ids=[5, 0], text="", truncated=False, logprobs=[], verdict=None)]
+    metrics = Metrics(tmp_path, rewards.row, 1, None)
+    state, arguments = SimpleNamespace(global_step=0, is_world_process_zero=True), SimpleNamespace()
+    metrics.on_train_begin(arguments, state, None)
+    sampling = {
+        "sampling/sampling_logp_difference/mean": 0.012,
+        "sampling/sampling_logp_difference/max": 0.3,
+        "sampling/importance_sampling_ratio/min": 0.9,
+        "sampling/importance_sampling_ratio/mean": 1.0,
+        "sampling/importance_sampling_ratio/max": 2.0,
+    }
+    state.global_step = 1
+    logged = {"loss": 0.1, "grad_norm": 1.0, "learning_rate": 1e-6, "num_tokens": 9.0, "entropy": 2.0, **sampling}
+    metrics.on_log(arguments, state, None, logs=logged)
+    (row,) = rows_of(tmp_path)
+    assert sampling.items() <= row.items()
+    assert {name for name in row if "/" in name} == set(sampling)
+    assert (row["loss"], row["entropy"]) == (0.1, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("correction", "on", "mode"),
+    [("sequence_mask", True, "sequence_mask"), ("token_truncate", True, "token_truncate"), ("off", False, None)],
+)
+def test_the_correction_of_vllm_is_what_the_settings_say(correction, on, mode, tmp_path):
+    trl = TRLConfig(vllm="server", vllm_correction=correction, vllm_max_ratio=2.0)
+    config = RLVRConfig(engine="trl", prompts_per_step=1, group_size=2, trl=trl)
+    arguments = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, per_device_train_batch_size=2,
+                           **_grpo_arguments(config, Share(2, 1), [0]))  # fmt: skip
+    assert (arguments.use_vllm, arguments.vllm_mode) == (True, "server")
+    assert arguments.vllm_importance_sampling_correction is on
+    assert arguments.vllm_importance_sampling_clip_max == 2.0
+    assert mode in (None, arguments.vllm_importance_sampling_mode)
+    for wrong in ({"vllm_correction": "sequence"}, {"vllm_max_ratio": 0.5}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            TRLConfig(**wrong)
 
 
 def test_passes_of_few_tokens_give_the_same_losses(tmp_path):
@@ -181,12 +268,6 @@ def test_passes_of_few_tokens_give_the_same_losses(tmp_path):
         for c in (config, replace(config, execution=execution))
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
-
-
-def test_what_is_not_installed_is_named(tmp_path):
-    config = SFTConfig(engine="trl", steps=1, batch_size=4, trl=TRLConfig(report_to=("no_such_tracker",)))
-    with pytest.raises(ValueError, match="the tracker 'no_such_tracker' is not installed"):
-        sft_with_trl(tiny("qwen2"), words(), some_records(), config, directory=tmp_path)
 
 
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
@@ -240,6 +321,27 @@ def test_the_command(tmp_path, capsys):
     assert {path.name for path in (tmp_path / "rl").iterdir()} >= {"metrics.jsonl", "run.json", "model.safetensors"}
     assert trained_structures(str(tmp_path / "rl")) == {record["structure"] for record in some_records(8)}
     assert main([*sft, "--optimizer", "muon", "--output-dir", str(tmp_path / "x")]) == 2
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_a_study_trains_with_trl(lora_rank, tmp_path):
+    base = tmp_path / "base"
+    tiny("qwen2").save_pretrained(base)
+    words().save_pretrained(base)
+    sft = {"sft_steps": [2], "examples": 8, "sft_batch_size": 4, "n_ops": [2], "longer_n_ops": [3], "samples": 1}
+    rlvr = {"rl_steps": 2, "prompts_per_step": 2, "group_size": 2, "measure_every": 2, "count": 3, "sampled": 1}
+    table = {**sft, **rlvr, "branches": ["rlvr", "sft-updates", "sft-tokens"], "sft_learning_rate": 1e-2}
+    settings = {"name": "small", "model": str(base), "bootstrap": 10, "engine": "trl", "lora_rank": lora_rank}
+    store = Store.create(tmp_path / "study", make_spec({**settings, "decomposition": table}), {})
+    assert set(runner.run(store, workers=1)) == {"done"}
+    first = next(cell.config for cell in store.read().cells if cell.config.part == "sft")
+    before = AutoModelForCausalLM.from_pretrained(base).state_dict()
+    weights = Workspace(store.directory).weights(first.digest)
+    after, report = AutoModelForCausalLM.from_pretrained(weights, output_loading_info=True)
+    assert not report["missing_keys"]
+    changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before[name])}
+    assert any("q_proj" in name for name in changed)
+    assert any("embed" in name for name in changed) == (not lora_rank)  # Adapters are on linear layers alone.
 
 
 def test_batches_that_cannot_be_split_evenly_are_refused(tmp_path):

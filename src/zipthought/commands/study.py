@@ -54,29 +54,32 @@ def run(
     Exit code 0: all cells are done; 1: cells failed.
 
     Args:
-        spec: A preset (quick, laptop, evening, granularity, implicit, decomposition, real, smollm2, paper), or a TOML
-            file.
+        spec: A preset (quick, laptop, evening, granularity, implicit, decomposition, real, smollm2, paper-small,
+            paper), or a TOML file.
         output_dir: The study's directory, for its store, completions and report.html.
         registration: A file that `zipthought study register` wrote. A new study of a preset takes the one that ships
             with the preset, if there is one. The report lists every difference.
-        workers: Processes that train at the same time on this machine; 0 means one per core.
+        workers: Processes that train at the same time on this machine, each on one GPU if there are any; 0 means one
+            per GPU where there are several, else one per core.
         threads: CPU threads of each worker; the last bits of the results depend on them.
         backend: Where cells run: in processes on this machine, or on a Ray cluster (needs zipthought[ray]).
         address: The address of a Ray cluster, such as auto or ray://head:10001; empty starts one on this machine.
         gpus: GPUs for each cell, on Ray.
         max_equal_failures: The study stops after the same failure in this many cells.
         keep_going: Try all cells, whatever fails.
-        dry_run: Print the cost of the study (cells, tokens, FLOPs, GPU hours, memory) and run nothing. Exit code 2 if a
-            GPU cannot hold its cells.
+        dry_run: Print the cost of the study (cells, tokens, FLOPs, GPU hours, memory, disk) and run nothing. Exit code
+            2 if a GPU cannot hold its cells.
         gpu_memory: GB of the GPU that --dry-run plans with.
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study import runner
+    from ..study.devices import default_workers, visible_devices
     from ..study.spec import load_spec
 
     settings = load_spec(spec)
     if dry_run:
-        return dry_run_of(settings, gpu_memory * 1e9, json)
+        at_once = workers or (1 if backend == "ray" else default_workers(visible_devices()))
+        return dry_run_of(settings, gpu_memory * 1e9, json, at_once, output_dir)
     if output_dir is None:
         raise ValueError("a study needs a directory of its own; give --output-dir")
     _refuse_files_of_others(output_dir, [path for path in (Path(spec), registration) if path and path.is_file()])
@@ -108,6 +111,7 @@ def _create(
     from ..study.registration import Registration, differences
     from ..study.store import Store
 
+    spec = spec.keeping(registered.models) if registered else spec
     store = Store.create(output_dir, spec, environment, registered.plain() if registered else None)
     warn(*store.mended)
     if registered and (names := [found.name for found in differences(registered, Registration.of(spec))]):
@@ -135,8 +139,8 @@ def register(
     Commit the file before the run, and give it to `zipthought study run --registration`.
 
     Args:
-        spec: A preset (quick, laptop, evening, granularity, implicit, decomposition, real, smollm2, paper), or a TOML
-            file.
+        spec: A preset (quick, laptop, evening, granularity, implicit, decomposition, real, smollm2, paper-small,
+            paper), or a TOML file.
         output_file: The file, JSON with its own sha256.
         overwrite: Replace a file with other content.
     """

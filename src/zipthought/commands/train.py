@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json as jsonlib
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import __version__
+from ..files.atomic import write_text
+from ..files.hub import require_upload, upload
+from ..models.card import README, model_card, origin_of
 from ..models.names import absolute
 from ..records.reading import read_whole
 from ..records.schema import Record
 from ..train.config import RLVRConfig, SFTConfig, results_depend_on
 from ..train.held_out import naming_line
 from ..train.output import RunDirectory
+from ..train.rates import with_rate
 from ..train.record import (
     RUN,
+    contents_of,
     read_record,
     require_same,
     structures_in,
@@ -28,7 +31,10 @@ from ..train.record import (
     write_run,
     write_structures,
 )
+from ..train.trackers import require_trackers
+from ..train.weights import convert, resolve_dtype
 from .console import console, echo, print_json, progress
+from .training import Config, RunOptions, is_main, load_model, note_of, rated, to_all, trackers_of, working
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -36,26 +42,6 @@ if TYPE_CHECKING:
     from ..train.loop import LoopResult
     from ..train.prompts import PromptSource
     from ..train.sft import SFTResult
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """The options of every training run."""
-
-    output_dir: Path
-    """Receives the model, its tokenizer, metrics.jsonl and run.json when the run is finished. Until then the run works
-    in the directory `<output_dir>.partial` beside it."""
-    model: str = "bundled"
-    """bundled, bundled-deep, bundled-mixed, neutral, a directory with a model, or a hub id. `train rlvr` excludes the
-    structures in the SFT data of a model that `train sft` wrote."""
-    resume: bool = False
-    """Continue an unfinished run from its checkpoint, if there is one."""
-    device: str = "auto"
-    """auto, cpu or cuda; the engine trl finds its devices itself."""
-    threads: int = 0
-    """CPU threads; 0 is the default of torch."""
-    json: bool = False
-    """Print the result as one object on standard output."""
 
 
 def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  # noqa: B008
@@ -67,19 +53,23 @@ def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  #
         run: The run.
         config: Settings of fine-tuning.
     """
+    _check(run)
     records = read_all(data)
     output = RunDirectory.of(run.output_dir)
-    settings = _settings(run, config, {"data": digest(records)})
+    inputs = {"data": digest(records)}
     if output.is_finished(run.resume):
-        _show_finished(output, run, settings)
+        _show_finished(output, run, config, inputs)
         return 0
     structures = trained_structures(run.model)
     with naming_line(data):
         structures |= structures_of(records)
-    with _working(output, run), progress() as bar:
-        model, tokenizer = _load(run, config)
+    with working(output, run), progress() as bar:
+        model, tokenizer = load_model(run, config)
+        parameters, config = model.num_parameters(), rated(config, model)
+        settings = _settings(run, config, inputs)
+        known = _known(run, records)
         task = bar.add_task("sft", total=None, note="")
-        with naming_line(data):
+        with naming_line(data), trackers_of(run, output, settings) as log:
             result = _sft_trainer(config.engine, output)(
                 model,
                 tokenizer,
@@ -87,13 +77,14 @@ def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  #
                 config,
                 resume=run.resume,
                 on_start=lambda steps: bar.update(task, total=steps),
-                on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
+                on_step=to_all(log, lambda row: bar.update(task, completed=row["step"], note=note_of(row, "loss"))),
             )
-        if not _is_main():
+        if not is_main():
             return 0
         summary = {
             "model": str(run.output_dir),
             "base": absolute(run.model),
+            "parameters": parameters,
             "data": str(data.resolve()),
             "examples": result.examples,
             "too_long": result.too_long,
@@ -103,7 +94,7 @@ def sft(data: Path, run: RunOptions, config: SFTConfig = SFTConfig()) -> int:  #
             "seconds": round(result.loop.seconds, 2),
             "final_loss": result.loop.final_loss,
         }
-        _publish(output, model, tokenizer, {**summary, **settings}, structures)
+        _publish(output, model, tokenizer, {**summary, **settings, **known}, structures)
     report_held_out(result.held_out, len(records))
     if result.too_long:
         console.print(f"left out {result.too_long} examples of more than {config.max_length} tokens")
@@ -130,34 +121,37 @@ def rlvr(
             excluded, and the same --data file has no problem left.
         config: Settings of training.
     """
+    _check(run)
     records = read_all(data) if data else []
     output = RunDirectory.of(run.output_dir)
     trained = trained_structures(run.model)
     excluded = (set() if repeat_sft_problems else trained).union(*map(structures_in, exclude))
     inputs = {"data": digest(records) if data else None, "excluded": digest(sorted(excluded))}
-    settings = _settings(run, config, inputs)
     if output.is_finished(run.resume):
-        _show_finished(output, run, settings)
+        _show_finished(output, run, config, inputs)
         return _rewarded(output.history())
-    with _working(output, run), progress() as bar:
-        model, tokenizer = _load(run, config)
+    with working(output, run), progress() as bar:
+        model, tokenizer = load_model(run, config)
+        parameters, config = model.num_parameters(), rated(config, model)
+        settings = _settings(run, config, inputs)
+        known = _known(run, records)
         prompts, held_out, used = _prompts(tokenizer, config, data, records, excluded)
         task = bar.add_task("rlvr", total=config.steps, note="")
-        result = _rlvr_trainer(config.engine, output)(
-            model,
-            tokenizer,
-            prompts,
-            config,
-            resume=run.resume,
-            identity={"problems": inputs},
-            on_step=lambda row: bar.update(
-                task, completed=row["step"], note="" if row["reward"] is None else f"reward {row['reward']:.3f}"
-            ),
-        )
-        if not _is_main():
+        with trackers_of(run, output, settings) as log:
+            result = _rlvr_trainer(config.engine, output)(
+                model,
+                tokenizer,
+                prompts,
+                config,
+                resume=run.resume,
+                identity={"problems": inputs},
+                on_step=to_all(log, lambda row: bar.update(task, completed=row["step"], note=note_of(row, "reward"))),
+            )
+        if not is_main():
             return 0
-        summary = _rlvr_summary(run, result, data, held_out)
-        _publish(output, model, tokenizer, {**summary, **settings}, trained | excluded | structures_of(records))
+        summary = {**_rlvr_summary(run, result, data, held_out), "parameters": parameters}
+        structures = trained | excluded | structures_of(records)
+        _publish(output, model, tokenizer, {**summary, **settings, **known}, structures)
     report_held_out(held_out, len(records))
     if used:
         console.print(f"left out {used} of {len(records)} records, whose structures were used in SFT or are excluded")
@@ -230,24 +224,53 @@ def _rewarded(history: list[dict[str, Any]]) -> int:
 
 def _settings(run: RunOptions, config: SFTConfig | RLVRConfig, inputs: dict[str, Any]) -> dict[str, Any]:
     """What the result of a run depends on, for run.json. `inputs` are digests."""
-    return {"base": absolute(run.model), "threads": run.threads, "inputs": inputs, "config": results_depend_on(config)}
+    return {
+        "base": absolute(run.model),
+        "threads": run.threads,
+        "save_dtype": resolve_dtype(run.save_dtype),
+        "inputs": inputs,
+        "config": results_depend_on(config),
+    }
 
 
-def _show_finished(output: RunDirectory, run: RunOptions, settings: dict[str, Any]) -> None:
+def _check(run: RunOptions) -> None:
+    """Raise `ValueError` before the training if a tracker is missing, or if the model could not be uploaded after
+    it."""
+    require_trackers(run.report_to)
+    if run.push_to_hub:
+        require_upload(run.push_to_hub)
+
+
+_KNOWN = ("zipthought", "base_commit", "base_model", "license", "contents")
+
+
+def _known(run: RunOptions, records: list[Record]) -> dict[str, Any]:
+    """Where the base and the data of a run come from, for run.json and the model card: the values of `_KNOWN`."""
+    return {"zipthought": __version__, **origin_of(run.model), "contents": contents_of(records)}
+
+
+def _show_finished(output: RunDirectory, run: RunOptions, config: Config, inputs: dict[str, Any]) -> None:
     """Print the summary of a run that is finished already. Raises `ValueError` if it had other settings."""
     recorded = read_record(output.target / RUN)
-    require_same(output.target, recorded, settings)
+    with_its_rate = with_rate(config, recorded.get("parameters", 0))
+    require_same(output.target, recorded, _settings(run, with_its_rate, inputs))
     output.clear()
-    own = {"threads", "inputs", "config"}
+    own = {"threads", "save_dtype", "inputs", "config", *_KNOWN}
     _report(run, {name: value for name, value in recorded.items() if name not in own}, "the run is already finished")
 
 
 def _report(run: RunOptions, summary: dict[str, Any], text: str) -> None:
-    """Print the summary as JSON, or the text."""
+    """Print the summary as JSON, or the text. Uploads the model, if that is requested."""
     if run.json:
         print_json(summary)
     else:
         echo(f"{text}: {run.output_dir}")
+    if run.push_to_hub and is_main():
+        try:
+            console.print(f"pushed to {upload(run.output_dir, run.push_to_hub)}", markup=False, soft_wrap=True)
+        except ValueError as error:
+            again = "run the command again with --resume to push it"
+            raise ValueError(f"the model is finished in {run.output_dir}, but {error}; {again}") from error
 
 
 def mean_of(rows: list[dict[str, Any]], name: str) -> float | None:
@@ -264,32 +287,6 @@ def digest(values: Iterable[Any]) -> str:
     return whole.hexdigest()
 
 
-@contextmanager
-def _working(output: RunDirectory, run: RunOptions) -> Iterator[None]:
-    """While the block runs, the run owns its directory. Raises `ValueError` as `RunDirectory.require_usable` does."""
-    output.require_usable(run.resume)
-    with output.working() if _is_main() else nullcontext():
-        yield
-
-
-def _is_main() -> bool:
-    """Whether this process writes and reports: it is the only one, or the first of those that ``accelerate launch``
-    started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _load(run: RunOptions, config: SFTConfig | RLVRConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load the model to train. TRL moves it to its devices itself."""
-    import torch
-
-    from ..models.loading import load
-
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    device = run.device if config.engine == "native" else "cpu"
-    return load(run.model, device, training=True, attention=config.execution.attention)
-
-
 def _publish(
     output: RunDirectory,
     model: PreTrainedModel,
@@ -297,13 +294,16 @@ def _publish(
     record: dict[str, Any],
     structures: set[str],
 ) -> None:
-    """Write what the native engine trained (TRL has written its own model) with its record, and put it in its place."""
+    """Write what the native engine trained (TRL has written its own model) with its record and its card, and put it in
+    its place."""
     from ..models.loading import save
 
     if record["config"]["engine"] == "native":
         save(model, tokenizer, output.model)
+    convert(output.model, record["save_dtype"])
     write_structures(output.model, structures)
     write_run(output.model, record)
+    write_text(output.model / README, model_card(record))
     output.publish()
 
 

@@ -23,7 +23,7 @@ from transformers.utils import logging
 
 from ..records.chat import folds_system
 from .generation import declare_ends, ends_of
-from .names import resolve
+from .names import resolve, split_revision
 
 
 def load(
@@ -35,22 +35,23 @@ def load(
     bfloat16 on a GPU, and float32 weights keep small updates. The model's generation configuration gets the token that
     ends a turn of the chat template. Warns if the template has no system role, so that the system message goes into the
     first user turn. Raises `ValueError` if the model or the device does not
-    exist. The loader respects HF_HUB_OFFLINE.
+    exist. A hub id may have a revision (`names`). The loader respects HF_HUB_OFFLINE.
     """
-    source = resolve(name)
+    source, pinned = split_revision(resolve(name))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
         raise ValueError(f"device {device!r} does not exist here; use auto, cpu or, on a machine with a GPU, cuda")
     dtype = torch.float32 if device == "cpu" or training else torch.bfloat16
     with _one_line(ValueError, f"cannot load the model {name!r}"):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **pinned)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=dtype,
             trust_remote_code=False,
             ignore_mismatched_sizes=True,  # They are in the report, and refused below.
             output_loading_info=True,
+            **pinned,
             **({"attn_implementation": attention} if attention else {}),
         )
         model, report = loaded
@@ -70,12 +71,12 @@ def load(
 def load_tokenizer(name: str) -> tuple[PreTrainedTokenizerBase, list[int]]:
     """The tokenizer of a model whose weights are elsewhere, and the tokens that end a completion
     (`generation.ends_of`). Raises `ValueError` as `load` does."""
-    source = resolve(name)
+    source, pinned = split_revision(resolve(name))
     with _one_line(ValueError, f"cannot load the tokenizer of {name!r}"):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **pinned)
         generation = None
         with suppress(OSError):  # Not every model has one.
-            generation = GenerationConfig.from_pretrained(source, trust_remote_code=False)
+            generation = GenerationConfig.from_pretrained(source, trust_remote_code=False, **pinned)
         return tokenizer, ends_of(tokenizer, generation)
 
 

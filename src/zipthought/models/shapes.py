@@ -83,4 +83,4 @@ def known_shape(name: str) -> Shape | None:
     config = Path(name) / "config.json"
     if config.is_file():
         return Shape.of(json.loads(config.read_text(encoding="utf-8")))
-    return KNOWN.get(name.removesuffix("-Instruct"))
+    return KNOWN.get(name.partition("@")[0].removesuffix("-Instruct"))

@@ -45,6 +45,8 @@ def prepare(
             for statement in SCHEMA:
                 db.execute(statement)
             stored = {digest for (digest,) in db.execute("SELECT digest FROM cells")}
+            kept = spec.keeping(_recorded_models(db, directory))
+            spec, cells = kept, cells if kept is spec else kept.cells()
             before, messages = _settings(db, directory, spec, cells, stored, environment, registration)
             for position, cell in enumerate(cells):
                 if cell.digest not in stored:
@@ -52,6 +54,13 @@ def prepare(
             if missing := len(before - stored):
                 messages.append(f"{missing} cells had no row in {directory / 'study.db'}; they run again")
     return messages + _put_back(directory)
+
+
+def _recorded_models(db: sqlite3.Connection, directory: Path) -> Mapping[str, str]:
+    """Base -> its digest in the table `meta`; empty for a new store, and for one whose row is damaged."""
+    has_rows = db.execute("SELECT COUNT(*) FROM meta").fetchone()[0]
+    meta = read_meta(db, directory) if has_rows else None
+    return meta.values["models"] if meta and meta.spec else {}
 
 
 def _settings(

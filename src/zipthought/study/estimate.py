@@ -1,13 +1,14 @@
-"""What a study will take: cells, tokens, FLOPs, GPU hours (``zipthought study run --dry-run``).
+"""What a study will take: cells, tokens, FLOPs, GPU hours, disk (``zipthought study run --dry-run``).
 
 Each cell estimates its tokens (`Cell.work`). Training takes 6 FLOPs per parameter and token, generation 2 (Kaplan et
 al. 2020). GPU hours assume the rates of a well-tuned job on one H100. Memory is that of the largest training cell
-(`train.memory`). They are estimates for planning, not measurements.
+(`train.memory`). Disk is what the files of its cells take (`Disk`). They are estimates for planning, not measurements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +26,10 @@ GENERATION_TFLOPS = 60.0
 """The same in batched generation, which is limited by memory bandwidth."""
 GPU_MEMORY = 80e9
 """Bytes of an H100."""
+WEIGHT_BYTES = 4
+"""Bytes of a parameter in the weights that a cell keeps: float32."""
+COMPLETION_BYTES = 4.0
+"""Bytes on disk of a token of completions, prompts included. Cells of three studies had 1.1 to 2.8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,62 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """The disk that some cells take, in bytes."""
+
+    weights: float
+    """The weights that they keep for other cells. They stay."""
+    completions: float
+    """Their files of completions. They stay."""
+    checkpoints: tuple[float, ...]
+    """The checkpoint of each cell while it runs, the largest first. It is gone when the cell is done."""
+
+    @property
+    def checkpoint(self) -> float:
+        """The largest checkpoint; 0 if no cell writes one."""
+        return max(self.checkpoints, default=0.0)
+
+    def peak(self, workers: int) -> float:
+        """The most that they take at a time, if so many cells run at once. A checkpoint replaces the earlier one when
+        it is written, so a running cell has two for a moment."""
+        return self.weights + self.completions + 2 * sum(heapq.nlargest(workers, self.checkpoints))
+
+    def plain(self) -> dict[str, float]:
+        """The bytes as JSON values."""
+        return {"weights": self.weights, "completions": self.completions, "checkpoint": self.checkpoint}
+
+    @classmethod
+    def of(cls, cells: Iterable[tuple[Cell, Work, int]]) -> Disk:
+        """The disk of cells, each with its work and the parameters of its model."""
+        weights = completions = 0.0
+        checkpoints = []
+        for cell, work, parameters in cells:
+            weights += WEIGHT_BYTES * parameters if cell.keeps_weights else 0
+            completions += COMPLETION_BYTES * work.written
+            if work.trained:
+                checkpoints.append(float(_checkpoint_bytes(cell, work) * parameters))
+        return cls(weights=weights, completions=completions, checkpoints=tuple(sorted(checkpoints, reverse=True)))
+
+    @classmethod
+    def all_of(cls, parts: Iterable[Disk]) -> Disk:
+        """The disk of several groups of cells."""
+        parts = list(parts)
+        return cls(
+            weights=sum(part.weights for part in parts),
+            completions=sum(part.completions for part in parts),
+            checkpoints=tuple(sorted((size for part in parts for size in part.checkpoints), reverse=True)),
+        )
+
+
+def _checkpoint_bytes(cell: Cell, work: Work) -> int:
+    """Bytes for each parameter: what training holds of it, less the gradient. A cell of TRL writes no checkpoint, but
+    its trained weights."""
+    if cell.engine != "native":
+        return WEIGHT_BYTES
+    return STATE_BYTES - WEIGHT_BYTES + WEIGHT_BYTES * work.copies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """The work of some cells."""
 
@@ -75,6 +136,7 @@ class Estimate:
     generation_flops: float
     memory: Memory | None
     """Of the cell that needs the most; None if no cell trains, or the shape of the model is not known."""
+    disk: Disk
 
     @property
     def gpu_hours(self) -> float:
@@ -84,7 +146,7 @@ class Estimate:
 
     def plain(self) -> dict[str, Any]:
         """The estimate as JSON values."""
-        return {**asdict(self), "gpu_hours": self.gpu_hours}
+        return {**asdict(self), "disk": self.disk.plain(), "gpu_hours": self.gpu_hours}
 
 
 def estimate(spec: StudySpec, gpu_memory: float = GPU_MEMORY) -> dict[str, Estimate]:
@@ -124,14 +186,15 @@ def _estimate(cells: Sequence[Cell], spec: StudySpec, gpu_memory: float) -> Esti
         if not parameters:
             raise ValueError(f"{cell.model} is not on this disk; state its `parameters` in the study's file")
         needed = cell.work()
-        work.append((needed, parameters))
+        work.append((cell, needed, parameters))
         if needed.longest and (shape := known_shape(resolve(cell.model))):
             memories.append(Memory.of(cell, needed, shape, spec.execution, gpu_memory))
     return Estimate(
         cells=len(cells),
-        trained_tokens=sum(w.trained for w, _ in work),
-        generated_tokens=sum(w.generated for w, _ in work),
-        training_flops=sum((6 * w.trained + 2 * w.reference) * n for w, n in work),
-        generation_flops=sum(2 * w.generated * n for w, n in work),
+        trained_tokens=sum(w.trained for _, w, _ in work),
+        generated_tokens=sum(w.generated for _, w, _ in work),
+        training_flops=sum((6 * w.trained + 2 * w.reference) * n for _, w, n in work),
+        generation_flops=sum(2 * w.generated * n for _, w, n in work),
         memory=max(memories, key=lambda memory: memory.needed, default=None),
+        disk=Disk.of(work),
     )

@@ -1,58 +1,35 @@
 """The scheduler for a Ray cluster: the driver owns the store, and tasks run cells on any node with free resources.
 
 A task receives a cell, the results that it needs and the weights that it starts from. It returns its result and its
-files. So nodes share nothing with the driver but the package. If a task dies with its node or its worker, its cell is
-put back and claimed again. Where a node sees the study's directory (one machine, a shared file system), the scratch
-directory of the cell is there: its progress is shown, and it goes on from its checkpoint. Nodes need the environment
-variable ``ZIPTHOUGHT_PLUGINS`` of the driver if the study has experiments or cells of other packages.
+files (`node`). Nodes need nothing but the package. If a task dies with its node or its worker, its cell is put back and
+claimed again. Where a node sees the study's directory (one machine, a shared file system), the scratch directory of the
+cell is there: its progress is shown, and it goes on from its checkpoint. Weights then go by path. For other nodes, the
+driver puts the weights of a cell into Ray's object store once, and all cells that start from them share this object.
+Nodes need the environment variable ``ZIPTHOUGHT_PLUGINS`` of the driver if the study has experiments or cells of other
+packages.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
-import tempfile
+import secrets
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..train.config import Execution
-from .cells import Cell, Result, make_cell
-from .execute import FAILURES, execute
+from .cells import Cell
+from .execute import FAILURES
+from .execution import CellExecution
 from .failures import DIED, MAX_EQUAL_FAILURES, Failure, FailureWatch, Reason
+from .node import Job, Outcome, collect, mark, run_job
 from .store import Store, worker_name
-from .workspace import CHECKPOINT_SECONDS, Workspace
+from .workspace import Workspace
 
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 300.0
 """The longest time without a running cell and without room for one on any node."""
-
-
-def run_packed(
-    settings: str,
-    results: Mapping[str, Result],
-    archive: bytes,
-    threads: int,
-    study: str = "",
-    execution: Execution = Execution(),  # noqa: B008
-) -> tuple[Result | None, bytes, float, Reason | None]:
-    """Run a cell in a temporary directory. Returns its result, its packed files, the seconds, and the reason of a
-    failure. `study` is the directory of the study on the driver's machine; empty: this machine does not see it."""
-    cell = make_cell(json.loads(settings))
-    began = time.perf_counter()
-    shared = Path(study) if study and (Path(study) / "study.db").is_file() else None
-    with tempfile.TemporaryDirectory(prefix="zipthought-") as root:
-        # A checkpoint in the temporary directory would end with it.
-        seconds = CHECKPOINT_SECONDS if shared else math.inf
-        workspace = Workspace(Path(root), results, seconds, execution, shared)
-        workspace.unpack(archive)
-        try:
-            result = execute(cell, workspace, threads)
-        except FAILURES as error:
-            return None, b"", 0.0, Reason.of(error)
-        return result, workspace.pack(workspace.files(cell.digest)), time.perf_counter() - began, None
 
 
 def run(
@@ -61,7 +38,7 @@ def run(
     address: str = "",
     threads: int = 1,
     gpus: float = 0.0,
-    execution: Execution = Execution(),  # noqa: B008
+    execution: CellExecution = CellExecution(),  # noqa: B008
     max_equal_failures: int = MAX_EQUAL_FAILURES,
     on_progress: Callable[[dict[str, int]], None] | None = None,
     on_failure: Callable[[Failure], None] | None = None,
@@ -77,27 +54,25 @@ def run(
 
     watch = FailureWatch(max_equal_failures, on_failure)
     ray.init(address=address or None, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-    task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(run_packed)
-    worker = worker_name()
-    running: dict[Any, Cell] = {}
     store.begin()
-    study = str(store.directory.resolve())
-    with store.beating(worker, lambda: [cell.digest for cell in list(running.values())]):
+    driver = Driver(ray, store, threads, gpus, execution)
+    running = driver.running
+    with store.beating(driver.worker, lambda: [cell.digest for cell in list(running.values())]):
         try:
             last_running = time.monotonic()
             while True:
                 if on_progress:
                     on_progress(store.counts())
                 watch.check(store.failures())
-                while len(running) < _slots(ray, threads, gpus) and (cell := store.claim(worker)):
-                    try:
-                        running[task.remote(*_arguments(store, cell), threads, study, execution)] = cell
-                    except FAILURES as error:
-                        store.fail(cell.digest, worker, Reason.of(error))
+                while len(running) < _slots(ray, threads, gpus) and (cell := store.claim(driver.worker)):
+                    driver.submit(cell)
                 if not running:
-                    if not store.ready():
+                    if not (ready := store.ready()) and not store.counts().get("running"):
                         break
-                    if time.monotonic() > last_running + WAIT_SECONDS:
+                    store.release_dead()  # The driver of an earlier job may have left cells, on another machine.
+                    if not ready:
+                        last_running = time.monotonic()
+                    elif time.monotonic() > last_running + WAIT_SECONDS:
                         raise ValueError(
                             f"no node of the cluster has room for {threads} cores and {gpus:g} GPUs; lower --threads "
                             "and --gpus, or add nodes"
@@ -107,36 +82,119 @@ def run(
                 last_running = time.monotonic()
                 done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for reference in done:
-                    _record(ray, reference, store, running.pop(reference), worker)
+                    driver.record(reference)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
             ray.shutdown()
-            store.release([worker])
+            store.release([driver.worker])
     return store.counts()
 
 
-def _arguments(store: Store, cell: Cell) -> tuple[str, Mapping[str, Result], bytes]:
-    """The arguments of `run_packed` for a cell: its settings, the results that it needs, and the packed weights."""
-    workspace = store.workspace(cell)
-    weights = [path for n in cell.needs() if n.keeps_weights for path in workspace.files(n.digest)]
-    return json.dumps(cell.plain()), workspace.results, workspace.pack(p for p in weights if p.suffix != ".parquet")
+@dataclass(slots=True)
+class Driver:
+    """The tasks of a run, and what they share. `ray` is the module."""
 
+    ray: Any
+    store: Store
+    threads: int
+    gpus: float
+    execution: CellExecution
+    worker: str = field(default_factory=worker_name)
+    running: dict[Any, Cell] = field(default_factory=dict)
+    """The reference of each task -> its cell."""
+    packs: bool = False
+    """Whether weights go with a job: a node does not see them. Until one is met, nothing is packed."""
+    _token: str = field(default_factory=lambda: secrets.token_hex(16))
+    _task: Any = None
+    _packed: dict[str, Any] = field(default_factory=dict)
+    """Digest -> the reference to its packed weights in Ray's object store."""
+    _checksums: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Digest -> name -> sha256 of its weights."""
+    _waiting: dict[str, set[str]] = field(default_factory=dict)
+    """Digest -> the cells without a result that start from its weights."""
 
-def _record(ray: Any, reference: Any, store: Store, cell: Cell, worker: str) -> None:
-    """Store the result of a finished task, or its failure."""
-    try:
-        result, archive, seconds, reason = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        result, archive, seconds = None, b"", 0.0
-        reason = Reason(f"{DIED}: {type(error).__name__}", final=False)
-    if result is None:
-        store.fail(cell.digest, worker, reason)
-    else:
-        workspace = store.workspace()
-        workspace.unpack(archive)
-        if store.finish(cell.digest, worker, result, seconds):
+    def __post_init__(self) -> None:
+        self._task = self.ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0)(run_job)
+        for stored in self.store.read().cells:
+            if stored.result is None:
+                for digest in _states(stored.config):
+                    self._waiting.setdefault(digest, set()).add(stored.digest)
+
+    def submit(self, cell: Cell) -> None:
+        """Start the task of a claimed cell, or record that it cannot be started."""
+        try:
+            self.running[self._task.remote(*self.job(cell))] = cell
+        except FAILURES as error:
+            self.store.fail(cell.digest, self.worker, Reason.of(error))
+        except self.ray.exceptions.RayError as error:  # Such as an object store without room.
+            self.store.fail(cell.digest, self.worker, Reason.of(error)._replace(final=False))
+
+    def job(self, cell: Cell) -> tuple[Job, dict[str, Any]]:
+        """The arguments of `run_job` for a claimed cell. Raises as `Store.workspace` does, and `OSError`."""
+        workspace = self.store.workspace(cell)
+        mark(workspace, cell.digest, self._token)
+        job = Job(
+            settings=json.dumps(cell.plain()),
+            results=workspace.results,
+            weights={digest: self._sums(workspace, digest) for digest in _states(cell)},
+            threads=self.threads,
+            execution=self.execution,
+            study=str(self.store.directory.resolve()),
+            token=self._token,
+        )
+        # Ray follows no reference inside of a mapping: only nodes that need the weights fetch them.
+        return job, {digest: self._reference(workspace, digest) for digest in _states(cell)} if self.packs else {}
+
+    def record(self, reference: Any) -> None:
+        """Store the result of a finished task, or its failure. A cell that lacks weights is started again with them."""
+        cell = self.running.pop(reference)
+        try:
+            outcome: Outcome = self.ray.get(reference)
+            if outcome.needs_weights:
+                self.packs = True
+                self.submit(cell)
+                return
+        except self.ray.exceptions.RayError as error:
+            outcome = Outcome(reason=Reason(f"{DIED}: {type(error).__name__}", final=False))
+            for digest in _states(cell):
+                self._packed.pop(digest, None)  # The object may be lost.
+        self._finish(cell, outcome)
+
+    def _finish(self, cell: Cell, outcome: Outcome) -> None:
+        workspace = self.store.workspace()
+        try:
+            collect(workspace, cell, outcome)
+        except FAILURES as error:
+            outcome = Outcome(reason=Reason.of(error))
+        if outcome.result is None:
+            assert outcome.reason is not None, "a job without a result says why"
+            self.store.fail(cell.digest, self.worker, outcome.reason)
+            return
+        if self.store.finish(cell.digest, self.worker, outcome.result, outcome.seconds):
             workspace.clear_scratch(cell.digest)
+        for digest in _states(cell):
+            waiting = self._waiting.get(digest, set())
+            waiting.discard(cell.digest)
+            if not waiting:
+                self._packed.pop(digest, None)  # Ray then deletes the object.
+
+    def _sums(self, workspace: Workspace, digest: str) -> dict[str, str]:
+        if digest not in self._checksums:
+            weights = {workspace.name(path) for path in workspace.weight_files(digest)}
+            checksums = workspace.checksums(digest)
+            self._checksums[digest] = {name: value for name, value in checksums.items() if name in weights}
+        return self._checksums[digest]
+
+    def _reference(self, workspace: Workspace, digest: str) -> Any:
+        if digest not in self._packed:
+            self._packed[digest] = self.ray.put(workspace.pack(workspace.weight_files(digest)))
+        return self._packed[digest]
+
+
+def _states(cell: Cell) -> list[str]:
+    """The digests of the needed cells that keep weights."""
+    return [needed.digest for needed in cell.needs() if needed.keeps_weights]
 
 
 def _slots(ray: Any, threads: int, gpus: float) -> int:

@@ -1,7 +1,8 @@
 """The local scheduler: worker processes that claim cells from the store until none is left.
 
 Workers share nothing but the store. So any of them may be killed at any moment, and the next run continues where they
-stopped, in the middle of a cell too. Each worker computes with a fixed number of threads.
+stopped, in the middle of a cell too. Each worker computes with a fixed number of threads, and sees one GPU at most:
+where there are several, workers get them in turn.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..train.config import Execution
 from .cells import Cell
 from .database import StoreError
+from .devices import default_workers, devices_of, only, visible_devices
 from .execute import FAILURES, execute
+from .execution import CellExecution
 from .failures import MAX_EQUAL_FAILURES, Failure, FailureWatch, Reason, RepeatedFailureError
 from .store import MAX_ATTEMPTS, Store, worker_name
 from .workspace import CHECKPOINT_SECONDS, Workspace
@@ -72,7 +74,7 @@ def _processor() -> str:
 
 
 def _work(
-    directory: str, threads: int, execution: Execution, checkpoint_seconds: float, max_equal_failures: int
+    directory: str, threads: int, execution: CellExecution, checkpoint_seconds: float, max_equal_failures: int
 ) -> None:
     """A worker process: claim, run and store cells until none is ready, or until too many have failed alike."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent stops the workers.
@@ -109,7 +111,7 @@ def run(
     *,
     workers: int = 0,
     threads: int = 1,
-    execution: Execution = Execution(),  # noqa: B008
+    execution: CellExecution = CellExecution(),  # noqa: B008
     max_equal_failures: int = MAX_EQUAL_FAILURES,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[dict[str, int]], None] | None = None,
@@ -118,10 +120,10 @@ def run(
 ) -> dict[str, int]:
     """Run all cells that are not done; returns status -> count.
 
-    `workers` 0 means one for each core. `on_progress` receives the counts, `on_failure` the first failure of each kind
-    at once. `execution` and `checkpoint_seconds` are those of `Workspace`. A `KeyboardInterrupt` stops the workers and
-    is raised again; their unfinished cells are pending at the next run. A worker that dies is replaced while cells are
-    left.
+    `workers` 0 means one for each of several GPUs, else one for each core. `on_progress` receives the counts,
+    `on_failure` the first failure of each kind at once. `execution` and `checkpoint_seconds` are those of `Workspace`.
+    A `KeyboardInterrupt` stops the workers and is raised again; their unfinished cells are pending at the next run. A
+    worker that dies is replaced while cells are left.
 
     Raises `RepeatedFailureError` when `max_equal_failures` cells (0: any number) have failed in the same way,
     `StoreError` if workers cannot use the store, and `RuntimeError` if they keep dying without a cell.
@@ -156,22 +158,29 @@ def run(
 
 
 class _Pool:
-    """The worker processes of a run."""
+    """The worker processes of a run, each with a number. A worker that replaces another has its number and its GPU."""
 
-    def __init__(self, store: Store, workers: int, arguments: tuple[str, int, Execution, float, int]) -> None:
+    def __init__(self, store: Store, workers: int, arguments: tuple[str, int, CellExecution, float, int]) -> None:
         if workers < 0:
-            raise ValueError(f"workers must be at least 0 (one for every core), got {workers}")
-        self._store, self._size, self._arguments = store, workers or os.cpu_count() or 1, arguments
+            raise ValueError(f"workers must be at least 0 (one for every GPU or core), got {workers}")
+        self._store, self._visible, self._arguments = store, visible_devices(), arguments
+        self._size = workers or default_workers(self._visible)
         self._left = self._size + MAX_ATTEMPTS * sum(store.counts().values())
         self._context = multiprocessing.get_context("spawn")
-        self.processes: list[SpawnProcess] = []
+        self._numbered: dict[int, SpawnProcess] = {}
+
+    @property
+    def processes(self) -> list[SpawnProcess]:
+        """Those that were started and, at the last look, had not ended."""
+        return list(self._numbered.values())
 
     def fill(self, ready: int) -> None:
         """Start workers for `ready` cells, if there is room for them. Raises `RuntimeError` after too many of them."""
-        for _ in range(min(self._size - len(self.processes), ready)):
+        for number in [number for number in range(self._size) if number not in self._numbered][:ready]:
             process = self._context.Process(target=_work, args=self._arguments, daemon=True)
-            process.start()
-            self.processes.append(process)
+            with only(devices_of(number, self._visible)):
+                process.start()
+            self._numbered[number] = process
             self._left -= 1
             if self._left < 0:
                 raise RuntimeError("workers end before they claim a cell; run with --workers 1 to see the error")
@@ -183,7 +192,7 @@ class _Pool:
                 f"the workers cannot use the store of {self._store.directory}; see above. Finished cells are kept: run "
                 "the command again"
             )
-        self.processes = [process for process in self.processes if process.is_alive()]
+        self._numbered = {number: process for number, process in self._numbered.items() if process.is_alive()}
 
     def terminate(self) -> None:
         """Stop all workers."""

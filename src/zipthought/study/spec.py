@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,13 +12,17 @@ from typing import Any, ClassVar, TypeVar
 from ..surfaces import get_surface
 from ..tasks import parse_task
 from ..tasks.sampling import SamplerConfig
-from ..train.config import ENGINES, Execution, check_precision
+from ..train.config import ENGINES, check_precision
 from .cells import TUNING_SEED, Cell
+from .execution import CellExecution
 from .experiments import EXPERIMENTS, Experiment
-from .models import model_digest
+from .models import is_of_hub, kept_digest, model_digest
 from .settings import read_settings
 
-PRESETS = ("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "real", "smollm2", "paper")
+PRESETS = (
+    *("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "real", "smollm2"),
+    *("paper-small", "paper"),
+)
 EXECUTION = "execution"
 """The table of a study's file that says how its cells run."""
 _NO_SETTINGS = (EXECUTION, "experiments", "digests")
@@ -29,13 +33,14 @@ Kind = TypeVar("Kind", bound=Experiment[Any])
 class StudySpec:
     """The settings that all experiments share, and the experiments."""
 
-    ADDED: ClassVar[Mapping[str, Any]] = {"precision": "auto"}
+    ADDED: ClassVar[Mapping[str, Any]] = {"precision": "auto", "lora_rank": 0}
     """As `Experiment.ADDED`."""
 
     name: str
     """The name of the study, for the report."""
     model: str = "bundled"
-    """The base: `neutral`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
+    """The base: `neutral`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id, also with a revision
+    (`org/name@v1`)."""
     parameters: int = 0
     """The parameters of a model that is not on this disk; ``--dry-run`` needs them."""
     engine: str = "native"
@@ -44,6 +49,8 @@ class StudySpec:
     """Each seed repeats an experiment with other training problems in another order."""
     precision: str = "auto"
     """The precision of training: `auto` (`bfloat16` on a GPU, `float32` on a CPU), `float32` or `bfloat16`."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters that are trained in place of all weights, by the engine `trl`. 0: all weights."""
     surface: str = "terse"
     """The surface of prompts and traces."""
     task: str = "chain"
@@ -56,7 +63,7 @@ class StudySpec:
     """The held-out split that is measured. Choose settings on `validation`."""
     bootstrap: int = 1000
     """Draws of the hierarchical bootstrap."""
-    execution: Execution = field(default_factory=Execution, compare=False)
+    execution: CellExecution = field(default_factory=CellExecution, compare=False)
     """How its cells run, the table `[execution]`. It is no part of the study: no cell, no registration and no store
     has it, so the same study may go on with other settings, on another machine."""
     experiments: Mapping[str, Experiment[Any]] = field(default_factory=dict)
@@ -73,6 +80,9 @@ class StudySpec:
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
         check_precision(self.precision)
+        self.execution.trl(self.lora_rank)
+        if self.engine != "trl" and (self.lora_rank or self.execution.vllm):
+            raise ValueError('lora_rank and vllm are options of the engine trl; set engine = "trl", or leave them out')
         get_surface(self.surface)
         if self.bootstrap < 1:
             raise ValueError(f"bootstrap must be at least 1, got {self.bootstrap}")
@@ -95,13 +105,23 @@ class StudySpec:
     def shared(self, model: str) -> dict[str, Any]:
         """The fields that every `Cell` has, except the seed. `model` is the base; empty: that of the study."""
         model = model or self.model
-        names = ("engine", "precision", "surface", "modulus", "number_range", "split")
+        names = ("engine", "precision", "lora_rank", "surface", "modulus", "number_range", "split")
         return {
             "model": model,
-            "model_digest": self.digests.get(model) or model_digest(model),
+            "model_digest": self._digest(model),
             "task": str(parse_task(self.task)),
             **{name: getattr(self, name) for name in names},
         }
+
+    def _digest(self, model: str) -> str:
+        return self.digests.get(model) or model_digest(model)
+
+    def keeping(self, recorded: Mapping[str, str]) -> StudySpec:
+        """The study with the recorded digests of its bases, by model, where the commit of a hub model is known in one
+        of the two alone (`models.kept_digest`). So a study goes on after its first cell has downloaded its base."""
+        of_hub = {model: digest for model, digest in recorded.items() if is_of_hub(digest)}
+        kept = {model: kept_digest(digest, self._digest(model)) for model, digest in of_hub.items()}
+        return replace(self, digests={**self.digests, **kept}) if kept else self
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON values, in the layout of the TOML file."""
@@ -189,7 +209,7 @@ def make_spec(settings: Mapping[str, Any], digests: Mapping[str, str] | None = N
             f"are {', '.join(sorted(own))}"
         )
     values = read_settings(StudySpec, {k: v for k, v in settings.items() if k in own}, "a study", _NO_SETTINGS)
-    execution = Execution(**read_settings(Execution, settings.get(EXECUTION, {}), f"[{EXECUTION}]"))
+    execution = CellExecution(**read_settings(CellExecution, settings.get(EXECUTION, {}), f"[{EXECUTION}]"))
     experiments: dict[str, Experiment[Any]] = {}
     for name, kind in EXPERIMENTS.items():
         if (table := settings.get(name)) is not None:

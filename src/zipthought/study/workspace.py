@@ -1,15 +1,13 @@
 """The workspace of a cell: the directory of its files, and the results of the cells that it needs.
 
-On this machine it is the study's own directory. On another machine it is a temporary directory: `pack` and `unpack`
-carry the files there and back.
+On this machine it is the study's own directory. On another machine it is a temporary directory. Files go there and back
+by path where both see one file system (`link_weights`, `adopt`), else as bytes (`pack`, `unpack`).
 """
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,11 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..train.config import Execution
 from .database import file_checksum
+from .execution import CellExecution
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .cells import Result
+
+    Packed = Mapping[str, NDArray[np.uint8]]
 
 
 CHECKPOINT_SECONDS = 60.0
@@ -44,7 +47,7 @@ class Workspace:
     """Digest -> the result of each needed cell."""
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Seconds between the checkpoints of a cell's training; 0: one after every step. No result depends on it."""
-    execution: Execution = field(default_factory=Execution)
+    execution: CellExecution = field(default_factory=CellExecution)
     """How cells train. No result depends on it but in its last bits."""
     shared: Path | None = None
     """The root of `scratch`, where it is another one: a directory that outlives this workspace. None: `root`."""
@@ -110,16 +113,48 @@ class Workspace:
             else:
                 path.unlink(missing_ok=True)
 
-    def pack(self, paths: Iterable[Path]) -> bytes:
-        """Files below the root as a tar archive."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for path in paths:
-                archive.add(path, arcname=self.name(path))
-        return buffer.getvalue()
+    def weight_files(self, digest: str) -> list[Path]:
+        """The files of the weights that a cell keeps."""
+        return [path for path in self.files(digest) if path.is_relative_to(self.weights(digest))]
 
-    def unpack(self, archive: bytes) -> None:
-        """Write packed files below the root."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-            packed.extractall(self.root, filter="data")
+    def pack(self, paths: Iterable[Path]) -> Packed:
+        """Files below the root as name -> bytes. The bytes are mapped, so that they are read where they are used."""
+        import numpy as np
+
+        sized = ((path, path.stat().st_size) for path in paths)
+        # A plain array of the same memory: pickle, and Ray, copy one straight from the file into their buffer.
+        return {
+            self.name(path): np.memmap(path, mode="r").view(np.ndarray) if size else np.empty(0, np.uint8)
+            for path, size in sized
+        }
+
+    def unpack(self, files: Packed) -> None:
+        """Write packed files below the root. Raises `ValueError` for a name that is not the name of a cell's file."""
+        for name, content in files.items():
+            target = self._target(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.data)
+
+    def link_weights(self, digest: str, root: Path) -> None:
+        """Let the weights of a cell be those of the workspace at another root, without a copy."""
+        target = self.weights(digest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(Workspace(root).weights(digest).absolute(), target_is_directory=True)
+
+    def adopt(self, directory: Path, checksums: Mapping[str, str]) -> None:
+        """Move files to their places from a directory of the same file system that has them under the same names.
+
+        Raises `RuntimeError` if their sha256 are not these, before any is moved, and `ValueError` as `unpack` does.
+        """
+        targets = {name: self._target(name) for name in checksums}
+        for name, checksum in checksums.items():
+            if file_checksum(directory / name) != checksum:
+                raise RuntimeError(f"{name} arrived with other bytes than the node wrote; check the shared file system")
+        for name, target in targets.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).replace(target)
+
+    def _target(self, name: str) -> Path:
+        if not name.startswith(("completions/", "weights/")) or ".." in name.split("/"):
+            raise ValueError(f"{name!r:.80} cannot name a file of a cell")
+        return self.root / name

@@ -9,6 +9,7 @@ from typing import Any
 from ..models.families import MODEL_FAMILIES
 from ..tasks import parse_task
 from .optimizers import OPTIMIZERS
+from .trl_config import TRLConfig
 
 ENGINES = ("native", "trl")
 ADVANTAGES = ("grpo", "dr-grpo")
@@ -27,8 +28,9 @@ PRIMITIVES = ("facts", "forms", "lookups", "starts", "names", "sentences", "synt
 class OptimizerConfig:
     """An optimizer with linear warm-up and cosine decay (Loshchilov & Hutter 2019)."""
 
-    learning_rate: float = 1e-3
-    """Peak learning rate."""
+    learning_rate: float | None = None
+    """Peak learning rate. None: SFT and RLVR choose one by the size of the model, ten times as high with LoRA
+    (`train.rates`)."""
     min_learning_rate_ratio: float = 0.1
     """Learning rate of the last step over the peak."""
     warmup_ratio: float = 0.05
@@ -43,7 +45,7 @@ class OptimizerConfig:
     """`adamw`, or `muon` (Jordan et al. 2024) on the hidden matrices with AdamW on the rest."""
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
+        if self.learning_rate is not None and self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not 0 <= self.warmup_ratio < 1 or not 0 <= self.min_learning_rate_ratio <= 1:
             raise ValueError(
@@ -51,6 +53,13 @@ class OptimizerConfig:
                 f"{self.warmup_ratio} and {self.min_learning_rate_ratio}"
             )
         OPTIMIZERS.find(self.optimizer)
+
+    @property
+    def peak(self) -> float:
+        """The peak learning rate. Raises `ValueError` if none is given or chosen."""
+        if self.learning_rate is None:
+            raise ValueError("learning_rate is missing; give one")
+        return self.learning_rate
 
     def factor(self, step: int, steps: int) -> float:
         """The learning rate of `step` (from 0) of `steps`, as a share of the peak."""
@@ -97,30 +106,6 @@ class Execution:
         if self.gradient_checkpointing == "auto":
             return on_gpu and parameters >= LARGE
         return self.gradient_checkpointing == "on"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TRLConfig:
-    """Settings of the engine `trl` alone. ``accelerate launch`` chooses FSDP and DeepSpeed."""
-
-    lora_rank: int = 0
-    """Rank of LoRA adapters on all linear layers (Hu et al. 2021), merged at the end. 0 trains all weights."""
-    lora_alpha: int = 32
-    """Scale of the adapters, divided by their rank."""
-    vllm: str = ""
-    """Where vLLM generates rollouts: `colocate` on the training GPUs, or `server`. Empty: transformers generates."""
-    vllm_memory: float = 0.3
-    """Share of a GPU's memory for a colocated vLLM."""
-    report_to: tuple[str, ...] = ()
-    """Trackers that receive the metrics: `wandb`, `trackio`, `tensorboard`. Empty: none."""
-
-    def __post_init__(self) -> None:
-        if self.vllm not in ("", "colocate", "server"):
-            raise ValueError(f"unknown vllm mode {self.vllm!r}; use colocate or server")
-        if self.lora_rank < 0 or not 0 < self.vllm_memory < 1:
-            raise ValueError(
-                f"lora_rank must be at least 0 and vllm_memory in 0..1, got {self.lora_rank} and {self.vllm_memory}"
-            )
 
 
 def check_precision(precision: str) -> None:
@@ -246,9 +231,7 @@ class RLVRConfig:
     engine: str = "native"
     """Trainer: `native` is ours, for one device; `trl` is TRL's, for any number (needs zipthought[trl])."""
     optimizer: OptimizerConfig = field(
-        default_factory=lambda: OptimizerConfig(
-            learning_rate=2e-4, min_learning_rate_ratio=1.0, warmup_ratio=0.02, weight_decay=0.0
-        )
+        default_factory=lambda: OptimizerConfig(min_learning_rate_ratio=1.0, warmup_ratio=0.02, weight_decay=0.0)
     )
     """Optimizer and schedule: by default a constant learning rate after the warm-up."""
     precision: str = "auto"

@@ -30,6 +30,7 @@ from .loop import LoopResult, TimedCheckpoint, Update, fingerprint, mixed_precis
 from .objective import clipped_objective, group_advantages, k3, token_weights
 from .policy import Row, token_logprobs
 from .prompts import PromptSource, RolloutPrompt
+from .rates import with_rate
 from .rewards import parse_reward
 from .rollouts import Rollout, rollout_metrics
 
@@ -60,6 +61,7 @@ def grpo(
     update it holds `loss`, `entropy` (nats a token), `clipped` (share of tokens) and `gradient_norm`, all None if no
     completion had an advantage. `kl` is None if it was not measured.
     """
+    config = with_rate(config, model.num_parameters())
     return train_loop(
         model,
         _GRPOStep(model, tokenizer, prompts, config),

@@ -257,7 +257,7 @@ def train_loop(
     log = _MetricsLog(directory / METRICS if directory else None, state.history)
     for step in range(state.step, state.step if state.ended else steps):
         began = time.perf_counter()
-        learning_rate = config.learning_rate * config.factor(step, steps)
+        learning_rate = config.peak * config.factor(step, steps)
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate

@@ -62,7 +62,7 @@ class MuonWithAdamW(Optimizer):
         taken = {id(p) for p in hidden}
         return [
             _adamw([p for _, p in named if id(p) not in taken], config),
-            Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay),
+            Muon(hidden, lr=config.peak, weight_decay=config.weight_decay),
         ]
 
 
@@ -88,7 +88,7 @@ def _adamw(parameters: Sequence[torch.nn.Parameter], config: OptimizerConfig) ->
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    return torch.optim.AdamW(groups, lr=config.peak, betas=config.betas, fused=True)
 
 
 for _optimizer in (AdamW(), MuonWithAdamW()):

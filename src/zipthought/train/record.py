@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..files.atomic import write_text
-from ..models.names import resolve
+from ..models.names import resolve, split_revision
 from ..records.reading import read_whole
+from ..records.schema import format_of
 from .held_out import naming_line, naming_record, require_text
 
 RUN = "run.json"
@@ -75,14 +76,15 @@ def _of_hub(model: str) -> set[str]:
     """The structures of a model on the hub, from the cache or from there."""
     from transformers.utils import cached_file
 
+    repository, pinned = split_revision(model)
     try:
-        digest = _mark(Path(str(cached_file(model, "config.json"))))
+        digest = _mark(Path(str(cached_file(repository, "config.json", **pinned))))
     except OSError:
         return set()  # Loading the model gives the reason.
     if not digest:
         return set()
     try:
-        path = cached_file(model, STRUCTURES)
+        path = cached_file(repository, STRUCTURES, **pinned)
     except OSError:
         path = None
     return _read_structures(Path(path or f"{model}/{STRUCTURES}"), digest)
@@ -108,6 +110,22 @@ def structures_of(records: Iterable[Mapping[str, Any]]) -> set[str]:
         with naming_record(number):
             found.add(require_text(record, "structure"))
     return {structure for structure in found if structure}
+
+
+def contents_of(records: Collection[Mapping[str, Any]]) -> dict[str, Any]:
+    """What records are, for run.json: how many, and the distinct `formats`, `surfaces`, `n_ops` and `moduli` that they
+    name."""
+    surfaces = {str(record["surface"]) for record in records if record.get("surface")}
+    lengths, moduli = (
+        sorted({record[name] for record in records if type(record.get(name)) is int}) for name in ("n_ops", "modulus")
+    )
+    return {
+        "records": len(records),
+        "formats": sorted({format_of(record) for record in records}),
+        "surfaces": sorted(surfaces),
+        "n_ops": lengths,
+        "moduli": moduli,
+    }
 
 
 def structures_in(path: Path) -> set[str]:
@@ -165,6 +183,7 @@ def _digest(content: bytes) -> str:
 
 __all__ = [
     "RUN",
+    "contents_of",
     "read_record",
     "require_same",
     "structures_in",

@@ -27,6 +27,7 @@ from .batches import EpochBatches, Example
 from .config import SFTConfig, results_depend_on
 from .held_out import naming_record, numbered_training_records, turns_of
 from .loop import LoopResult, OnStep, TimedCheckpoint, fingerprint, next_token, train_loop
+from .rates import with_rate
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any]) -> Example:
@@ -152,6 +153,7 @@ def fine_tune(
 
     `on_start` receives the number of updates. Raises `ValueError` if no example is left, and as `train_loop` does.
     """
+    config = with_rate(config, model.num_parameters())
     data = training_set(tokenizer, records, config.max_length)
     pad, ends = tokenizer.pad_token_id or 0, sentence_ends(tokenizer) if config.positions else frozenset()
     in_epoch = redressed(tokenizer, data, config.max_length) if config.redress else None

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
 from ..files.atomic import write_text
-from .config import OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
+from .config import OptimizerConfig, RLVRConfig, SFTConfig
 from .fitting import free_tokens
 from .loop import LoopResult
 from .memory import STATE_BYTES
 from .optimizers import OPTIMIZERS
+from .trl_config import TRLConfig
 
 _RENAMED = {
     "grad_norm": "gradient_norm",
@@ -31,6 +31,10 @@ _RENAMED = {
     "clip_ratio/region_mean": "clipped",
 }
 """TRL's name of a metric -> ours, if they differ."""
+SAMPLING = "sampling/"
+"""The start of TRL's names of metrics on the difference between vLLM's log-probabilities and the trainer's."""
+ADAPTERS = "adapters"
+"""The folder of LoRA adapters in a model directory."""
 OnStep = Callable[[dict[str, Any]], None]
 
 
@@ -159,18 +163,15 @@ def share_of(config: SFTConfig | RLVRConfig, model: PreTrainedModel, count: int,
 def arguments(
     config: SFTConfig | RLVRConfig, model: PreTrainedModel, steps: int, directory: Path, share: Share
 ) -> dict[str, Any]:
-    """The training arguments of both trainers. Raises `ValueError` if a tracker is not installed."""
+    """The training arguments of both trainers."""
     gpu = torch.cuda.is_available()
-    for tracker in config.trl.report_to:
-        if find_spec(tracker) is None:
-            raise ValueError(f"the tracker {tracker!r} is not installed; install the package {tracker}")
     return {
         "output_dir": str(directory),
         "max_steps": steps,
         "per_device_train_batch_size": share.per_device,
         "gradient_accumulation_steps": share.passes,
         "max_grad_norm": config.optimizer.gradient_clip,
-        "learning_rate": config.optimizer.learning_rate,
+        "learning_rate": config.optimizer.peak,
         "bf16": gpu if config.precision == "auto" else config.precision == "bfloat16",
         "use_cpu": not gpu,
         "seed": config.seed,
@@ -178,7 +179,7 @@ def arguments(
         "save_strategy": "steps" if config.checkpoint_every else "no",
         "save_steps": max(1, config.checkpoint_every),
         "save_total_limit": 1,
-        "report_to": list(config.trl.report_to) or "none",
+        "report_to": "none",  # Trackers get our rows (`train.trackers`).
         "disable_tqdm": True,
         "gradient_checkpointing": config.execution.checkpoints(model.num_parameters(), gpu),
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
@@ -250,7 +251,7 @@ class TrainerRun:
     """What a checkpoint belongs to."""
 
     def execute(self, steps: int, trainer: Any, metrics: Metrics, tokenizer: PreTrainedTokenizerBase) -> LoopResult:
-        """Train, and save the model with merged adapters.
+        """Train, and save the model: with adapters, them in the folder `ADAPTERS`, and the model with them merged.
 
         Raises `ValueError` for a checkpoint of another identity, and for a damaged one.
         """
@@ -288,6 +289,8 @@ class TrainerRun:
         trained = trainer.accelerator.unwrap_model(trainer.model)
         if hasattr(trained, "merge_and_unload"):
             if trainer.accelerator.is_main_process:
+                # Without embeddings, which have no adapters: PEFT would look at the base on the hub to decide.
+                trained.save_pretrained(target / ADAPTERS, save_embedding_layers=False)
                 trained.merge_and_unload().save_pretrained(target)
         else:
             trainer.save_model(str(target))
@@ -301,4 +304,16 @@ class TrainerRun:
                     shutil.rmtree(checkpoint)
 
 
-__all__ = ["Metrics", "OnStep", "Share", "TrainerRun", "arguments", "import_trl", "lora", "scheduled", "share_of"]
+__all__ = [
+    "ADAPTERS",
+    "SAMPLING",
+    "Metrics",
+    "OnStep",
+    "Share",
+    "TrainerRun",
+    "arguments",
+    "import_trl",
+    "lora",
+    "scheduled",
+    "share_of",
+]

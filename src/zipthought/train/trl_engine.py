@@ -23,10 +23,11 @@ from .batches import EpochBatches
 from .config import RLVRConfig, SFTConfig, results_depend_on
 from .loop import LoopResult, fingerprint
 from .prompts import PromptSource, RolloutPrompt
+from .rates import with_rate
 from .rewards import parse_reward
 from .rollouts import Rollout, rollout_metrics
 from .sft import SFTResult, training_set
-from .trl_common import Metrics, OnStep, Share, TrainerRun, arguments, import_trl, lora, scheduled, share_of
+from .trl_common import SAMPLING, Metrics, OnStep, Share, TrainerRun, arguments, import_trl, lora, scheduled, share_of
 
 _RLVR_COLUMNS = ("reward", "zero_variance", "response_tokens", "truncated", "kl", "entropy", "clipped")
 _LOSS_TYPES = {"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}
@@ -76,6 +77,7 @@ def sft_with_trl(
     trl = import_trl()
     from datasets import Dataset
 
+    config = with_rate(config, model.num_parameters())
     data = training_set(tokenizer, records, config.max_length)
     plan = EpochBatches(data.examples, config.batch_size, config.seed, tokenizer.pad_token_id or 0)
     steps = config.total_steps(plan.steps_per_epoch)
@@ -157,8 +159,10 @@ class _Rewards:
         return scores
 
     def row(self, logged: Mapping[str, float]) -> dict[str, Any]:
-        """The columns of a step, from what TRL logged and from our verdicts."""
+        """The columns of a step, from what TRL logged and from our verdicts. With vLLM there are columns on how its
+        log-probabilities differ from the trainer's."""
         columns = {name: logged.get(name) for name in (*_RLVR_COLUMNS, "loss", "gradient_norm")}
+        columns |= {name: value for name, value in logged.items() if name.startswith(SAMPLING)}
         return {**rollout_metrics(self._rollouts), **columns, "skipped": self._skipped}
 
 
@@ -185,6 +189,7 @@ def rlvr_with_trl(
 
     if config.trl.vllm == "colocate" and find_spec("vllm") is None:
         raise ValueError("--vllm colocate needs vLLM; install the package vllm, or leave the option out")
+    config = with_rate(config, model.num_parameters())
     steps = [prompts(step) for step in range(config.steps)]
     everything = [prompt for of_step, _ in steps for prompt in of_step]
     longest = max(len(prompt.ids) for prompt in everything) + max(budget for _, budget in steps)
@@ -217,6 +222,7 @@ def rlvr_with_trl(
 
 def _grpo_arguments(config: RLVRConfig, share: Share, ends: Sequence[int]) -> dict[str, Any]:
     """The training arguments of GRPOTrainer alone. `ends` are the tokens that end a completion."""
+    trl = config.trl
     return {
         "num_generations": config.group_size,
         "steps_per_generation": share.passes,
@@ -228,11 +234,14 @@ def _grpo_arguments(config: RLVRConfig, share: Share, ends: Sequence[int]) -> di
         "epsilon": config.clip,
         "epsilon_high": config.clip_high,
         "beta": config.kl,
-        "use_vllm": bool(config.trl.vllm),
-        "vllm_mode": config.trl.vllm or "colocate",
-        "vllm_gpu_memory_utilization": config.trl.vllm_memory,
+        "use_vllm": bool(trl.vllm),
+        "vllm_mode": trl.vllm or "colocate",
+        "vllm_gpu_memory_utilization": trl.vllm_memory,
+        "vllm_importance_sampling_correction": trl.vllm_correction != "off",
+        "vllm_importance_sampling_mode": "sequence_mask" if trl.vllm_correction == "off" else trl.vllm_correction,
+        "vllm_importance_sampling_clip_max": trl.vllm_max_ratio,
         # vLLM reads the generation configuration of the base's files, which may lack the end of a turn.
-        "generation_kwargs": {"stop_token_ids": list(ends)} if config.trl.vllm else None,
+        "generation_kwargs": {"stop_token_ids": list(ends)} if trl.vllm else None,
     }
 
 

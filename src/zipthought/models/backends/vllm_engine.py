@@ -7,7 +7,7 @@ from typing import Any
 
 from ..generation import Completion, completions_of
 from ..loading import load_tokenizer
-from ..names import resolve
+from ..names import resolve, split_revision
 from .base import BACKENDS, Backend, LocalBackend, OnProgress, OnTokens, Request
 
 MEMORY = 0.9
@@ -27,7 +27,7 @@ class VLLM(LocalBackend):
 
     @classmethod
     def open(cls, model: str, device: str = "auto") -> Backend:
-        source = resolve(model)
+        source, pinned = split_revision(resolve(model))
         if device == "cpu":
             raise ValueError("the backend vllm runs on a GPU; leave --device out, or use another backend")
         try:
@@ -36,7 +36,7 @@ class VLLM(LocalBackend):
             raise ValueError("the backend vllm needs the package vllm; install it, or use another backend") from error
         # Log-probabilities after the temperature, as the other backends have them.
         settings: dict[str, Any] = {"dtype": "bfloat16", "logprobs_mode": "processed_logprobs"}
-        return cls(vllm.LLM(model=source, gpu_memory_utilization=MEMORY, seed=0, **settings), model)
+        return cls(vllm.LLM(model=source, **pinned, gpu_memory_utilization=MEMORY, seed=0, **settings), model)
 
     def generate(
         self,

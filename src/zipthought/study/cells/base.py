@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ...core.registry import Registry
+from ...models.names import at_commit
 from ...tasks.sampling import SamplerConfig
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class Work(NamedTuple):
     """Tokens of the longest training text; 0 without training."""
     cached: float = 0.0
     """Tokens of the rollouts that are generated at the same time; 0 without RLVR."""
+    written: float = 0.0
+    """Tokens of the completions that it keeps in files, prompts included."""
+    copies: int = 0
+    """Copies of the weights that its checkpoints hold besides those in training."""
 
 
 @dataclass(frozen=True, kw_only=True)  # No slots, so that an instance can keep its digest.
@@ -63,18 +68,20 @@ class Cell(ABC):
     """The kind of cell, as the store names it."""
     RESULT: ClassVar[type[Result]]
     """The class of its results."""
-    ADDED: ClassVar[Mapping[str, Any]] = {"task": "chain", "precision": "auto"}
+    ADDED: ClassVar[Mapping[str, Any]] = {"task": "chain", "precision": "auto", "lora_rank": 0}
     """Fields added after version 0.1, with their defaults. A digest leaves out a field at this default, so that
     digests of version 0.1 stay."""
 
     model: str
     """The base: `neutral`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     model_digest: str
-    """The digest of the base's files (`study.models.model_digest`); `hub` if they are not on this disk."""
+    """The digest of the base's files, or the commit of a hub model (`study.models.model_digest`)."""
     engine: str
     """The trainer: `native` or `trl`."""
     precision: str = "auto"
     """The precision of training (`train.config.SFTConfig.precision`)."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters, for the engine `trl`. 0: all weights are trained."""
     surface: str
     """The surface of prompts and traces."""
     task: str = "chain"
@@ -94,6 +101,11 @@ class Cell(ABC):
         values = {k: v for k, v in self.plain().items() if k not in self.ADDED or v != self.ADDED[k]}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def source(self) -> str:
+        """The base as it is loaded: a hub model at its commit, if that is known."""
+        return at_commit(self.model, self.model_digest)
 
     @property
     @abstractmethod

@@ -307,18 +307,20 @@ class DecompositionCell(Cell):
         measured = sum(mean_tokens(self, fmt, "forward", lengths))
         points = 1 if self.part in (BASE_STATE, SFT_STATE) else -(-s.rl_steps // s.measure_every)
         evaluation = len(lengths) * (points * s.count + s.samples * s.sampled) * measured
+        written = len(lengths) * s.count * measured
         rollouts = s.rl_steps * s.prompts_per_step * s.group_size * sequence
         if self.part == BASE_STATE:
-            return Work(0.0, evaluation)
+            return Work(0.0, evaluation, written=written)
         longest = longest_tokens(self, "explicit" if self.part in RLVR_STATES else fmt, "forward", s.n_ops)
         if self.part in RLVR_STATES:
             together = ROLLOUTS_AT_ONCE if self.engine == "native" else s.prompts_per_step * s.group_size
-            return Work(rollouts, rollouts + evaluation, rollouts if s.kl else 0.0, longest, together * longest)
+            reference = rollouts if s.kl else 0.0
+            return Work(rollouts, rollouts + evaluation, reference, longest, together * longest, written)
         if self.part == "rejection":
-            return Work(rollouts / 2, rollouts / 2 + evaluation, longest=longest)
+            return Work(rollouts / 2, rollouts / 2 + evaluation, longest=longest, written=written)
         updates = {SFT_STATE: self.sft_steps, "sft-updates": s.rl_steps}.get(self.part)
         trained = rollouts if updates is None else updates * s.sft_batch_size * sequence
-        return Work(trained, evaluation, longest=longest)
+        return Work(trained, evaluation, longest=longest, written=written)
 
     def run(self, workspace: Workspace, on_step: OnStep | None = None) -> DecompositionResult:
         from .decomposition_run import run_part

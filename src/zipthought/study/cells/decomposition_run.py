@@ -19,12 +19,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ...evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
 from ...models.loading import load, save
 from ...records.schema import make_record
-from ...train.config import Execution, OptimizerConfig, RLVRConfig, SFTConfig
+from ...train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from ...train.grpo import grpo
 from ...train.loop import LoopResult
 from ...train.prompts import SampledPrompts
 from ...train.rejection import correct_samples
 from ...train.sft import encode
+from ...train.trl_config import TRLConfig
+from ..execution import CellExecution
 from ..problems import training_problems
 from ..single_op_coverage import single_op_coverage
 from ..workspace import Workspace
@@ -51,7 +53,7 @@ _COPIED = ("n", "correct", "faithful", "response_tokens", "truncated", "ops_per_
 def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | None = None) -> DecompositionResult:
     """Train and measure a state. The final greedy completions go to the workspace under the name of the part."""
     after_sft = cell.part not in (BASE_STATE, SFT_STATE, RLVR_BASE)
-    start = str(workspace.weights(cell.sibling(SFT_STATE).digest)) if after_sft else cell.model
+    start = str(workspace.weights(cell.sibling(SFT_STATE).digest)) if after_sft else cell.source
     model, tokenizer = load(start, training=True, attention=workspace.execution.attention)
     run = _Run(cell, workspace, model, tokenizer, on_step)
     loop = run.train()
@@ -169,7 +171,7 @@ def _rlvr_trainer(cell: DecompositionCell, workspace: Workspace, watch: Resumabl
     return partial(rlvr_with_trl, directory=workspace.scratch(cell.digest))
 
 
-def _sft_config(cell: DecompositionCell, steps: int, execution: Execution) -> SFTConfig:
+def _sft_config(cell: DecompositionCell, steps: int, execution: CellExecution) -> SFTConfig:
     """The configuration of the first SFT, or of a branch, whose learning rate does not decay."""
     s = cell.settings
     branch = cell.part != SFT_STATE
@@ -181,6 +183,7 @@ def _sft_config(cell: DecompositionCell, steps: int, execution: Execution) -> SF
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
+        trl=execution.trl(cell.lora_rank) if cell.engine == "trl" else TRLConfig(),
         optimizer=OptimizerConfig(
             learning_rate=s.sft_learning_rate,
             min_learning_rate_ratio=1.0 if branch else s.sft_min_learning_rate_ratio,
@@ -189,7 +192,7 @@ def _sft_config(cell: DecompositionCell, steps: int, execution: Execution) -> SF
     )
 
 
-def _rlvr_config(cell: DecompositionCell, execution: Execution) -> RLVRConfig:
+def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfig:
     s = cell.settings
     if cell.engine == "native":  # Its RLVR cannot recompute activations (`RLVRConfig`).
         execution = replace(execution, gradient_checkpointing="off")
@@ -209,6 +212,7 @@ def _rlvr_config(cell: DecompositionCell, execution: Execution) -> RLVRConfig:
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
+        trl=execution.trl(cell.lora_rank) if cell.engine == "trl" else TRLConfig(),
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
             min_learning_rate_ratio=default.min_learning_rate_ratio,

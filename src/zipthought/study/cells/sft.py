@@ -249,9 +249,12 @@ class SFTCell(Cell):
         measured = sum(mean_tokens(self, self.format, self.order, lengths))
         held_out = self.test_count * len(self.n_ops) + (self.validation_count if self.points > 1 else 0)
         longer = self.test_count * len(self.longer_n_ops)
+        kept = (self.test_count + self.train_count) * len(self.n_ops) + longer
         prompts = self.points * held_out + longer + self.train_count * len(self.n_ops) + 2 * self.edited_count
         longest = longest_tokens(self, self.format, self.order, self.n_ops)
-        return Work(self.steps * self.batch_size * sequence, prompts * measured, longest=longest)
+        trained = self.steps * self.batch_size * sequence
+        copies = 2 if self.converge else int(self.points > 1)  # The best weights so far, and the averaged ones.
+        return Work(trained, prompts * measured, longest=longest, written=kept * measured, copies=copies)
 
     def run(self, workspace: Workspace, on_step: OnStep | None = None) -> SFTCellResult:
         from .sft_run import run_sft

@@ -32,6 +32,7 @@ from ...train.config import OptimizerConfig, SFTConfig
 from ...train.loop import TimedCheckpoint
 from ...train.output import CHECKPOINT
 from ...train.sft import SFTResult, fine_tune
+from ...train.trl_config import TRLConfig
 from ..problems import training_problems
 from ..workspace import Workspace
 from .base import Cell, OnStep
@@ -44,7 +45,7 @@ LOSS_POINTS = 60
 def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) -> SFTCellResult:
     """Train and measure. The completions of held-out and of training problems go to the workspace."""
     rate = _learning_rate(cell, workspace)
-    model, tokenizer = load(cell.model, training=True, attention=workspace.execution.attention)
+    model, tokenizer = load(cell.source, training=True, attention=workspace.execution.attention)
     problems = sft_problems(cell)
     first = [Item.of(p, cell.surface, i) for i, p in enumerate(_first(problems, cell.n_ops, cell.train_count))]
     records = [make_record(problem, cell.format, cell.order, cell.surface, "train", i) for i, problem in problems]
@@ -58,6 +59,7 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         engine=cell.engine,
         execution=workspace.execution,
         precision=cell.precision,
+        trl=workspace.execution.trl(cell.lora_rank) if cell.engine == "trl" else TRLConfig(),
         optimizer=OptimizerConfig(
             learning_rate=rate,
             optimizer=cell.optimizer,

@@ -56,13 +56,14 @@ class Step0Cell(Cell):
 
     def work(self) -> Work:
         measured = sum(mean_tokens(self, "explicit", "forward", self.n_ops))
-        return Work(0.0, self.test_count * len(self.n_ops) * measured)
+        generated = self.test_count * len(self.n_ops) * measured
+        return Work(0.0, generated, written=generated)
 
     def run(self, workspace: Workspace, on_step: OnStep | None = None) -> Step0Result:
         from ...evaluation.evaluate import evaluate
         from ...models.loading import load
 
-        model, tokenizer = load(self.model)
+        model, tokenizer = load(self.source)
         config = EvaluateConfig(
             split=self.split,
             n_ops=self.n_ops,

@@ -1,0 +1,46 @@
+"""Settings of the engine `trl`. This module does not import torch or TRL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VLLM_MODES = ("", "colocate", "server")
+VLLM_CORRECTIONS = ("off", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TRLConfig:
+    """Settings of the engine `trl` alone. ``accelerate launch`` chooses FSDP and DeepSpeed."""
+
+    lora_rank: int = 0
+    """Rank of LoRA adapters on all linear layers (Hu et al. 2021). They are saved in the folder `adapters`, and merged
+    into the weights of the saved model. 0 trains all weights."""
+    lora_alpha: int = 32
+    """Scale of the adapters, divided by their rank."""
+    vllm: str = ""
+    """Where vLLM generates rollouts: `colocate` on the training GPUs, or `server`. Empty: transformers generates."""
+    vllm_memory: float = 0.3
+    """Share of a GPU's memory for a colocated vLLM."""
+    vllm_correction: str = "sequence_mask"
+    """What makes up for vLLM's log-probabilities, which differ from the trainer's. The importance ratio of each token,
+    or of each completion, weights the loss. `token_truncate` (Yao et al. 2025) and `sequence_truncate` cut ratios at
+    `vllm_max_ratio`, `token_mask` and `sequence_mask` leave out what is above it. `off`: no weights."""
+    vllm_max_ratio: float = 3.0
+    """The largest importance ratio."""
+
+    def __post_init__(self) -> None:
+        if self.vllm not in VLLM_MODES:
+            raise ValueError(f"unknown vllm mode {self.vllm!r}; use colocate or server")
+        if self.lora_rank < 0 or not 0 < self.vllm_memory < 1:
+            raise ValueError(
+                f"lora_rank must be at least 0 and vllm_memory in 0..1, got {self.lora_rank} and {self.vllm_memory}"
+            )
+        if self.vllm_correction not in VLLM_CORRECTIONS:
+            raise ValueError(f"unknown vllm_correction {self.vllm_correction!r}; use {', '.join(VLLM_CORRECTIONS)}")
+        if self.vllm_max_ratio < 1:
+            raise ValueError(
+                f"vllm_max_ratio must be at least 1, the ratio of equal probabilities, got {self.vllm_max_ratio}"
+            )
+
+
+__all__ = ["VLLM_CORRECTIONS", "TRLConfig"]
