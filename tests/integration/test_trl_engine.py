@@ -296,7 +296,8 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
     models = [AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("whole", "cut")]
     for one, other in zip(*(m.parameters() for m in models), strict=True):
         assert torch.equal(one, other)
-    assert [r["loss"] for r in whole.loop.history] == [r["loss"] for r in resumed.loop.history]
+    for name in ("loss", "tokens"):
+        assert [r[name] for r in whole.loop.history] == [r[name] for r in resumed.loop.history]
 
 
 def test_the_command(tmp_path, capsys):
@@ -342,6 +343,31 @@ def test_a_study_trains_with_trl(lora_rank, tmp_path):
     changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before[name])}
     assert any("q_proj" in name for name in changed)
     assert any("embed" in name for name in changed) == (not lora_rank)  # Adapters are on linear layers alone.
+
+
+def test_a_killed_cell_of_a_study_goes_on_at_its_checkpoint(tmp_path):
+    base = tmp_path / "base"
+    tiny("qwen2").save_pretrained(base)
+    words().save_pretrained(base)
+    table = {"formats": ["explicit"], "examples": [8], "steps": 8, "batch_size": 4, "n_ops": [2], "before": False}
+    counts = {"test_count": 3, "train_count": 2, "learning_rates": [1e-2]}
+    spec = make_spec({"name": "s", "model": str(base), "engine": "trl", "scaling": {**table, **counts}})
+    (cell,) = spec.cells()
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(row):
+        if row["step"] == 7:
+            raise Killed
+
+    whole = cell.run(Workspace(tmp_path / "whole"))
+    with pytest.raises(Killed):
+        cell.run(Workspace(tmp_path / "cut"), kill)
+    steps = []
+    resumed = cell.run(Workspace(tmp_path / "cut"), lambda row: steps.append(row["step"]))
+    assert steps == [7, 8]
+    assert replace(resumed, train_seconds=0.0) == replace(whole, train_seconds=0.0)
 
 
 def test_batches_that_cannot_be_split_evenly_are_refused(tmp_path):

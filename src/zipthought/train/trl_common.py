@@ -83,7 +83,7 @@ class Metrics(TrainerCallback):
     ) -> None:
         self._path, self._row, self._passes, self._on_step = directory / "metrics.jsonl", row, passes, on_step
         self.history: list[dict[str, Any]] = []
-        self._before = 0.0
+        self._before, self._tokens_before = 0.0, 0
         self._logged: dict[str, Any] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -91,6 +91,9 @@ class Metrics(TrainerCallback):
             rows = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
             self.history = [row for row in rows if row["step"] <= state.global_step // self._passes]
             self._before = self.history[-1]["seconds"] if self.history else 0.0
+            # Of a resumed run, SFTTrainer counts the tokens since then; GRPOTrainer keeps its count in the state.
+            if self.history and not state.num_input_tokens_seen:
+                self._tokens_before = self.history[-1]["tokens"]
         if state.is_world_process_zero:
             write_text(self._path, "".join(json.dumps(row) + "\n" for row in self.history))
         self._began = time.perf_counter()
@@ -107,7 +110,7 @@ class Metrics(TrainerCallback):
             "step": state.global_step // self._passes,
             **self._row(logged),
             "learning_rate": logged["learning_rate"],
-            "tokens": int(logged["tokens"]),
+            "tokens": self._tokens_before + int(logged["tokens"]),
             "seconds": round(self._before + time.perf_counter() - self._began, 3),
         }
         self.history.append(row)

@@ -38,6 +38,8 @@ from ..workspace import Workspace
 from .base import Cell, OnStep
 from .sft import FIT, RISE, Memorization, RunPoint, SFTCell, SFTCellResult
 
+TRL_CHECKPOINTS = 4
+"""Checkpoints of a cell that TRL trains; the last one is at its end."""
 LOSS_POINTS = 60
 """At most about this many points of the training curve are kept."""
 
@@ -54,7 +56,8 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         steps=cell.steps,
         batch_size=cell.batch_size,
         seed=cell.seed,
-        checkpoint_every=0,
+        # TRL has no checkpoints by time. It measures at the end alone (`SFTExperiment.check`), so none is lost.
+        checkpoint_every=-(-cell.steps // TRL_CHECKPOINTS) if cell.engine == "trl" else 0,
         positions=cell.positions,
         engine=cell.engine,
         execution=workspace.execution,
@@ -207,12 +210,13 @@ def timed_checkpoint(cell: Cell, workspace: Workspace, watch: Resumable) -> Time
 
 
 def sft_trainer(cell: Cell, workspace: Workspace, watch: Resumable) -> Callable[..., SFTResult]:
-    """The SFT function of the cell's engine. The native engine resumes a killed cell; TRL starts it again."""
+    """The SFT function of the cell's engine. It resumes a killed cell: with TRL, from the checkpoints that
+    `SFTConfig.checkpoint_every` asks for."""
     if cell.engine == "native":
         return partial(fine_tune, timed=timed_checkpoint(cell, workspace, watch))
     from ...train.trl_engine import sft_with_trl
 
-    return partial(sft_with_trl, directory=workspace.scratch(cell.digest))
+    return partial(sft_with_trl, directory=workspace.scratch(cell.digest), resume=True)
 
 
 def _learning_rate(cell: SFTCell, workspace: Workspace) -> float:
