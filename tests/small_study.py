@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 from zipthought.evaluation.metrics import summarize
 from zipthought.study.cells import SFTCellResult
+from zipthought.study.execution import CellExecution
 from zipthought.study.meta import write_meta
 from zipthought.study.ray_backend import Driver
 from zipthought.study.spec import make_spec
-from zipthought.train.config import Execution
 
 
 def spec_of(model):
@@ -59,7 +59,7 @@ def job_of(store, cell, sees_study=False):
     """The arguments of `node.run_job` for a claimed cell, as a driver makes them: without packed weights for a node
     that sees the study, else with them."""
     ray = SimpleNamespace(remote=lambda **_: lambda function: None, put=lambda packed: packed)
-    driver = Driver(ray, store, 1, 0.0, Execution())
+    driver = Driver(ray, store, 1, 0.0, CellExecution())
     driver.packs = not sees_study
     job, packed = driver.job(cell)
     return (job if sees_study else replace(job, token="")), packed

@@ -9,12 +9,12 @@ from small_study import spec_of
 from zipthought.cli import main
 from zipthought.study.estimate import GPU_MEMORY, Disk, estimate, require_fit
 from zipthought.study.execute import execute
+from zipthought.study.execution import CellExecution
 from zipthought.study.models import count_parameters
 from zipthought.study.registration import Registration, shipped_registration
 from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.store import Store, worker_name
 from zipthought.study.workspace import Workspace
-from zipthought.train.config import Execution
 
 
 def test_the_paper_fits_on_a_gpu_of_80_gb_with_the_native_engine(capsys):
@@ -132,7 +132,7 @@ def test_the_small_paper_fits_on_a_gpu_of_24_gb_in_an_evening(capsys):
 def test_execution_is_no_part_of_a_study():
     plain = load_spec("quick")
     other = load_spec("quick", {"execution": {"micro_tokens": 500, "gradient_checkpointing": "on"}})
-    assert other.execution == Execution(micro_tokens=500, gradient_checkpointing="on")
+    assert other.execution == CellExecution(micro_tokens=500, gradient_checkpointing="on")
     assert other == plain
     assert other.plain() == plain.plain()
     assert [cell.digest for cell in other.cells()] == [cell.digest for cell in plain.cells()]
@@ -169,4 +169,4 @@ def test_the_cells_of_a_study_run_as_its_execution_says(tmp_path, monkeypatch):
         workspace = replace(store.workspace(cell), execution=spec.execution)
         store.finish(cell.digest, worker, execute(cell, workspace, 1), 1.0)
     assert seen == [(90, 8)]
-    assert Store.open(tmp_path).read().spec.execution == Execution()  # A store does not hold it.
+    assert Store.open(tmp_path).read().spec.execution == CellExecution()  # A store does not hold it.

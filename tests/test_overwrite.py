@@ -42,6 +42,12 @@ PATHS = {
         {"INPUT": ["in.jsonl"], "--tokenizer": ["model/tokenizer.json"], "--layout-file": ["layouts.toml"]},
         {"--output": ["o.jsonl", "o.jsonl.rejects.jsonl"]},
     ),
+    "sample": Paths(
+        "sample --model model --backend native --data records.jsonl --layout-file layouts.toml --output o.jsonl "
+        "--max-new-tokens 4 --samples 1 --pairs short-long --pairs-output p.jsonl --cache c.db",
+        {"--model": MODEL, "--data": ["records.jsonl"], "--layout-file": ["layouts.toml"]},
+        {"--output": ["o.jsonl"], "--pairs-output": ["p.jsonl"], "--cache": ["c.db"]},
+    ),
     "export": Paths(
         "export records.jsonl --to hf --output-dir o",
         {"FILES": ["records.jsonl"]},

