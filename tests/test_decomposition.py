@@ -17,6 +17,7 @@ from zipthought.report.data import ReportData
 from zipthought.report.page import build_report
 from zipthought.study.cells import BRANCHES, SFT_STATE, DecompositionCell, DecompositionSettings, make_cell
 from zipthought.study.cells.decomposition_run import _rlvr_config, _sft_config, run_part
+from zipthought.study.execution import CellExecution
 from zipthought.study.experiments.decomposition import NAMES
 from zipthought.study.experiments.decomposition.f3 import f3
 from zipthought.study.experiments.decomposition.f7 import f7
@@ -27,7 +28,7 @@ from zipthought.study.spec import load_spec, make_spec
 from zipthought.study.store import Store
 from zipthought.study.workspace import Workspace
 from zipthought.surfaces import get_surface
-from zipthought.train.config import Execution, RLVRConfig
+from zipthought.train.config import RLVRConfig
 from zipthought.train.grpo import grpo
 from zipthought.train.prompts import SampledPrompts
 from zipthought.train.rejection import correct_samples
@@ -346,7 +347,7 @@ def test_rlvr_from_the_base_starts_from_the_base(ran):
     assert after_sft.single_op_share != from_base.single_op_share
     model, tokenizer = load("bundled-mixed", training=True)
     cell = ran["rlvr-base"][0]
-    config = _rlvr_config(cell, Execution())
+    config = _rlvr_config(cell, CellExecution())
     samplers = [cell.sampler(n, cell.seed) for n in cell.settings.n_ops]
     seen = {problem.structure for _, problem in training_problems(samplers, cell.settings.examples)}
     rows = []
@@ -403,7 +404,7 @@ def test_the_optimizer_of_sft_is_a_setting(tiny_base, tmp_path):
         assert make_cell(json.loads(json.dumps(cell.plain()))) == cell
         assert ("sft_optimizer" in cell.plain()["settings"]) == (optimizer == "muon")
         for part, ratio in ((SFT_STATE, 0.1), ("sft-updates", 1.0), ("sft-tokens", 1.0), ("rejection", 1.0)):
-            config = _sft_config(cell.sibling(part), 20, Execution()).optimizer
+            config = _sft_config(cell.sibling(part), 20, CellExecution()).optimizer
             assert (config.optimizer, config.factor(19, 20)) == (optimizer, pytest.approx(ratio))
     assert weights["adamw"] != weights["muon"]
 

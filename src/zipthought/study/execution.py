@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..train.config import Execution
 from ..train.trl_config import TRLConfig
+
+if TYPE_CHECKING:
+    from .cells import Cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,10 @@ class CellExecution(Execution):
     def trl(self, lora_rank: int = 0) -> TRLConfig:
         """The settings of the engine `trl`. Raises `ValueError` as `TRLConfig` does."""
         return TRLConfig(lora_rank=lora_rank, vllm=self.vllm, vllm_memory=self.vllm_memory)
+
+    def trl_of(self, cell: Cell) -> TRLConfig:
+        """The settings of the engine `trl` for a cell; the defaults for a cell of another engine."""
+        return self.trl(cell.lora_rank) if cell.engine == "trl" else TRLConfig()
 
 
 __all__ = ["CellExecution"]

@@ -25,7 +25,6 @@ from ...train.loop import LoopResult
 from ...train.prompts import SampledPrompts
 from ...train.rejection import correct_samples
 from ...train.sft import encode
-from ...train.trl_config import TRLConfig
 from ..execution import CellExecution
 from ..problems import training_problems
 from ..single_op_coverage import single_op_coverage
@@ -183,7 +182,7 @@ def _sft_config(cell: DecompositionCell, steps: int, execution: CellExecution) -
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
-        trl=execution.trl(cell.lora_rank) if cell.engine == "trl" else TRLConfig(),
+        trl=execution.trl_of(cell),
         optimizer=OptimizerConfig(
             learning_rate=s.sft_learning_rate,
             min_learning_rate_ratio=1.0 if branch else s.sft_min_learning_rate_ratio,
@@ -212,7 +211,7 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
-        trl=execution.trl(cell.lora_rank) if cell.engine == "trl" else TRLConfig(),
+        trl=execution.trl_of(cell),
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
             min_learning_rate_ratio=default.min_learning_rate_ratio,

@@ -32,7 +32,6 @@ from ...train.config import OptimizerConfig, SFTConfig
 from ...train.loop import TimedCheckpoint
 from ...train.output import CHECKPOINT
 from ...train.sft import SFTResult, fine_tune
-from ...train.trl_config import TRLConfig
 from ..problems import training_problems
 from ..workspace import Workspace
 from .base import Cell, OnStep
@@ -62,7 +61,7 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         engine=cell.engine,
         execution=workspace.execution,
         precision=cell.precision,
-        trl=workspace.execution.trl(cell.lora_rank) if cell.engine == "trl" else TRLConfig(),
+        trl=workspace.execution.trl_of(cell),
         optimizer=OptimizerConfig(
             learning_rate=rate,
             optimizer=cell.optimizer,
