@@ -42,5 +42,5 @@ def planted(coverage, accuracy=None, wrong=0.0, faithful=0.95, seeds=5, problems
         faithful=right,
         trained=np.arange(problems) < problems // 2,
         own=1 / 3,
-        shown={state: {"pass@1": 0.5} for state in coverage},
+        shown={state: {"pass@1": 0.5, "response tokens": 40.0} for state in coverage},
     )

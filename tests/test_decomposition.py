@@ -1,4 +1,4 @@
-"""F3 and F7: the measure by hand, the verdicts on planted data, and a whole study on an untrained model."""
+"""F3, F7 and F5: the measure by hand, the verdicts on planted data, and a whole study on an untrained model."""
 
 import contextlib
 import json
@@ -15,11 +15,20 @@ from zipthought.evaluation.metrics import Item, judge_completion
 from zipthought.models.loading import load
 from zipthought.report.data import ReportData
 from zipthought.report.page import build_report
-from zipthought.study.cells import BRANCHES, SFT_STATE, DecompositionCell, DecompositionSettings, make_cell
+from zipthought.study.cells import (
+    BRANCHES,
+    PRICED_BRANCHES,
+    SFT_STATE,
+    DecompositionCell,
+    DecompositionSettings,
+    decomposition_run,
+    make_cell,
+)
 from zipthought.study.cells.decomposition_run import _rlvr_config, _sft_config, run_part
 from zipthought.study.execution import CellExecution
 from zipthought.study.experiments.decomposition import NAMES
 from zipthought.study.experiments.decomposition.f3 import f3
+from zipthought.study.experiments.decomposition.f5 import f5
 from zipthought.study.experiments.decomposition.f7 import f7
 from zipthought.study.experiments.decomposition.report import ProfilePoint, section
 from zipthought.study.problems import training_problems
@@ -30,6 +39,7 @@ from zipthought.study.workspace import Workspace
 from zipthought.surfaces import get_surface
 from zipthought.train.config import RLVRConfig
 from zipthought.train.grpo import grpo
+from zipthought.train.loop import LoopResult, fingerprint
 from zipthought.train.prompts import SampledPrompts
 from zipthought.train.rejection import correct_samples
 
@@ -112,8 +122,9 @@ def test_a_trace_as_trained_has_the_coverage_of_its_format(task, k):
 
 
 def states(base, sft, rlvr, updates, tokens):
-    """The mean of each state; rejection sampling is like SFT, and RLVR from the base like the base."""
-    return dict(zip(NAMES, (base, sft, rlvr, updates, tokens, sft, base), strict=True))
+    """The mean of each state; rejection sampling is like SFT, RLVR from the base like the base, and the price changes
+    nothing."""
+    return dict(zip(NAMES, (base, sft, rlvr, updates, tokens, sft, base, rlvr, rlvr), strict=True))
 
 
 DECOMPOSITION = states(0.3, 0.3, 0.8, 0.3, 0.3)
@@ -153,6 +164,27 @@ def test_what_decides_and_what_is_only_reported():
     assert row["RLVR less this"].startswith("-0.")
     no_gain = planted(DECOMPOSITION, accuracy=dict.fromkeys(NAMES, 0.5))
     assert (f3([no_gain], draws=300).verdict, f7([no_gain], draws=300).verdict) == ("supported", "inconclusive")
+
+
+AGAIN = DECOMPOSITION | {"rlvr-priced": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("given", "accuracy", "seeds", "verdict"),
+    [
+        (AGAIN, dict.fromkeys(NAMES, 0.8), 5, "supported"),
+        (AGAIN, dict.fromkeys(NAMES, 0.8), 2, "inconclusive"),  # Too few seeds.
+        (AGAIN, dict.fromkeys(NAMES, 0.8) | {"rlvr-priced": 0.4}, 5, "contradicted"),  # Short and wrong.
+        (DECOMPOSITION, dict.fromkeys(NAMES, 0.8), 5, "inconclusive"),  # Nothing changes.
+        (DECOMPOSITION | {"rlvr-priced": 0.95}, dict.fromkeys(NAMES, 0.8), 5, "contradicted"),
+        (AGAIN | {"rlvr": 0.3, "rlvr-priced": 0.1}, dict.fromkeys(NAMES, 0.8), 5, "inconclusive"),  # Nothing to undo.
+    ],
+)
+def test_the_verdict_on_a_price_on_planted_data(given, accuracy, seeds, verdict):
+    finding = f5([planted(given, accuracy=accuracy, seeds=seeds, problems=400)], draws=300)
+    assert finding.verdict == verdict
+    assert [row["model"] for row in finding.rows] == [NAMES["priced"], NAMES["rlvr-priced"]]
+    assert ("decomposed nothing" in finding.summary) == (given["rlvr"] == 0.3 or seeds < 3)
 
 
 def test_better_arithmetic_alone_is_no_decomposition():
@@ -210,8 +242,10 @@ def test_the_preset_and_what_makes_no_sense():
     experiment = spec.experiments["decomposition"]
     cells = spec.cells()
     runs = len(spec.seeds) * len(experiment.sft_steps) * len(experiment.formats)
-    # The base runs once, and RLVR from the base once for each seed.
-    assert len(cells) == runs * (1 + len(BRANCHES) - 2) + len(spec.seeds) + 1
+    shared = {"base": 1, "rlvr-base": len(spec.seeds)}  # The base runs once, and RLVR from it once for each seed.
+    assert len(cells) == runs + sum(shared.get(branch, runs) for branch in experiment.branches)
+    assert experiment.finding_ids == ("F3", "F7", "F5")
+    assert make_spec({"name": "x", "decomposition": {}}).experiments["decomposition"].finding_ids == ("F3", "F7")
     assert [make_cell(json.loads(json.dumps(c.plain()))) for c in cells] == cells
     positions = {cell.digest: position for position, cell in enumerate(cells)}
     for cell in cells:
@@ -224,6 +258,10 @@ def test_the_preset_and_what_makes_no_sense():
         ({"sft_steps": [0]}, "at least 1"),
         ({"branches": ["rlvr", "sft-updates"]}, "must include sft-tokens"),
         ({"branches": [*BRANCHES, "dpo"]}, "unknown branch 'dpo'"),
+        ({"branches": [*BRANCHES, "priced"], "priced_reward": "outcome+length:0.1"}, "need each other"),
+        ({"branches": [*BRANCHES, "priced", "rlvr-priced"]}, "need each other"),
+        ({"priced_reward": "outcome+length:0.1"}, "need each other"),
+        ({"branches": [*BRANCHES, *PRICED_BRANCHES], "priced_reward": "outcome+length"}, "cost"),
         ({"learnt": 1.5}, "learnt must be a share"),
         ({"sft_optimizer": "sgd"}, "sgd"),
         ({"speed": 1}, "unknown setting 'speed'"),
@@ -264,25 +302,28 @@ measure_every = 1
 count = 3
 samples = 2
 sampled = 2
+branches = ["rlvr", "sft-updates", "sft-tokens", "base", "rejection", "rlvr-base", "priced", "rlvr-priced"]
+priced_reward = "group-length:alpha=0.5"
 """
     )
     out = tmp_path / "study"
     assert main(["study", "run", str(spec), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["cells"] == {"done": 7}
-    first, seventh = summary["findings"]
-    assert [(f["id"], f["verdict"]) for f in (first, seventh)] == [("F3", "inconclusive"), ("F7", "inconclusive")]
+    assert summary["cells"] == {"done": 9}
+    assert [(f["id"], f["verdict"]) for f in summary["findings"]] == [(n, "inconclusive") for n in ("F3", "F7", "F5")]
+    first = summary["findings"][0]
+    assert [row["model"] for row in summary["findings"][2]["rows"]] == list(NAMES.values())[-2:]
     assert [row["model"] for row in first["rows"]] == list(NAMES.values())
     assert "The format was not learnt: 0.00" in first["summary"]
     page = (out / "report.html").read_text()
     assert "fig-profile" in page
     assert "rejection sampling, same tokens" in page
     assert main(["study", "status", str(out), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["cells"] == {"done": 7}
+    assert json.loads(capsys.readouterr().out)["cells"] == {"done": 9}
     # While the states that F3 does not need are missing, F3 stands without them.
     with contextlib.closing(sqlite3.connect(out / "study.db", isolation_level=None)) as db:
         for cell in Store.open(out).read().spec.cells():
-            if cell.part in BRANCHES[3:]:
+            if cell.part in (*BRANCHES[3:], *PRICED_BRANCHES):
                 db.execute("DELETE FROM cells WHERE digest = ?", (cell.digest,))
     study = Store.open(out).read()
     (data,) = study.spec.experiments["decomposition"].collect(study)
@@ -339,6 +380,40 @@ def test_each_state_is_what_its_name_says(ran):
         coverage = result.points[-1].by_n_ops[2].single_op_coverage
         assert coverage is not None
         assert 0 <= coverage <= 1
+
+
+def test_the_branches_with_a_price_start_where_their_names_say(tmp_path):
+    """`priced` from the weights after SFT, `rlvr-priced` from those that RLVR left, each with the reward that is
+    named. Without a price RLVR keeps no weights, and the digests of its cells are those of versions without prices."""
+    cell = cell_of("bundled-mixed", SFT_STATE, priced_reward="faithful")
+    workspace = Workspace(tmp_path)
+    for part in (SFT_STATE, "rlvr"):
+        run_part(cell.sibling(part), workspace)
+    after_sft, after_rlvr = (
+        fingerprint(load(str(workspace.weights(cell.sibling(part).digest)))[0]) for part in (SFT_STATE, "rlvr")
+    )
+    assert after_sft != after_rlvr
+    seen = {}
+
+    def trainer(cell, workspace, watch):
+        def train(model, tokenizer, prompts, config, on_step):
+            seen[cell.part] = (fingerprint(model), config.reward, config.seed)
+            return LoopResult(0, 0, 0.0, [])
+
+        return train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decomposition_run, "_rlvr_trainer", trainer)
+        for part in ("priced", "rlvr-priced", "rlvr"):
+            run_part(cell.sibling(part), workspace)
+    assert seen["rlvr"][:2] == (after_sft, "outcome")
+    assert seen["priced"][:2] == (after_sft, "faithful")
+    assert seen["rlvr-priced"][:2] == (after_rlvr, "faithful")
+    assert seen["rlvr-priced"][2] != seen["rlvr"][2], "other problems than those of the first RLVR"
+    assert [need.part for need in cell.sibling("rlvr-priced").needs()] == [SFT_STATE, "rlvr"]
+    plain = cell_of("bundled-mixed", "rlvr")
+    assert not plain.keeps_weights
+    assert "priced_reward" not in plain.plain()["settings"]
 
 
 def test_rlvr_from_the_base_starts_from_the_base(ran):

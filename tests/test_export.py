@@ -1,6 +1,7 @@
 """Exports: every target from our records and from real solutions, and the rewards that go with them."""
 
 import json
+import pickle
 import re
 import runpy
 import sys
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipthought.cli import main
+from zipthought.core.pieces import count_pieces
 from zipthought.generation.generate import GenerateConfig, generate
 from zipthought.records.export import EXPORTS, export_records
 from zipthought.records.export.segments import segments_of
@@ -20,7 +22,14 @@ from zipthought.solutions import FAMILIES
 from zipthought.solutions.compress import CompressConfig, compress_file
 from zipthought.surfaces import SURFACES
 from zipthought.tasks.splits import SPLITS
-from zipthought.train.interfaces import compute_score, process_results, record_of, trl_reward
+from zipthought.train.interfaces import (
+    COLUMNS,
+    compute_score,
+    process_results,
+    record_of,
+    trl_reward,
+    verifiers_outcome,
+)
 
 SOLUTION = "It is 2 + 3 = 5.\nSo 5 * 4 = <<5*4=20>>20.\n#### 20"
 COUNTDOWN = {
@@ -208,6 +217,44 @@ def test_llamafactory_keeps_what_is_registered(tmp_path):
         with pytest.raises(ValueError, match=r"dataset_info\.json is not"):
             export_records([tmp_path / "in.jsonl"], "llamafactory", tmp_path / "out")
         assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_reward_of_trl_survives_pickling_and_compares_the_completions_of_a_problem(records):
+    """Asynchronous trainers send it to other processes. Completions of a problem come one after another."""
+    given = read_records(records)
+    first, second = next(given), next(given)
+    rows = [record for record in (first, second) for _ in range(3)]
+    columns = {"question": [r["prompt"] for r in rows]} | {n: [r[n] for r in rows] for n in COLUMNS[1:]}
+    texts = [text for record in (first, second) for text in (*gold_and_wrong(record), gold_and_wrong(record)[0])]
+    ids = [[0] * n for n in (10, 5, 30, 20, 1, 20)]
+    reward = pickle.loads(pickle.dumps(trl_reward("group-length:alpha=0.5")))
+    assert reward.__name__ == "group_length"
+    short, wrong, long, *others = reward([None] * 6, texts, completion_ids=ids, **columns)
+    assert 1 > short > long > wrong == 0
+    assert others == [0.75, 0, 0.75], "two right answers of equal length"
+    with pytest.raises(ValueError, match="rewards by name are"):
+        trl_reward("cosin:limit=3")
+
+
+def test_the_rewards_of_one_completion_at_a_time(records, ours, tmp_path, monkeypatch):
+    """verl and verifiers score one completion at a time, in tokens of the model that the environment names."""
+    record = next(read_records(records))
+    gold, wrong = gold_and_wrong(record)
+    call = {"data_source": "zipthought", "ground_truth": record["answer"], "extra_info": record_row(record)}
+    monkeypatch.setenv("REWARD", "outcome+length:0.001")
+    monkeypatch.setenv("MODEL", "")
+    export_records([ours], "verl", tmp_path)
+    module = runpy.run_path(str(tmp_path / "reward.py"))
+    assert module["compute_score"](solution_str=wrong, **call)["score"] == 0
+    by_pieces = module["compute_score"](solution_str=gold, **call)["score"]
+    assert by_pieces == pytest.approx(1 - 0.001 * count_pieces(gold))
+    assert verifiers_outcome(gold, call["extra_info"], reward="outcome+length:0.001") == by_pieces
+    with pytest.raises(ValueError, match="compares the completions of a problem"):
+        compute_score(solution_str=gold, reward="group-length:alpha=0.5", **call)
+
+
+def record_row(record):
+    return {"question": record["prompt"], **{name: record[name] for name in COLUMNS[1:]}}
 
 
 def test_emitted_reward_modules_run(ours, tmp_path):

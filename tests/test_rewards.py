@@ -1,5 +1,7 @@
 """Rewards: correct and wrong completions, and arbitrary texts. The table of attacks is `test_attacks.py`."""
 
+import math
+import pickle
 import random
 
 import pytest
@@ -11,7 +13,16 @@ from zipthought.core.trace import Trace
 from zipthought.records.schema import make_record
 from zipthought.surfaces import SURFACES, get_surface
 from zipthought.tasks.sampling import sample
-from zipthought.train.rewards import REWARDS, Attempt, Outcome, Reward, parse_reward, score_of, verdict_or_none
+from zipthought.train.rewards import (
+    REWARDS,
+    Attempt,
+    Outcome,
+    Reward,
+    parse_reward,
+    score_of,
+    scores_of,
+    verdict_or_none,
+)
 
 
 def final_answer(surface, value):
@@ -19,9 +30,8 @@ def final_answer(surface, value):
     return get_surface(surface).render(Trace((), str(value)))
 
 
-PARAMETERS = {"outcome+length": "outcome+length:0.001"}
-"""The text of rewards that need a parameter."""
-NAMES = [PARAMETERS.get(name, name) for name in REWARDS]
+NAMES = [getattr(kind, "SYNTAX", name) for name, kind in REWARDS.items()]
+"""A text of each reward."""
 
 
 def score(name, completion, record, tokens=0):
@@ -97,16 +107,108 @@ def test_names_of_rewards():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_reward_keeps_its_contract(name):
-    """Registered rewards rank gold above wrong answers, are finite, and are equal for equal texts."""
+    """Registered rewards rank gold above wrong answers, are finite, are equal for equal texts, and survive pickling."""
     reward = parse_reward(name)
     assert isinstance(reward, Reward)
     assert parse_reward(name) == reward
     assert REWARDS[type(reward).NAME] is type(reward)
+    assert pickle.loads(pickle.dumps(reward)) == reward
     for index in range(10):
         record = record_in("terse", index=index)
         wrong = f"answer {(int(record['answer']) + 1) % 23} ."
         gold = score(name, record["completion"], record, 20)
-        assert 0 <= score(name, wrong, record, 3) < gold < float("inf")
+        assert -2 <= score(name, wrong, record, 3) < gold < float("inf")
+
+
+PRICED = [
+    "outcome+length:0.01",
+    "outcome+length:1,of=thinking",
+    "cosine:limit=512",
+    "cosine:40,longest=0.01,wrong=-3",
+    "overlong:limit=512,buffer=128",
+    "overlong:limit=1,buffer=1",
+    "group-length:alpha=0.2",
+    "group-length:0.999,of=thinking",
+    "pass-rate-length:cost=0.001",
+    "pass-rate-length:7",
+]
+
+
+def attempts_of(record, right, tokens):
+    """Attempts at a problem of the surface `terse`, with these answers and lengths."""
+    wrong = (int(record["answer"]) + 1) % 23
+    texts = [f"answer {record['answer'] if ok else wrong} ." for ok in right]
+    return [Attempt.of_record(text, record, n) for text, n in zip(texts, tokens, strict=True)]
+
+
+@pytest.mark.parametrize("name", PRICED)
+def test_a_wrong_answer_never_scores_above_a_right_one(name):
+    """Whatever the lengths in a group are. Of two right answers the longer one never scores higher."""
+    reward, rng = parse_reward(name), random.Random(name)
+    for index in range(200):
+        record = record_in("terse", index=index)
+        right = [rng.random() < rng.random() for _ in range(8)]
+        tokens = [rng.choice((0, 1, rng.randrange(60), rng.randrange(5000))) for _ in right]
+        scores = scores_of(reward, attempts_of(record, right, tokens))
+        of_right = [score for score, ok in zip(scores, right, strict=True) if ok]
+        of_wrong = [score for score, ok in zip(scores, right, strict=True) if not ok]
+        assert max(of_wrong, default=-9) <= min(of_right, default=9)
+        lengths = [n for n, ok in zip(tokens, right, strict=True) if ok]
+        by_length = [score for _, score in sorted(zip(lengths, of_right, strict=True))]
+        assert by_length == sorted(by_length, reverse=True)
+
+
+def test_rewards_of_length_by_hand():
+    record = record_in("terse")
+    both = [True, False]
+
+    def scores(name, right, tokens):
+        return scores_of(parse_reward(name), attempts_of(record, right, tokens))
+
+    assert scores("outcome+length:0.01", both, [30, 30]) == pytest.approx([0.7, 0])
+    assert scores("cosine:limit=100", both, [0, 0]) == pytest.approx([1, -0.5])
+    assert scores("cosine:limit=100", both, [50, 50]) == pytest.approx([0.75, -0.25])
+    assert scores("cosine:limit=100", both, [400, 100]) == pytest.approx([0.5, 0])
+    assert scores("overlong:limit=100,buffer=20", both, [80, 90]) == pytest.approx([1, -1.5])
+    assert scores("overlong:limit=100,buffer=20", both, [300, 80]) == pytest.approx([0, -1])
+    sigmoid = 1 / (1 + math.exp(-1))
+    assert scores("group-length:0.5", [True, True, False], [10, 30, 999]) == pytest.approx(
+        [1 - 0.5 * (1 - sigmoid), 1 - 0.5 * sigmoid, 0]
+    )
+    assert scores("group-length:0.5", [True, False], [10, 5]) == pytest.approx([0.75, 0]), "nothing to compare with"
+    assert scores("pass-rate-length:0.01", [True, True], [10, 20]) == pytest.approx([0.9, 0.8])
+    assert scores("pass-rate-length:0.01", [True, False], [10, 20]) == pytest.approx([0.95, 0])
+    assert scores("group-length:0.5", [False, False], [10, 20]) == [0, 0]
+
+
+def test_the_price_of_the_thinking_part_alone():
+    """Text after </think> is free. Without the mark, all tokens are thinking; without a tokenizer, the share of the
+    characters counts."""
+    record = {"surface": "gsm8k", "prompt": "How many are 3 and 4?", "answer": "7"}
+    priced = parse_reward("outcome+length:0.01,of=thinking")
+    text = "<think>3 + 4 = 7</think>3 + 4 = 7\n#### 7"
+    assert priced.score(Attempt.of_record(text, record, 20, count=lambda part: len(part) // 2)) == pytest.approx(0.92)
+    assert priced.score(Attempt.of_record(text, record, 20)) == pytest.approx(1 - 0.01 * 20 * 16 / len(text))
+    assert priced.score(Attempt.of_record("3 + 4 = 7\n#### 7", record, 20)) == pytest.approx(0.8)
+
+
+def test_settings_of_rewards_of_length():
+    assert parse_reward("cosine:512") == parse_reward("cosine:limit=512,longest=0.5,of=all")
+    for bad in (
+        "cosine",
+        "cosine:limit=0",
+        "cosine:limit=512,longest=0",
+        "cosine:limit=512,wrong=1",
+        "cosine:limit=512,limit=3",
+        "cosine:limit=512,of=answer",
+        "cosine:limit=512,buffer=3",
+        "overlong:limit=512",
+        "overlong:limit=3,buffer=4",
+        "group-length:alpha=1",
+        "pass-rate-length:nan",
+    ):
+        with pytest.raises(ValueError, match=r"reward|of must be"):
+            parse_reward(bad)
 
 
 def test_a_reward_of_the_user_receives_completion_record_and_tokens():

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from zipthought.cli import main
 from zipthought.files.atomic import write_text
+from zipthought.models.loading import load
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.chat import completion_ids, end_of_turn
 from zipthought.records.schema import canonical_json, make_record
@@ -129,6 +130,26 @@ def test_rlvr_writes_the_same_metrics_and_learns(family, template, tmp_path):
         assert row["kl"] is not None
     for rows in (ours, theirs):
         assert sum(r["reward"] for r in rows[-5:]) > sum(r["reward"] for r in rows[:5])
+
+
+def test_a_reward_that_compares_a_group_is_that_of_the_native_engine(tmp_path):
+    """Both engines score the same completions alike, whole groups at a time."""
+    model, tokenizer = load("bundled", training=True)
+    config = RLVRConfig(
+        steps=1, n_ops=(2,), prompts_per_step=4, group_size=4, max_new_tokens=40, reward="group-length:alpha=0.5"
+    )
+    prompts = SampledPrompts(config, tokenizer)
+    rewards = _Rewards(prompts(0)[0], tokenizer, [tokenizer.eos_token_id], config)
+    texts = [f"answer {prompts(0)[0][n // 4].record['answer']} ." for n in range(16)]
+    ids = [[5] * (20 + n % 4) for n in range(16)]
+    scores = rewards(None, texts, ids, [n // 4 for n in range(16)])
+    assert len(set(scores)) == 4
+    assert scores == [scores[n % 4] for n in range(16)]
+    assert scores[:4] == sorted(scores[:4], reverse=True)
+    with pytest.raises(ValueError, match="let each process have whole groups"):
+        rewards(None, texts[:6], ids[:6], [n // 4 for n in range(6)])
+    result = rlvr_with_trl(model, tokenizer, prompts, config, directory=tmp_path)
+    assert 0 < result.history[0]["reward"] < 1
 
 
 def any_reward(completion, record, tokens):

@@ -56,6 +56,11 @@ class Experiment(ABC, Generic[Measured]):
         """The seeds that the experiment runs with."""
         return self.seeds or spec.seeds
 
+    @property
+    def finding_ids(self) -> tuple[str, ...]:
+        """The ids of the findings that its settings ask for: all of `FINDINGS`, unless a subclass leaves some out."""
+        return self.FINDINGS
+
     def lengths(self) -> tuple[int, ...]:
         """The numbers of operations of its problems."""
         return ()
@@ -76,7 +81,7 @@ class Experiment(ABC, Generic[Measured]):
 
     @abstractmethod
     def findings(self, measured: Measured | None, count: int, spec: StudySpec) -> list[Finding]:
-        """The findings, one for each id of `FINDINGS`. `count` is the number of findings of the study."""
+        """The findings, one for each id of `finding_ids`. `count` is the number of findings of the study."""
 
     @abstractmethod
     def section(self, study: Snapshot, measured: Measured | None) -> Section:

@@ -87,7 +87,7 @@ def _described(machine: Mapping[str, Any], first: Mapping[str, Any]) -> str:
 def findings(study: Snapshot, measured: Measurements) -> list[Finding]:
     """The verdict on every claim of the study's experiments."""
     spec = study.spec
-    count = sum(len(experiment.FINDINGS) for experiment in spec.experiments.values())
+    count = sum(len(experiment.finding_ids) for experiment in spec.experiments.values())
     return [
         finding
         for name, experiment in spec.experiments.items()

@@ -205,7 +205,9 @@ class RLVRConfig:
     """Limit of generated tokens. None: 1.25 times the longest gold completion in tokens, plus 16. Gold completions are
     the explicit ones of the first step's problems, or the completions of a file of problems."""
     reward: str = "outcome"
-    """`outcome`, `faithful`, `outcome+length:0.001` (the cost of a token), or ``package.module:name``."""
+    """`outcome`, `faithful`, ``package.module:name``, or one that prefers shorter right answers:
+    `outcome+length:0.001` (the cost of a token), `cosine:limit=512`, `overlong:limit=512,buffer=128`,
+    `group-length:alpha=0.2`, `pass-rate-length:cost=0.001`; with `,of=thinking` before `</think>` alone."""
     advantage: str = "grpo"
     """`grpo`: reward minus the mean of the group, divided by its standard deviation (of n-1) + 1e-4 (Shao et al. 2024).
     `dr-grpo`: without the division, which favours problems with nearly all answers right or wrong (Liu et al. 2025)."""

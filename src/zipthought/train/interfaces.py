@@ -9,9 +9,13 @@ lm-eval     process_results: !function utils.process_results
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
-from .rewards import Attempt, parse_reward, score_of, verdict_or_none
+from ..core.pieces import count_pieces
+from .rewards import Attempt, parse_reward, score_of, scores_of
 
 COLUMNS = ("question", "surface", "modulus", "answer")
 """Columns of exported rows that rewards read; `question` is the `prompt` of a record."""
@@ -29,49 +33,98 @@ def record_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {"prompt": columns.get("question"), **{name: columns.get(name) for name in COLUMNS[1:]}}
 
 
-def trl_reward(name: str) -> Callable[..., list[float | None]]:
-    """A reward for TRL's GRPOTrainer. Rows whose gold answer cannot be read score None, which TRL ignores."""
-    reward = parse_reward(name)
+@dataclass(frozen=True)
+class TRLReward:
+    """A reward function for TRL's trainers. It can be pickled, as asynchronous GRPO needs it."""
 
-    def score(
-        prompts: Sequence[Any], completions: Sequence[Any], completion_ids: Sequence[Any] = (), **columns: Any
+    name: str
+    """The reward, as `parse_reward` reads it."""
+
+    def __post_init__(self) -> None:
+        parse_reward(self.name)  # Raises for an unknown one.
+
+    @property
+    def __name__(self) -> str:
+        """The name of its metrics."""
+        return self.name.partition(":")[0].replace("+", "_and_").replace("-", "_")
+
+    def __call__(
+        self, prompts: Sequence[Any], completions: Sequence[Any], completion_ids: Sequence[Any] = (), **columns: Any
     ) -> list[float | None]:
+        """The rewards of completions; those of a problem are consecutive."""
+        reward = parse_reward(self.name)
         given = [columns.get(column) or [None] * len(completions) for column in COLUMNS]
         rows = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*given, strict=True)]
         lengths = [len(ids) for ids in completion_ids] or [0] * len(completions)
-        return [
-            score_of(reward, Attempt.of_record(text_of(completion), record_of(row), length))
-            for completion, row, length in zip(completions, rows, lengths, strict=True)
-        ]
+        scores: list[float | None] = []
+        for _, group in groupby(zip(completions, rows, lengths, strict=True), key=lambda item: item[1]):
+            scores += scores_of(
+                reward, [Attempt.of_record(text_of(text), record_of(row), length) for text, row, length in group]
+            )
+        return scores
 
-    score.__name__ = name.partition(":")[0].replace("+", "_and_")
-    return score
+
+def trl_reward(name: str) -> TRLReward:
+    """A reward for TRL's GRPOTrainer. Rows whose gold answer cannot be read score None, which TRL ignores."""
+    return TRLReward(name)
 
 
 def compute_score(
-    data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None, **_: Any
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any] | None = None,
+    reward: str = "outcome",
+    tokenizer: str = "",
+    **_: Any,
 ) -> dict[str, float]:
-    """The reward for verl: `score` is 1.0 for the correct final answer. The keys are always the same.
+    """The reward for verl, as `score`. The keys are always the same.
 
-    If the gold answer cannot be read, `skipped` is 1.0 and `score` is 0.0, because verl requires a number.
+    `reward` is as `parse_reward` reads it. A price on length counts the tokens of `tokenizer` (a directory or a hub id;
+    empty: words and marks). If the gold answer cannot be read, `skipped` is 1.0 and `score` is 0.0, because verl
+    requires a number. Raises `ValueError` for a reward that compares the completions of a problem: verl gives one
+    completion at a time.
     """
+    scoring = parse_reward(reward)
+    if scoring.grouped:
+        raise ValueError(
+            f"the reward {scoring.NAME!r} compares the completions of a problem, of which this trainer gives one at a "
+            "time; use another reward, or TRL"
+        )
     record = record_of(extra_info or {})
     if record["answer"] is None:
         record["answer"] = ground_truth
-    verdict = verdict_or_none(solution_str, record)
-    if verdict is None:
+    count = _counter(tokenizer)
+    attempt = Attempt.of_record(solution_str, record, count(solution_str), count)
+    score, verdict = score_of(scoring, attempt), attempt.verdict
+    if verdict is None or score is None:
         return {"score": 0.0, "faithful": 0.0, "parsed": 0.0, "skipped": 1.0}
     return {
-        "score": float(verdict.answer == "correct"),
+        "score": float(score),
         "faithful": float(verdict.faithful),
         "parsed": float(verdict.answer in ("correct", "wrong")),
         "skipped": 0.0,
     }
 
 
-def verifiers_outcome(completion: Any, info: Mapping[str, Any], **_: Any) -> float:
-    """The reward for verifiers: 1.0 for the correct final answer."""
-    return _verifiers(completion, info)["score"]
+@lru_cache(maxsize=4)
+def _counter(tokenizer: str) -> Callable[[str], int]:
+    """Counts the tokens of a text."""
+    if not tokenizer:
+        return count_pieces
+    from transformers import AutoTokenizer
+
+    from .rollouts import token_counter
+
+    return token_counter(AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False))
+
+
+def verifiers_outcome(
+    completion: Any, info: Mapping[str, Any], reward: str = "outcome", tokenizer: str = "", **_: Any
+) -> float:
+    """The reward for verifiers: by default 1.0 for the correct final answer. `reward` and `tokenizer` are those of
+    `compute_score`."""
+    return _verifiers(completion, info, reward, tokenizer)["score"]
 
 
 def verifiers_faithful(completion: Any, info: Mapping[str, Any], **_: Any) -> float:
@@ -79,8 +132,10 @@ def verifiers_faithful(completion: Any, info: Mapping[str, Any], **_: Any) -> fl
     return _verifiers(completion, info)["faithful"]
 
 
-def _verifiers(completion: Any, info: Mapping[str, Any]) -> dict[str, float]:
-    return compute_score("zipthought", text_of(completion), str(info.get("answer")), info)
+def _verifiers(
+    completion: Any, info: Mapping[str, Any], reward: str = "outcome", tokenizer: str = ""
+) -> dict[str, float]:
+    return compute_score("zipthought", text_of(completion), str(info.get("answer")), info, reward, tokenizer)
 
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+
+from transformers import PreTrainedTokenizerBase
 
 from ..core.verify import Verdict
 from ..models.generation import Completion
 from .prompts import RolloutPrompt
-from .rewards import Attempt, Reward, score_of
+from .rewards import Attempt, Reward, scores_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,21 @@ class Rollout:
         verdict = prompts[index].verify(completion.text)
         return cls(index, ids, completion.text, completion.truncated, completion.logprobs or [], verdict)
 
-    def score(self, prompts: Sequence[RolloutPrompt], reward: Reward) -> float | None:
-        """The reward of this completion."""
-        return score_of(reward, Attempt(self.text, len(self.ids), self.verdict, prompts[self.prompt].record))
+
+def rewards_of(
+    rollouts: Sequence[Rollout], prompts: Sequence[RolloutPrompt], reward: Reward, count: Callable[[str], int]
+) -> list[float | None]:
+    """The rewards of rollouts, in which those of a prompt are consecutive. `count` counts the tokens of a text."""
+    scores: list[float | None] = []
+    for prompt, group in groupby(rollouts, key=lambda rollout: rollout.prompt):
+        record = prompts[prompt].record
+        scores += scores_of(reward, [Attempt(r.text, len(r.ids), r.verdict, record, count) for r in group])
+    return scores
+
+
+def token_counter(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
+    """Counts the tokens of a text, without those that a tokenizer adds around it."""
+    return lambda text: len(tokenizer(text, add_special_tokens=False).input_ids)
 
 
 def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
@@ -51,4 +66,4 @@ def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
     }
 
 
-__all__ = ["Rollout", "rollout_metrics"]
+__all__ = ["Rollout", "rewards_of", "rollout_metrics", "token_counter"]

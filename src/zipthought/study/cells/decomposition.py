@@ -7,6 +7,8 @@ sft-updates    more SFT from these weights, for as many updates as RLVR
 sft-tokens     more SFT from these weights, for as many tokens as RLVR read and wrote
 rejection      SFT from these weights on correct completions of their own, for as many tokens, sampling included
 rlvr-base      GRPO from the base without SFT, on the problems of `rlvr`
+priced         GRPO as `rlvr`, with a price on tokens in the reward
+rlvr-priced    GRPO with that price from the weights that `rlvr` left, for as many updates
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...evaluation.config import EvaluateConfig
 from ...train.config import ROLLOUTS_AT_ONCE, OptimizerConfig, RLVRConfig, SFTConfig
+from ...train.rewards import parse_reward
 from .base import Cell, OnStep, Result, Work, as_tuple
 from .tokens import longest_tokens, mean_tokens
 
@@ -29,8 +32,12 @@ SFT_STATE = "sft"
 """The state after SFT, which most branches start from."""
 RLVR_BASE = "rlvr-base"
 BRANCHES = ("rlvr", "sft-updates", "sft-tokens", BASE_STATE, "rejection", RLVR_BASE)
-"""The states that a study can compare with `sft`."""
-RLVR_STATES = ("rlvr", RLVR_BASE)
+"""The states that a study compares with `sft`, unless it names others."""
+PRICED = "priced"
+RLVR_PRICED = "rlvr-priced"
+PRICED_BRANCHES = (PRICED, RLVR_PRICED)
+"""Further states, of a study that names a `priced_reward`."""
+RLVR_STATES = ("rlvr", RLVR_BASE, *PRICED_BRANCHES)
 _SHARED: dict[str, dict[str, Any]] = {
     BASE_STATE: {"format": "", "sft_steps": 0, "seed": 0},
     RLVR_BASE: {"format": "", "sft_steps": 0},
@@ -66,6 +73,8 @@ class DecompositionSettings:
     """The learning rate of RLVR after its warm-up; it does not decay."""
     kl: float = 0.0
     """The weight of the divergence from the model before RLVR."""
+    priced_reward: str = ""
+    """The reward of `priced` and `rlvr-priced`, such as `outcome+length:0.004`; empty for a study without them."""
     measure_every: int = 50
     """Updates between measurements."""
     count: int = 100
@@ -90,6 +99,8 @@ class DecompositionSettings:
         )
         SFTConfig(batch_size=self.sft_batch_size, optimizer=optimizer)
         EvaluateConfig(n_ops=self.n_ops + self.longer_n_ops, count=self.count)
+        if self.priced_reward:
+            parse_reward(self.priced_reward)
         RLVRConfig(
             n_ops=self.n_ops,
             steps=self.rl_steps,
@@ -275,13 +286,17 @@ class DecompositionCell(Cell):
 
     @property
     def keeps_weights(self) -> bool:
-        return self.part == SFT_STATE
+        return self.part == SFT_STATE or (self.part == "rlvr" and bool(self.settings.priced_reward))
 
     def plain(self) -> dict[str, Any]:
         """The cell as JSON values. Settings added after version 0.3 are left out at their defaults, so that digests
         stay."""
         values = Cell.plain(self)  # `super()` does not work in a dataclass with slots.
-        for name, default in (("sft_optimizer", "adamw"), ("sft_min_learning_rate_ratio", 0.1)):
+        for name, default in (
+            ("sft_optimizer", "adamw"),
+            ("sft_min_learning_rate_ratio", 0.1),
+            ("priced_reward", ""),
+        ):
             if values["settings"][name] == default:
                 del values["settings"][name]
         return values
@@ -297,7 +312,8 @@ class DecompositionCell(Cell):
         if self.part in (SFT_STATE, *_SHARED):
             return []
         # The number of RLVR's tokens is known when RLVR is done.
-        return [self.sibling(SFT_STATE), *([self.sibling("rlvr")] if self.part in ("sft-tokens", "rejection") else [])]
+        after_rlvr = self.part in ("sft-tokens", "rejection", RLVR_PRICED)
+        return [self.sibling(SFT_STATE), *([self.sibling("rlvr")] if after_rlvr else [])]
 
     def work(self) -> Work:
         s = self.settings

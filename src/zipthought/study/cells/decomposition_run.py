@@ -32,7 +32,9 @@ from ..workspace import Workspace
 from .base import OnStep
 from .decomposition import (
     BASE_STATE,
+    PRICED_BRANCHES,
     RLVR_BASE,
+    RLVR_PRICED,
     RLVR_STATES,
     SFT_STATE,
     BranchPoint,
@@ -46,17 +48,20 @@ from .sft_run import Resumable, sft_trainer, timed_checkpoint
 
 ROLLOUT_POINTS = 100
 """At most about this many updates of RLVR are kept."""
+SECOND_RLVR = 1000
+"""What is added to the seed of a second RLVR, which has other problems and rollouts than the first."""
 _COPIED = ("n", "correct", "faithful", "response_tokens", "truncated", "ops_per_step", "single_op_share")
 
 
 def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | None = None) -> DecompositionResult:
     """Train and measure a state. The final greedy completions go to the workspace under the name of the part."""
-    after_sft = cell.part not in (BASE_STATE, SFT_STATE, RLVR_BASE)
-    start = str(workspace.weights(cell.sibling(SFT_STATE).digest)) if after_sft else cell.source
+    before = "rlvr" if cell.part == RLVR_PRICED else SFT_STATE
+    is_first = cell.part in (BASE_STATE, SFT_STATE, RLVR_BASE)
+    start = cell.source if is_first else str(workspace.weights(cell.sibling(before).digest))
     model, tokenizer = load(start, training=True, attention=workspace.execution.attention)
     run = _Run(cell, workspace, model, tokenizer, on_step)
     loop = run.train()
-    if cell.part == SFT_STATE:
+    if cell.keeps_weights:
         with workspace.new_weights(cell.digest) as directory:
             save(model, tokenizer, directory)
     rollouts = [Rollouts.of(row) for row in loop.history] if cell.part in RLVR_STATES else []
@@ -195,7 +200,7 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
     s = cell.settings
     if cell.engine == "native":  # Its RLVR cannot recompute activations (`RLVRConfig`).
         execution = replace(execution, gradient_checkpointing="off")
-    default = RLVRConfig().optimizer
+    default = RLVRConfig()
     return RLVRConfig(
         n_ops=s.n_ops,
         surface=cell.surface,
@@ -205,8 +210,9 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
         steps=s.rl_steps,
         prompts_per_step=s.prompts_per_step,
         group_size=s.group_size,
-        seed=cell.seed,
+        seed=cell.seed + (SECOND_RLVR if cell.part == RLVR_PRICED else 0),
         kl=s.kl,
+        reward=s.priced_reward if cell.part in PRICED_BRANCHES else default.reward,
         checkpoint_every=0,
         engine=cell.engine,
         execution=execution,
@@ -214,9 +220,9 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
         trl=execution.trl_of(cell),
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
-            min_learning_rate_ratio=default.min_learning_rate_ratio,
-            warmup_ratio=default.warmup_ratio,
-            weight_decay=default.weight_decay,
+            min_learning_rate_ratio=default.optimizer.min_learning_rate_ratio,
+            warmup_ratio=default.optimizer.warmup_ratio,
+            weight_decay=default.optimizer.weight_decay,
         ),
     )
 

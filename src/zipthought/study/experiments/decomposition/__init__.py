@@ -1,5 +1,5 @@
 """The decomposition experiment: does RLVR decompose compressed steps, and does more SFT (F3)? Or does it only return to
-what the base did (F7)?"""
+what the base did (F7)? Does RLVR with a price on tokens compress again (F5)?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ....core.methods import parse_method
 from ....report.data import Finding, Section
 from ....train.config import OptimizerConfig, SFTConfig
-from ...cells import BASE_STATE, BRANCHES, RLVR_BASE, SFT_STATE, Cell, DecompositionCell, DecompositionSettings
+from ...cells import (
+    BASE_STATE,
+    BRANCHES,
+    PRICED,
+    PRICED_BRANCHES,
+    RLVR_BASE,
+    RLVR_PRICED,
+    SFT_STATE,
+    Cell,
+    DecompositionCell,
+    DecompositionSettings,
+)
 from ...experiment import Experiment, check_axis
 from ..sft import canonical
 
@@ -29,6 +40,8 @@ NAMES = {
     "sft-tokens": "SFT, same tokens",
     "rejection": "rejection sampling, same tokens",
     RLVR_BASE: "RLVR from the base",
+    PRICED: "RLVR with a price on tokens",
+    RLVR_PRICED: "RLVR, then RLVR with the price",
 }
 """State of a model -> its name in the report, in the order of the report."""
 
@@ -39,10 +52,11 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
     for each format and length of SFT."""
 
     NAME: ClassVar[str] = "decomposition"
-    FINDINGS: ClassVar[tuple[str, ...]] = ("F3", "F7")
+    FINDINGS: ClassVar[tuple[str, ...]] = ("F3", "F7", "F5")
     ADDED: ClassVar[Mapping[str, Any]] = {
         "branches": ("rlvr", "sft-updates", "sft-tokens"),
         "sft_min_learning_rate_ratio": 0.1,
+        "priced_reward": "",
     }
     TABLES: ClassVar[tuple[str, ...]] = ("profiles",)
 
@@ -52,7 +66,8 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
     """Updates of the SFT. The first decides the verdicts; others show how they depend on SFT."""
     branches: tuple[str, ...] = BRANCHES
     """The states that are compared with the one after SFT. `rlvr`, `sft-updates` and `sft-tokens` are needed for F3,
-    and `base` for F7. The base is measured once for all seeds."""
+    and `base` for F7. The base is measured once for all seeds. `priced` and `rlvr-priced`, with a `priced_reward`, are
+    needed for F5."""
     learnt: float = 0.8
     """The format counts as learnt if at least this share of the completions after SFT is faithful. Otherwise the
     verdicts are inconclusive."""
@@ -67,8 +82,15 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
         if min(self.sft_steps) < 1:
             raise ValueError(f"sft_steps must be at least 1, got {self.sft_steps}")
         check_axis(self, ("branches",))
-        if unknown := [branch for branch in self.branches if branch not in BRANCHES]:
-            raise ValueError(f"unknown branch {unknown[0]!r}; use {', '.join(BRANCHES)}")
+        known = (*BRANCHES, *PRICED_BRANCHES)
+        if unknown := [branch for branch in self.branches if branch not in known]:
+            raise ValueError(f"unknown branch {unknown[0]!r}; use {', '.join(known)}")
+        priced = set(self.branches) & set(PRICED_BRANCHES)
+        if priced != (set(PRICED_BRANCHES) if self.priced_reward else set()):
+            raise ValueError(
+                f"a priced_reward and the branches {' and '.join(PRICED_BRANCHES)} need each other, got "
+                f"{self.priced_reward!r} and {list(self.branches)}"
+            )
         if missing := [branch for branch in ("rlvr", *COMPARED[1:]) if branch not in self.branches]:
             raise ValueError(f"branches must include {missing[0]}, which F3 compares, got {list(self.branches)}")
         if not 0 <= self.learnt <= 1:
@@ -79,6 +101,10 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     def lengths(self) -> tuple[int, ...]:
         return self.n_ops + self.longer_n_ops
+
+    @property
+    def finding_ids(self) -> tuple[str, ...]:
+        return self.FINDINGS if self.priced_reward else self.FINDINGS[:-1]
 
     @property
     def settings(self) -> DecompositionSettings:
@@ -112,9 +138,11 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     def findings(self, measured: list[DecompositionMeasurements] | None, count: int, spec: StudySpec) -> list[Finding]:
         from .f3 import f3
+        from .f5 import f5
         from .f7 import f7
 
-        return [finding(measured or [], self.learnt, count, spec.bootstrap) for finding in (f3, f7)]
+        found = [finding(measured or [], self.learnt, count, spec.bootstrap) for finding in (f3, f7)]
+        return found + ([f5(measured or [], count, spec.bootstrap)] if self.priced_reward else [])
 
     def section(self, study: Snapshot, measured: list[DecompositionMeasurements] | None) -> Section:
         from .report import section_of

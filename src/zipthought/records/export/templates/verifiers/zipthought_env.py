@@ -1,5 +1,6 @@
-"""A verifiers taskset: one question, one solution, judged by zipthought. The reward is the outcome; `faithful` is
-measured beside it.
+"""A verifiers taskset: one question, one solution, judged by zipthought. The reward is the outcome, or what the
+environment variable REWARD names (`outcome+length:0.001`, `cosine:limit=512`, ...), in tokens of the tokenizer that
+TOKENIZER names; `faithful` is measured beside it.
 
     pip install .
     vf-eval zipthought-env --env.taskset.split test --model MODEL --no-push
@@ -8,6 +9,7 @@ Written by `zipthought export`. The model gets no tools: the harness of this pac
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,12 @@ class ZipthoughtData(vf.TaskData):
 class ZipthoughtTask(vf.Task[ZipthoughtData]):
     @vf.reward
     async def outcome(self, trace: vf.Trace) -> float:
-        return verifiers_outcome(trace.last_reply, self.data.info)
+        return verifiers_outcome(
+            trace.last_reply,
+            self.data.info,
+            reward=os.environ.get("REWARD", "outcome"),
+            tokenizer=os.environ.get("TOKENIZER", ""),
+        )
 
     @vf.metric
     async def faithful(self, trace: vf.Trace) -> float:
