@@ -1,4 +1,4 @@
-"""The planted truths of F3, F7 and F4 for `calibration.py`: a function for each finding.
+"""The planted truths of F3, F5, F7 and F4 for `calibration.py`: a function for each finding.
 
 Accuracies and coverages are rates, which seeds and problems shift, and which are cut at 0 and 1.
 """
@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from zipthought.study.experiments.decomposition import COMPARED
 from zipthought.study.experiments.decomposition.f3 import f3
+from zipthought.study.experiments.decomposition.f5 import MARGIN, f5
 from zipthought.study.experiments.decomposition.f7 import COMPARISONS, f7
 from zipthought.study.experiments.orders.findings import Precision, f4
 
@@ -53,7 +54,7 @@ def by_seed(at: Settings, rate: Rate, sure: bool) -> float | np.ndarray:
 def of_states(
     name: str, coverage: Mapping[str, Rate], accuracy: Mapping[str, float], sure: bool = True
 ) -> Callable[[Settings], Study]:
-    """Planted studies of F3 or F7: two trained and two longer lengths, 100 problems each."""
+    """Planted studies of F3, F5 or F7: two trained and two longer lengths, 100 problems each."""
 
     def draw(at: Settings) -> Study:
         shift = shift_of(at)
@@ -71,6 +72,9 @@ def of_states(
             others = [state for state in coverage if state not in ("rlvr", *COMPARED)]
             truths = [less(coverage, state) for state in (*COMPARED, *others)]
             return Study(lambda findings: f3([data], findings=findings, draws=at.draws), truths)
+        if name == "F5":
+            shown, gain = (1 - WRONG) * less(coverage, "rlvr-priced"), MARGIN - less(accuracy, "rlvr-priced")
+            return Study(lambda findings: f5([data], findings=findings, draws=at.draws), [shown, gain])
         share = {"coverage": 1.0, "attempted": 1 - WRONG, "correct": 1.0}
         rates = {"coverage": coverage, "attempted": coverage, "correct": accuracy}
         truths = [share[measure] * less(rates[measure], state) for measure, state in COMPARISONS]
@@ -91,6 +95,20 @@ def f3_scenarios() -> list[Scenario]:
     return [
         Scenario(kind, name, of_states("F3", coverage, EQUAL, *sure), in_summary)
         for kind, name, coverage, *sure in planted_truths
+    ]
+
+
+def f5_scenarios() -> list[Scenario]:
+    undone = EQUAL | {"rlvr": 0.8, "rlvr-priced": 0.4}
+    equal = dict.fromkeys(EQUAL, 0.6)
+    planted_truths: list[tuple[Any, ...]] = [
+        ("none", "nothing", EQUAL | {"rlvr": 0.7, "rlvr-priced": 0.7}, equal),
+        ("none", "shorter, and 0.05 less accurate", undone, equal | {"rlvr-priced": 0.6 - MARGIN}),
+        *(("effect", f"{m:g}", EQUAL | {"rlvr": 0.8, "rlvr-priced": 0.8 - m}, equal) for m in (0.05, 0.1, 0.2)),
+    ]
+    return [
+        Scenario(kind, name, of_states("F5", coverage, accuracy), in_summary)
+        for kind, name, coverage, accuracy in planted_truths
     ]
 
 
