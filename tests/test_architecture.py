@@ -23,6 +23,8 @@ ROOMS = (
     "train",
     "evaluation",
     "sampling",
+    "rewriting",
+    "mixing",
     "report",
     "study",
     "advise",

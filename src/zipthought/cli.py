@@ -41,6 +41,9 @@ COMMANDS = {
         "compress", "compress", "compress your own solutions, verify every step, and count the tokens saved"
     ),
     "sample": Command("sample", "sample", "sample solutions of a model, judge each, and keep the right ones"),
+    "mix": Command(
+        "mix", "mix", "mix files of records: shares, budget tags, order, no duplicates, no evaluation questions"
+    ),
     "export": Command("export", "export", "export records for TRL, LLaMA-Factory, verl and other tools"),
     "verify": Command("verify", "verify", "verify a file of solutions step by step"),
     "explain": Command("explain", "explain", "show one problem in every format and order, with token counts"),

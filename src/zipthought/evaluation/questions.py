@@ -171,7 +171,7 @@ def _source_question(id_: str, number: int, source: Source, reading: Reading) ->
         raise UnreadableError("no_final_answer", "the record has no right answer, and its solution states none")
     judge = partial(_judge_source, reading, source, right)
     _require_comparable(judge)
-    system = source.system or _system_message(family, source)
+    system = source.system or system_message(family, source)
     own = list(source.turns) or [{"role": "user", "content": source.question}]
     return Question(
         id=id_,
@@ -207,7 +207,7 @@ _MAX_ANSWER = 80
 _SENTENCE = re.compile(r"\n|[A-Za-z]{2,} \S*[A-Za-z]{2,}")
 
 
-def _system_message(family: Family, source: Source) -> str:
+def system_message(family: Family, source: Source) -> str:
     """The system message that asks for the final answer as the record's solution states it."""
     systems: Mapping[str, str] = getattr(family, "SYSTEMS", {})
     try:
@@ -231,4 +231,4 @@ def _require_unicode(turns: Sequence[Message]) -> None:
         require_text(turn, "content")
 
 
-__all__ = ["SKIPPED", "Question", "Skipped", "read_questions"]
+__all__ = ["SKIPPED", "Question", "Skipped", "read_questions", "system_message"]

@@ -1,0 +1,85 @@
+"""How many records each file gives, which, and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from .config import Recipe
+from .spool import Spool
+
+
+def generator(seed: int, *purpose: object) -> np.random.Generator:
+    """Random numbers of a purpose, derived from the seed by sha256."""
+    text = "\0".join(map(str, (seed, *purpose)))
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little"))
+
+
+def largest_remainder(total: int, weights: Sequence[float]) -> list[int]:
+    """Whole numbers of the sum `total` in proportion to the weights, each less than 1 off. Exact fractions; ties go to
+    the first."""
+    parts = [Fraction(str(weight)) for weight in weights]  # Of decimals: 0.7 of a thousand is 700.
+    quotas = [part * total / sum(parts) for part in parts]
+    counts = [math.floor(quota) for quota in quotas]
+    by_remainder = sorted(range(len(counts)), key=lambda i: (counts[i] - quotas[i], i))
+    for index in by_remainder[: total - sum(counts)]:
+        counts[index] += 1
+    return counts
+
+
+def targets(recipe: Recipe, available: Sequence[int]) -> list[int]:
+    """The examples, or tokens, that each file should give. `available` is what each has without a repetition."""
+    config, sources = recipe.config, recipe.sources
+    if sources[0].count is not None:
+        return [source.count or 0 for source in sources]
+    weights = [source.weight for source in sources]
+    if weights[0] is None:
+        return largest_remainder(config.count, available) if config.count and sum(available) else list(available)
+    stated = [weight or 0.0 for weight in weights]
+    if config.count:
+        return largest_remainder(config.count, stated)
+    whole = sum(Fraction(str(weight)) for weight in stated)
+    limits = [
+        count * whole / Fraction(str(weight))
+        for source, weight, count in zip(sources, stated, available, strict=True)
+        if not recipe.repeats(source)
+    ]
+    return largest_remainder(math.floor(min(limits, default=Fraction(sum(available)))), stated)
+
+
+def choose(
+    rows: np.ndarray, tokens: np.ndarray, target: int, by_tokens: bool, repeat: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """The rows that a file gives: a random choice without repetition, or with `repeat` all as often as needed and a
+    choice of them. By tokens, the last row is taken if the sum is then nearer to the target."""
+    whole = int(tokens.sum()) if by_tokens else len(rows)
+    if not whole:
+        return rows[:0]
+    passes, rest = divmod(target, whole) if repeat else (target // whole > 0, max(0, min(target, whole)))
+    if not repeat and passes:
+        return rows
+    order = rng.permutation(len(rows))
+    if by_tokens:
+        sums = np.cumsum(tokens[order], dtype=np.int64)
+        count = int(np.searchsorted(sums, rest, side="right"))
+        below = int(sums[count - 1]) if count else 0
+        count += count < len(rows) and rest > below and int(sums[count]) - rest < rest - below
+    else:
+        count = rest
+    return np.concatenate([rows] * int(passes) + [rows[order[:count]]])
+
+
+def ordered(rows: np.ndarray, spool: Spool, order: str, rng: np.random.Generator) -> np.ndarray:
+    """The rows shuffled, and then sorted if the order is `length` or `curriculum`: ties stay shuffled."""
+    rows = rng.permutation(rows)
+    if order == "shuffled":
+        return rows
+    keys = (spool.tokens if order == "length" else spool.levels)[rows]
+    return rows[np.argsort(keys, kind="stable")]
+
+
+__all__ = ["choose", "generator", "largest_remainder", "ordered", "targets"]
