@@ -27,6 +27,7 @@ ROOMS = (
     "mixing",
     "report",
     "study",
+    "comparing",
     "advise",
     "commands",
 )

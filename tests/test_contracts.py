@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from zipthought.core import registry
 from zipthought.core.compress import compress
-from zipthought.core.methods import METHODS, FixedMethod, Method, parse_method
+from zipthought.core.methods import METHODS, FixedMethod, Method, ScoredMethod, parse_method
 from zipthought.core.orders import ORDERS, Order
 from zipthought.core.registry import PluginError, Registry
 from zipthought.generation.generate import GenerateConfig, generate
 from zipthought.models.loading import load
 from zipthought.records.chat import token_budget
+from zipthought.records.pruned import make_records, unscored
 from zipthought.records.reading import problem_of
-from zipthought.records.schema import format_of, make_record, record_id
+from zipthought.records.schema import format_of, record_id
 from zipthought.surfaces import SURFACES, english, verify
 from zipthought.tasks import TASKS, Task, parse_task
 from zipthought.tasks.draws import Draws
@@ -54,6 +55,11 @@ CASES = [
 ]
 
 
+def records_of(numbered, fmt, order, surface):
+    """Records of (index, problem). A method that needs a model has one that scores all words the same."""
+    return make_records(numbered, fmt, order, surface, scorer=unscored)
+
+
 def problems(task: str, count: int = 6, n_ops: tuple[int, ...] = (3, 6)):
     for n in n_ops:
         config = SamplerConfig(n_ops=n, task=task, seed=n)
@@ -64,6 +70,11 @@ def problems(task: str, count: int = 6, n_ops: tuple[int, ...] = (3, 6)):
 @pytest.mark.parametrize(("task", "order", "fmt", "surface"), CASES)
 def test_traces_are_read_back_and_are_faithful_where_the_method_says_so(task, order, fmt, surface):
     method, module = parse_method(fmt), SURFACES[surface]
+    if isinstance(method, ScoredMethod):
+        numbered = list(enumerate(problems(task)))
+        for (_, problem), record in zip(numbered, records_of(numbered, fmt, order, surface), strict=True):
+            assert verify(record["completion"], problem, surface).answer == "correct"
+        return
     if method.needs:
         pytest.skip(f"{fmt} needs {', '.join(method.needs)}")
     for problem in problems(task):
@@ -82,7 +93,7 @@ def test_traces_are_read_back_and_are_faithful_where_the_method_says_so(task, or
 @pytest.mark.parametrize(("task", "order", "fmt", "surface"), CASES)
 def test_a_record_names_what_it_is_and_its_problem_can_be_read(task, order, fmt, surface):
     problem = next(problems(task))
-    record = make_record(problem, fmt, order, surface)
+    (record,) = records_of([(0, problem)], fmt, order, surface)
     assert format_of(record) == fmt
     assert (record["order"], record["surface"]) == (order, surface)
     assert problem_of(record) == problem
@@ -95,6 +106,10 @@ def test_methods_keep_the_answer_and_are_values(fmt):
     assert parse_method(str(method)) == method
     assert hash(parse_method(fmt)) == hash(method)
     for problem in problems("chain"):
+        if method.needs:
+            with pytest.raises(ValueError, match=f"format {fmt} needs a model"):
+                compress(problem, method)
+            continue
         assert compress(problem, method).final == str(problem.answer)
         assert compress(problem, method) == compress(problem, fmt)
 

@@ -15,10 +15,17 @@ from hypothesis import strategies as st
 from zipthought.cli import main
 from zipthought.core.methods import Explicit
 from zipthought.core.verify import Verdict
+from zipthought.records.pruned import unscored
 from zipthought.solutions import FAMILIES, detect_family, gsm8k
 from zipthought.solutions.compress import CompressConfig
 from zipthought.solutions.finals import final_answer
-from zipthought.solutions.methods import WRITERS, SolutionWriter, compress_solution, parse_solution_method
+from zipthought.solutions.methods import (
+    WRITERS,
+    SolutionWriter,
+    WriteContext,
+    compress_solution,
+    parse_solution_method,
+)
 from zipthought.solutions.solution import UnreadableError
 
 HOSTILE = [
@@ -100,15 +107,19 @@ def test_every_writer_keeps_the_final_answer(family, name):
     solution = family.read(question, text)
     method = parse_solution_method(WRITERS[name].example)
     assert name == method.NAME
-    written = compress_solution(solution, method)
-    assert written == compress_solution(solution, WRITERS[name].example)
+    # What a model would give: the scores of each word, and a rewrite.
+    (scores,) = unscored([([], text)])
+    context = WriteContext(scores=scores, rewrites={str(method): text})
+    written = compress_solution(solution, method, context)
+    assert written == compress_solution(solution, WRITERS[name].example, context)
     assert final_answer(written)[1] == answer
     assert len(written) <= len(text)
 
 
 def test_a_format_without_a_writer_names_those_that_exist():
     for text in ("explicit", "composed:1", "nothing", "nothing:2"):
-        with pytest.raises(ValueError, match=rf"no format '{text}'; .*composed:2, .*random-steps:0.6, prose"):
+        says = rf"no format '{text}'; .*composed:2, .*random-steps:0.6, .*tokens:0.6, prose"
+        with pytest.raises(ValueError, match=says):
             parse_solution_method(text)
     with pytest.raises(ValueError, match="'explicit'; use composed"):
         compress_solution(gsm8k.read("", gsm8k.EXAMPLE.solution), Explicit())
@@ -217,6 +228,6 @@ def test_a_method_that_needs_a_tokenizer_says_so(tmp_path, plugin):
 
 def test_a_method_that_needs_a_model_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(WRITERS["prose"].method, "needs", ("model",))
-    with pytest.raises(ValueError, match="'prose' needs a model, which compress cannot give"):
+    with pytest.raises(ValueError, match="'prose' needs a model; give one with --model"):
         CompressConfig(input=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", format=("prose",))
     assert main(["compress", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "o"), "--format", "prose"]) == 2

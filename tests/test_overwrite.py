@@ -39,14 +39,43 @@ PATHS = {
     "generate": Paths("generate --n-ops 2 --count 3 --output-dir o", {}, {"--output-dir": ["o/explicit.jsonl"]}),
     "compress": Paths(
         "compress in.jsonl --output o.jsonl --tokenizer model --layout-file layouts.toml",
-        {"INPUT": ["in.jsonl"], "--tokenizer": ["model/tokenizer.json"], "--layout-file": ["layouts.toml"]},
-        {"--output": ["o.jsonl", "o.jsonl.rejects.jsonl"]},
+        {
+            "INPUT": ["in.jsonl"],
+            "--tokenizer": ["model/tokenizer.json"],
+            "--layout-file": ["layouts.toml"],
+            "--model": [],
+        },
+        {"--output": ["o.jsonl", "o.jsonl.rejects.jsonl"], "--cache": []},  # Of rewrites: tests/test_rewrite.py.
     ),
     "sample": Paths(
         "sample --model model --backend native --data records.jsonl --layout-file layouts.toml --output o.jsonl "
         "--max-new-tokens 4 --samples 1 --pairs short-long --pairs-output p.jsonl --cache c.db",
         {"--model": MODEL, "--data": ["records.jsonl"], "--layout-file": ["layouts.toml"]},
         {"--output": ["o.jsonl"], "--pairs-output": ["p.jsonl"], "--cache": ["c.db"]},
+    ),
+    "mix": Paths(
+        "mix records.jsonl --output o.jsonl --removed r.jsonl --exclude in.jsonl --tokenizer model "
+        "--layout-file layouts.toml",
+        {
+            "SOURCES": ["records.jsonl"],
+            "--exclude": ["in.jsonl"],
+            "--tokenizer": ["model/tokenizer.json"],
+            "--layout-file": ["layouts.toml"],
+        },
+        {"--output": ["o.jsonl", "o.jsonl.card.md"], "--removed": ["r.jsonl"]},
+    ),
+    "compare": Paths(
+        "compare records.jsonl --output o.md --reference records.jsonl --model model --test in.jsonl --tokenizer model "
+        "--layout-file layouts.toml",
+        {
+            "SOURCES": ["records.jsonl"],
+            "--reference": ["records.jsonl"],
+            "--model": MODEL,
+            "--test": ["in.jsonl"],
+            "--tokenizer": ["model/tokenizer.json"],
+            "--layout-file": ["layouts.toml"],
+        },
+        {"--output": ["o.md", "o.md.results.json"]},
     ),
     "export": Paths(
         "export records.jsonl --to hf --output-dir o",
@@ -86,7 +115,7 @@ PATHS = {
     "study status": Paths("", {"DIRECTORY": []}, {}),
     "study check": Paths("", {"DIRECTORY": []}, {}),
 }
-NAMES_OF_PATHS = {"--model", "--init", "--tokenizer", "SPEC"}
+NAMES_OF_PATHS = {"--model", "--init", "--tokenizer", "SPEC", "SOURCES"}
 """Options of type str that name a file or a directory."""
 
 
@@ -191,7 +220,7 @@ def test_names_that_do_not_exist_are_compared(tmp_path, monkeypatch):
 
 OUTPUTS = [
     pytest.param(words, output, id=f"{words}: {output}")
-    for words in ("generate", "compress", "export", "study register", "study report")
+    for words in ("generate", "compress", "mix", "export", "study register", "study report")
     for output in chain.from_iterable(PATHS[words].writes.values())
 ]
 

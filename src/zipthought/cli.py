@@ -44,6 +44,9 @@ COMMANDS = {
     "mix": Command(
         "mix", "mix", "mix files of records: shares, budget tags, order, no duplicates, no evaluation questions"
     ),
+    "compare": Command(
+        "compare", "compare", "compare files of solutions in one table: tokens, verdicts, accuracy after SFT"
+    ),
     "export": Command("export", "export", "export records for TRL, LLaMA-Factory, verl and other tools"),
     "verify": Command("verify", "verify", "verify a file of solutions step by step"),
     "explain": Command("explain", "explain", "show one problem in every format and order, with token counts"),

@@ -121,15 +121,18 @@ def make_record(
     split: str = "train",
     index: int = 0,
     aliases: Mapping[str, str] | None = None,
+    completion: str | None = None,
 ) -> Record:
     """The record of a problem in a format, an order and a surface. Raises `ValueError` as `compress` does.
 
-    Without `aliases` (name -> two upper-case letters), the surface draws them from the trace.
+    Without `aliases` (name -> two upper-case letters), the surface draws them from the trace. `completion` is the text
+    of a method that needs a model (`pruned`); None: the method writes it.
     """
     method = parse_method(method) if isinstance(method, str) else method
     writer = get_surface(surface)
     prompt = writer.render_problem(problem)
-    completion = writer.render(compress(problem, method, order), aliases)
+    if completion is None:
+        completion = writer.render(compress(problem, method, order), aliases)
     record: Record = {
         "id": "",
         "structure": problem.structure,

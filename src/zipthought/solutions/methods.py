@@ -9,21 +9,31 @@ A method without a writer exists for generated problems only. Another package ad
 
 from __future__ import annotations
 
-import random
-from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.methods import AnswerOnly, Composed, FixedMethod, Implicit, Method, RandomSteps
+from ..core.methods import (
+    AnswerOnly,
+    Composed,
+    FixedMethod,
+    Implicit,
+    Method,
+    RandomSteps,
+    StepEntropy,
+    TokenSurprisal,
+    Truncated,
+)
+from ..core.methods.scored import TokenScore
 from ..core.pieces import count_pieces
 from ..core.problem import Problem
 from ..core.registry import Registry
 from ..core.trace import Step
 from .composing import compose
+from .dropping import truncated, without_certain_steps, without_certain_tokens, without_random_steps
 from .implying import hide
 from .pruning import Pruned, prune
+from .rewrites import Rewrite
 from .sentences import trace_end
 from .solution import Solution
 from .traces import is_sound
@@ -39,6 +49,16 @@ class WriteContext:
     """Counts the tokens of a text; by default words and punctuation marks."""
     tokenizer: Any = None
     """The loaded `tokenizers.Tokenizer`; None if the user named none."""
+    rewrites: Mapping[str, str] = field(default_factory=dict)
+    """Format `rewrite:NAME` -> the accepted rewrite of this solution (`compress.Rewriter`)."""
+    scores: Sequence[TokenScore] | None = None
+    """The tokens of the solution's text and tail, as a language model reads them; None if no format needs them."""
+
+    def scored(self, method: Method) -> Sequence[TokenScore]:
+        """The scores, which a method needs. Raises `ValueError` if there are none."""
+        if self.scores is None:
+            raise ValueError(f"format {str(method)!r} needs a model that scores tokens; give one with --model")
+        return self.scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,8 @@ class SolutionWriter:
     tested: bool = False
     """Whether tests hold that every text verifies. `compress_file` checks each text of other writers: its answer, and
     its steps if the method is faithful."""
+    whole_sentences: bool = True
+    """Whether the text consists of whole sentences, so that its equations can be read."""
 
     @property
     def NAME(self) -> str:  # noqa: N802
@@ -83,8 +105,10 @@ def compress_solution(solution: Solution, method: str | Method, context: WriteCo
     Raises `ValueError` for a format that real solutions do not have.
     """
     method = parse_solution_method(method) if isinstance(method, str) else method
-    text = WRITERS.find(method.NAME).write(solution, method, context or WriteContext())
-    return solution.notate(text) if not trace_end(text) or is_sound(text) else solution.whole
+    writer = WRITERS.find(method.NAME)
+    text = writer.write(solution, method, context or WriteContext())
+    is_right = not writer.whole_sentences or not trace_end(text) or is_sound(text)
+    return solution.notate(text) if is_right else solution.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,27 +150,26 @@ def _write_prose(solution: Solution, method: Prose, context: WriteContext) -> st
     return solution.text + solution.tail
 
 
+def _write_rewrite(solution: Solution, method: Rewrite, context: WriteContext) -> str:
+    if (text := context.rewrites.get(str(method))) is None:
+        raise ValueError(f"format {str(method)!r} needs a model: zipthought compress --model NAME --endpoint ADDRESS")
+    return solution.notate(text)
+
+
 def _write_random_steps(solution: Solution, method: RandomSteps, context: WriteContext) -> str:
-    """Drops sentences with steps in random order, never the last one, until the length is closest to the share."""
-    steps = solution.steps
-    order = sorted({step.sentence for step in steps} - {step.sentence for step in steps[-1:]})
-    random.Random(f"random-steps {context.seed}").shuffle(order)
+    return without_random_steps(solution, method.share, context.count, context.seed)
 
-    @cache
-    def without(number: int) -> str:
-        """The text without the first `number` sentences of the order."""
-        dropped = set(order[:number])
-        return solution.assemble({index: () for index, step in enumerate(steps) if step.sentence not in dropped})
 
-    def excess(number: int) -> float:
-        return context.count(without(number)) - target
+def _write_truncated(solution: Solution, method: Truncated, context: WriteContext) -> str:
+    return truncated(solution, method.share, context.count)
 
-    target = method.share * context.count(without(0))
-    # Each sentence dropped makes the text shorter, so the first text that is short enough is found by bisection.
-    fewest = bisect_left(range(len(order)), 0.0, key=lambda number: -excess(number))
-    if fewest and abs(excess(fewest)) >= abs(excess(fewest - 1)):
-        fewest -= 1
-    return without(fewest)
+
+def _write_steps(solution: Solution, method: StepEntropy, context: WriteContext) -> str:
+    return without_certain_steps(solution, method.share, context.count, context.scored(method))
+
+
+def _write_tokens(solution: Solution, method: TokenSurprisal, context: WriteContext) -> str:
+    return without_certain_tokens(solution, method.share, context.scored(method))
 
 
 for _writer in (
@@ -155,6 +178,10 @@ for _writer in (
     SolutionWriter(Pruned, _write_pruned, "pruned:1", tested=True),
     SolutionWriter(AnswerOnly, _write_answer, "answer-only", tested=True),
     SolutionWriter(RandomSteps, _write_random_steps, "random-steps:0.6", tested=True),
+    SolutionWriter(Truncated, _write_truncated, "truncated:0.6", tested=True),
+    SolutionWriter(StepEntropy, _write_steps, "steps:0.6", tested=True),
+    SolutionWriter(TokenSurprisal, _write_tokens, "tokens:0.6", tested=True, whole_sentences=False),
     SolutionWriter(Prose, _write_prose, "prose", tested=True),
+    SolutionWriter(Rewrite, _write_rewrite, "rewrite:draft"),
 ):
     WRITERS.register(_writer)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..core.compress import compress
+from ..core.methods import parse_method
 from ..evaluation.metrics import JudgedCompletion
 from ..report.data import ExplorerCompletion, ExplorerProblem
 from ..surfaces import count_pieces, get_surface, verify
@@ -67,10 +68,10 @@ def explored(
     formats: Sequence[str],
     generated: list[ExplorerCompletion],
 ) -> ExplorerProblem:
-    """A held-out problem with its gold trace in each of `formats`."""
+    """A held-out problem with its gold trace in each of `formats` that need no model."""
     problem, aliases = held_out_problem(spec.sampler(n_ops), spec.split, index)
     surface = get_surface(spec.surface)
-    texts = [(fmt, surface.render(compress(problem, fmt), aliases)) for fmt in formats]
+    texts = [(fmt, surface.render(compress(problem, fmt), aliases)) for fmt in formats if not parse_method(fmt).needs]
     return ExplorerProblem(
         id=f"{experiment}-{spec.split}-{n_ops}-{index}",
         n_ops=n_ops,

@@ -21,6 +21,7 @@ from .settings import read_settings
 
 PRESETS = (
     *("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "real", "smollm2"),
+    "baselines",
     *("paper-small", "paper"),
 )
 EXECUTION = "execution"

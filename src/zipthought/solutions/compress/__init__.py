@@ -10,6 +10,15 @@ from __future__ import annotations
 
 from .config import CompressConfig, token_counter
 from .explain import Explanation, explain_file
+from .reading import ReadSolution, Rewriter
 from .work import compress_file
 
-__all__ = ["CompressConfig", "Explanation", "compress_file", "explain_file", "token_counter"]
+__all__ = [
+    "CompressConfig",
+    "Explanation",
+    "ReadSolution",
+    "Rewriter",
+    "compress_file",
+    "explain_file",
+    "token_counter",
+]

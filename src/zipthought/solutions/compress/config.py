@@ -24,8 +24,8 @@ class CompressConfig(Reading):
     output: Path
     """A `.jsonl` file for the records of all formats, or a directory for one file per format."""
     format: tuple[str, ...] = ("composed:2",)
-    """`composed:k`, `implicit:k`, `pruned:k`, `answer-only`, and the baselines `random-steps:p` (about a share p of the
-    text) and `prose` (the original text)."""
+    """`composed:k`, `implicit:k`, `pruned:k`, `answer-only`, and the baselines `random-steps:p`, `truncated:p`,
+    `steps:p` and `tokens:p` (about a share p of the text) and `prose` (the original text)."""
     id_field: str = "id"
     """The field of the source's id. A record without it gets a hash of its own text."""
     max_unread: int | None = None
@@ -33,6 +33,8 @@ class CompressConfig(Reading):
     tokenizer: str = ""
     """A Hugging Face tokenizer (a directory or a tokenizer.json) to count tokens with. If empty, words and punctuation
     marks are counted."""
+    model: str = ""
+    """The model of `rewrite:NAME`, `tokens:p` and `steps:p`: a directory, or as an endpoint names it."""
     workers: int = 0
     """Processes; 0 means one for a small input, else one for each processor."""
     seed: int = 0
@@ -50,7 +52,7 @@ class CompressConfig(Reading):
         if not self.is_one_file and len({method.file_stem for method in formats}) < len(formats):
             raise ValueError(f"two of the formats {', '.join(self.format)} have the same file; compress them apart")
         for method in formats:
-            _check_needs(method, self.tokenizer)
+            _check_needs(method, self.tokenizer, self.model)
         if self.max_unread is not None and self.max_unread < 0:
             raise ValueError(f"max_unread must be at least 0, got {self.max_unread}")
         if self.workers < 0:
@@ -77,9 +79,13 @@ class CompressConfig(Reading):
         return self.output if self.is_one_file else self.output / f"{method.file_stem}.jsonl"
 
 
-def _check_needs(method: Method, tokenizer: str) -> None:
+def _check_needs(method: Method, tokenizer: str, model: str) -> None:
     """Raises `ValueError` for a method that needs what `compress` does not have."""
     for need in method.needs:
+        if need == "model" and model:
+            continue
+        if need == "model":
+            raise ValueError(f"format {str(method)!r} needs a model; give one with --model")
         if need != "tokenizer":
             raise ValueError(f"format {str(method)!r} needs a {need}, which compress cannot give; use another format")
         if not tokenizer:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ...core.methods.scored import Scorer
 from ...files.sources import SourceItem, read_source
 from ..decided import find_all_equations
 from ..equations import AnyEquation, FalseEquation, UnreadEquals, span_of
@@ -64,9 +65,12 @@ class Explanation:
         return asdict(self) | {"texts": texts}
 
 
-def explain_file(config: CompressConfig, ids: Collection[str] = (), first: int = 0) -> Iterator[Explanation]:
+def explain_file(
+    config: CompressConfig, ids: Collection[str] = (), first: int = 0, scorer: Scorer | None = None
+) -> Iterator[Explanation]:
     """Explain the solutions of the records with these ids, and of the `first` records. An id is that of the source, or
-    the hash that a record without one gets. Of a dialogue, ``ID/2`` is the second solution.
+    the hash that a record without one gets. Of a dialogue, ``ID/2`` is the second solution. `scorer` is as in
+    `compress_file`.
 
     Raises as `compress_file` does for an input that cannot be read, and `ValueError` for an id that no record has.
     """
@@ -77,7 +81,7 @@ def explain_file(config: CompressConfig, ids: Collection[str] = (), first: int =
         is_whole = item.number <= first or id_ in missing
         if is_whole or any(name.startswith(f"{id_}/") for name in missing):
             missing.discard(id_)
-            for found in [_rejected(id_, item, reason)] if reason else _explain(config, item, record, id_):
+            for found in [_rejected(id_, item, reason)] if reason else _explain(config, item, record, id_, scorer):
                 if is_whole or found.source_id in missing:
                     missing.discard(found.source_id)
                     yield found
@@ -98,7 +102,9 @@ def _rejected(id_: str, item: SourceItem, error: UnreadableError) -> Explanation
     return Explanation(id_, item.number, error.reason, str(error))
 
 
-def _explain(config: CompressConfig, item: SourceItem, record: Any, id_: str) -> Iterator[Explanation]:
+def _explain(
+    config: CompressConfig, item: SourceItem, record: Any, id_: str, scorer: Scorer | None
+) -> Iterator[Explanation]:
     try:
         sources = list(config.sources(record))
     except UnreadableError as error:
@@ -113,7 +119,7 @@ def _explain(config: CompressConfig, item: SourceItem, record: Any, id_: str) ->
             text, question = notate(source.solution), notate(source.question)
             explained = [_equation(text, equation) for equation in pardoned(text, find_all_equations(text, question))]
         else:
-            found = Explanation(name, item.number, "verified", texts=tuple(_texts(config, read, name)))
+            found = Explanation(name, item.number, "verified", texts=tuple(_texts(config, read, name, scorer)))
             explained = list(_steps(read.solution))
         yield replace(
             found,
@@ -133,9 +139,16 @@ def _final(source: Source) -> str | None:
     return stated.written if stated else None
 
 
-def _texts(config: CompressConfig, read: ReadSolution, id_: str) -> Iterator[tuple[str, int, str]]:
+def _texts(
+    config: CompressConfig, read: ReadSolution, id_: str, scorer: Scorer | None
+) -> Iterator[tuple[str, int, str]]:
     count = token_counter(config.tokenizer)
-    context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=load_tokenizer(config.tokenizer))
+    context = WriteContext(
+        seed=f"{config.seed} {id_}",
+        count=count,
+        tokenizer=load_tokenizer(config.tokenizer),
+        scores=scorer([read.asked()])[0] if scorer else None,
+    )
     for method in config.parsed_formats:
         text = compress_solution(read.solution, method, context)
         yield str(method), count(text), text

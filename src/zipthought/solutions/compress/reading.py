@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ...files.sources import SourceItem
-from ..family import Family
+from ..family import Family, system_message
 from ..layouts import Source
+from ..rewrites import Rewrite
 from ..solution import Solution, UnreadableError
 from .config import CompressConfig
 from .records import parse_record, source_id
@@ -19,6 +20,19 @@ class ReadSolution(NamedTuple):
     source: Source
     family: Family
     solution: Solution
+
+    def asked(self) -> tuple[list[dict[str, str]], str]:
+        """The turns before the solution, and its text, as a `core.methods.scored.Scorer` reads them."""
+        system = self.source.system or system_message(self.family, self.solution)
+        turns = self.source.turns or [{"role": "user", "content": self.source.question}]
+        return [{"role": "system", "content": system}, *turns], self.solution.text + self.solution.tail
+
+
+class Rewriter(Protocol):
+    """Lets a model rewrite solutions (`rewriting.run.ModelRewriter`)."""
+
+    def __call__(self, method: Rewrite, found: Sequence[ReadSolution]) -> list[str | UnreadableError]:
+        """The accepted rewrite of each solution, or why there is none. Raises `ValueError` if the model fails."""
 
 
 def read_item(config: CompressConfig, item: SourceItem) -> Iterator[tuple[str, ReadSolution | UnreadableError]]:

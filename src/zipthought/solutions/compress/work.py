@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -16,15 +16,17 @@ from multiprocessing.process import BaseProcess
 from typing import IO, Any, NamedTuple
 
 from ...core.methods import Method
+from ...core.methods.scored import Scorer, TokenScore
 from ...files.atomic import atomic_files, refuse_directories, refuse_overwrite
 from ...files.earlier import is_compressed
 from ...files.hub import on_disk
 from ...files.sources import SourceItem, read_source
 from ..methods import WRITERS, WriteContext, compress_solution
+from ..rewrites import Rewrite
 from ..solution import UnreadableError
 from .config import CompressConfig, load_tokenizer, token_counter, tokenizer_files
 from .counts import Counts
-from .reading import ReadSolution, read_item
+from .reading import ReadSolution, Rewriter, read_item
 from .records import RecordWriter, reject_line
 
 BATCH_BYTES = 1 << 20
@@ -45,12 +47,19 @@ class Written(NamedTuple):
     counts: Counts
 
 
-def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+def compress_file(
+    config: CompressConfig,
+    on_progress: Callable[[int], None] | None = None,
+    rewriter: Rewriter | None = None,
+    scorer: Scorer | None = None,
+) -> dict[str, Any]:
     """Compress a file. Returns the summary of `Counts`, with `files` and `rejects_file`.
 
-    `on_progress` is called with the number of records that are done. Raises `ValueError` and `OSError` for an input
-    that cannot be read at all and for an output that is an input, has other content (without `overwrite`) or cannot be
-    written, and `ChildProcessError` for a worker process that was killed. No file is written then.
+    `on_progress` is called with the number of records that are done. A format `rewrite:NAME` needs a `rewriter`,
+    and `tokens:p` and `steps:p` a `scorer`; their models take the time then, so all is done in this process. Raises
+    `ValueError` and `OSError` for an input that cannot be read at all and for an output that is an input, has other
+    content (without `overwrite`) or cannot be written, and `ChildProcessError` for a worker process that was killed. No
+    file is written then.
     """
     formats = config.parsed_formats
     paths = sorted({config.path(method) for method in formats} | {config.rejects_path})
@@ -67,7 +76,7 @@ def compress_file(config: CompressConfig, on_progress: Callable[[int], None] | N
     with atomic_files(overwrite=config.overwrite or is_compressed) as open_file:
         files = {path: open_file(path) for path in paths}
         outputs: list[IO[bytes]] = [files[config.path(method)] for method in formats]
-        for written in _compress_batches(config, _batches(itertools.chain(first, items))):
+        for written in _compress_batches(config, _batches(itertools.chain(first, items)), rewriter, scorer):
             for file, text in zip(outputs, written.lines, strict=True):
                 file.write(text)
             files[config.rejects_path].write(written.rejects)
@@ -94,14 +103,19 @@ def _batches(items: Iterator[SourceItem]) -> Iterator[list[SourceItem]]:
         yield batch
 
 
-def _compress_batches(config: CompressConfig, batches: Iterator[list[SourceItem]]) -> Iterator[Written]:
+def _compress_batches(
+    config: CompressConfig,
+    batches: Iterator[list[SourceItem]],
+    rewriter: Rewriter | None,
+    scorer: Scorer | None,
+) -> Iterator[Written]:
     """The output of the batches in order. At most two batches per process are in memory."""
-    workers = config.workers
+    workers = 1 if rewriter or scorer else config.workers
     if not workers:
         small = config.input.is_file() and config.input.stat().st_size < SMALL
         workers = 1 if small else os.cpu_count() or 1
     if workers == 1:
-        yield from (compress_batch(config, batch) for batch in batches)
+        yield from (compress_batch(config, batch, rewriter, scorer) for batch in batches)
         return
     waiting: deque[Future[Written]] = deque()
     processes: list[BaseProcess] = []
@@ -161,36 +175,73 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def compress_batch(config: CompressConfig, batch: list[SourceItem]) -> Written:
-    """Compress some items of a source in every format."""
+def compress_batch(
+    config: CompressConfig, batch: list[SourceItem], rewriter: Rewriter | None = None, scorer: Scorer | None = None
+) -> Written:
+    """Compress some items of a source in every format. A solution that one format refuses is in none."""
     tokenizer = load_tokenizer(config.tokenizer)
     count = token_counter(config.tokenizer)
-    counts = Counts(config.parsed_formats)
-    outputs: list[tuple[Method, str, list[str]]] = [(method, str(method), []) for method in config.parsed_formats]
+    formats = config.parsed_formats
+    counts = Counts(formats)
+    outputs: list[tuple[Method, str, list[str]]] = [(method, str(method), []) for method in formats]
     rejects: list[str] = []
-    for item in batch:
-        for id_, read in read_item(config, item):
-            counts.input += 1
-            if isinstance(read, UnreadableError):
-                counts.reasons[read.reason] += 1
-                rejects.append(reject_line(item, id_, read))
-                continue
-            solution = read.solution
-            counts.verified += 1
-            counts.ambiguous += solution.ambiguous
-            counts.unread += len(solution.unread)
-            before = count(solution.whole)
-            counts.tokens_before += before
-            writer = RecordWriter(id_, item.number - 1, read.source, solution, read.family)
-            context = WriteContext(seed=f"{config.seed} {id_}", count=count, tokenizer=tokenizer)
-            for method, name, lines in outputs:
-                text = compress_solution(solution, method, context)
-                if not WRITERS[method.NAME].tested:
-                    _check(read, method, text, id_)
-                after = count(text)
-                counts.add_tokens(name, before, after)
-                lines.append(writer.line(method, text, after, before))
+    found: Iterable[_Found] = ((item, id_, read, {}) for item in batch for id_, read in read_item(config, item))
+    if rewriter:
+        found = _with_rewrites(formats, list(found), rewriter)
+    scores = _scores(found := list(found), scorer) if scorer else {}
+    for place, (item, id_, read, rewrites) in enumerate(found):
+        counts.input += 1
+        if isinstance(read, UnreadableError):
+            counts.reasons[read.reason] += 1
+            rejects.append(reject_line(item, id_, read))
+            continue
+        solution = read.solution
+        counts.verified += 1
+        counts.ambiguous += solution.ambiguous
+        counts.unread += len(solution.unread)
+        before = count(solution.whole)
+        counts.tokens_before += before
+        writer = RecordWriter(id_, item.number - 1, read.source, solution, read.family)
+        context = WriteContext(
+            seed=f"{config.seed} {id_}",
+            count=count,
+            tokenizer=tokenizer,
+            rewrites=rewrites,
+            scores=scores.get(place),
+        )
+        for method, name, lines in outputs:
+            text = compress_solution(solution, method, context)
+            if not WRITERS[method.NAME].tested:
+                _check(read, method, text, id_)
+            after = count(text)
+            counts.add_tokens(name, before, after)
+            lines.append(writer.line(method, text, after, before))
     return Written(["".join(lines).encode() for _, _, lines in outputs], "".join(rejects).encode(), counts)
+
+
+_Found = tuple[SourceItem, str, ReadSolution | UnreadableError, dict[str, str]]
+"""An item, the id of a solution in it, what was read, and its rewrites by their format."""
+
+
+def _with_rewrites(formats: Sequence[Method], found: list[_Found], rewriter: Rewriter) -> list[_Found]:
+    """The same solutions with their rewrites. One without an accepted rewrite is rejected, and not rewritten again."""
+    for method in formats:
+        if not isinstance(method, Rewrite):
+            continue
+        places = [(place, one[2]) for place, one in enumerate(found) if isinstance(one[2], ReadSolution)]
+        for (place, _), text in zip(places, rewriter(method, [read for _, read in places]), strict=True):
+            item, id_, _, rewrites = found[place]
+            if isinstance(text, UnreadableError):
+                found[place] = (item, id_, text, rewrites)
+            else:
+                rewrites[str(method)] = text
+    return found
+
+
+def _scores(found: Sequence[_Found], scorer: Scorer) -> dict[int, list[TokenScore]]:
+    """The position of each solution that verifies -> the tokens of its text."""
+    solutions = {place: one[2] for place, one in enumerate(found) if isinstance(one[2], ReadSolution)}
+    return dict(zip(solutions, scorer([read.asked() for read in solutions.values()]), strict=True))
 
 
 def _check(read: ReadSolution, method: Method, text: str, name: str) -> None:

@@ -25,7 +25,8 @@ from ...evaluation.evaluate import (
 from ...evaluation.memorization import edited_answers
 from ...evaluation.metrics import EditedAnswer, Item, JudgedCompletion
 from ...models.loading import load
-from ...records.schema import make_record
+from ...models.scoring import Scorer
+from ...records.pruned import make_records
 from ...tasks.distinct import distinct_problems
 from ...train.averaging import WeightAverage
 from ...train.config import OptimizerConfig, SFTConfig
@@ -49,7 +50,9 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
     model, tokenizer = load(cell.source, training=True, attention=workspace.execution.attention)
     problems = sft_problems(cell)
     first = [Item.of(p, cell.surface, i) for i, p in enumerate(_first(problems, cell.n_ops, cell.train_count))]
-    records = [make_record(problem, cell.format, cell.order, cell.surface, "train", i) for i, problem in problems]
+    # A format that needs a model has the base of the cell, before any training.
+    scorer = Scorer(model, tokenizer)
+    records = make_records(problems, cell.format, cell.order, cell.surface, scorer=scorer)
     watch = _Watch(cell, model, tokenizer, first, on_step)
     config = SFTConfig(
         steps=cell.steps,

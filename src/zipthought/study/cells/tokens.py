@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...models.names import resolve
-from ...records.schema import make_record
+from ...records.pruned import make_records, unscored
 from ...solutions.compress import token_counter
 from ...tasks.sampling import SamplerConfig, sample_batch
 from .base import Cell
@@ -38,6 +38,7 @@ def _mean_tokens(model: str, surface: str, fmt: str, order: str, sampler: Sample
     file = Path(resolve(model)) / "tokenizer.json"
     count = token_counter(str(file) if file.exists() else "")
     batch = sample_batch(sampler, "train", range(SAMPLED))
-    records = [make_record(batch.problem(row), fmt, order, surface) for row in range(SAMPLED)]
+    problems = [(row, batch.problem(row)) for row in range(SAMPLED)]
+    records = make_records(problems, fmt, order, surface, scorer=unscored)
     prompts = sum(count(" ".join(m["content"] for m in r["messages"][:-1])) for r in records)
     return prompts / SAMPLED, sum(count(r["completion"]) for r in records) / SAMPLED

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from ...core.methods import parse_method
+from ...core.methods import ScoredMethod, parse_method
 from ...evaluation.config import EvaluateConfig
 from ...tasks.distinct import distinct_problems
 from ...tasks.splits import TRAINING_SHARE
@@ -185,11 +185,11 @@ class SFTExperiment(Experiment[Measured]):
 def canonical(formats: tuple[str, ...]) -> list[str]:
     """Formats in their canonical spelling, each once.
 
-    Raises `ValueError` as `parse_method` does, and for a format that needs a tokenizer or a model.
+    Raises `ValueError` as `parse_method` does, and for a format that needs something else than the model of a cell.
     """
     methods = [parse_method(fmt) for fmt in formats]
     for method in methods:
-        if method.needs:
+        if method.needs and not isinstance(method, ScoredMethod):
             raise ValueError(f"format {method} needs a {' and a '.join(method.needs)}; problems of a task have none")
     return list(dict.fromkeys(map(str, methods)))
 
