@@ -12,6 +12,7 @@ from zipthought.evaluation.primitives import primitive_accuracy
 from zipthought.models.loading import load
 from zipthought.models.names import BUNDLED, resolve
 from zipthought.train.primitives import Primitives
+from zipthought.train.record import trained_structures
 
 
 @pytest.fixture(scope="module", params=BUNDLED)
@@ -25,6 +26,11 @@ def test_the_card_names_these_weights(directory):
     assert hashlib.sha256(weights).hexdigest() == card["sha256"]
     assert card["sha256"] in (directory / "README.md").read_text()
     assert len(weights) < 10_000_000
+
+
+def test_training_can_start_from_it(directory):
+    """The record of the problems that it was trained on is whole: it was trained on none of the train split."""
+    assert trained_structures(str(directory)) == set()
 
 
 def test_it_loads_with_plain_transformers(directory):

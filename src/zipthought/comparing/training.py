@@ -141,6 +141,7 @@ class Trainer:
                 cells[row.name].append(self._cell(row, seed, say))
                 done = finished + 1
         on_run(done, total, "")
+        self._checkpoint.unlink(missing_ok=True)  # Of a run that this command no longer has.
         return base, cells
 
     def _base(self) -> Cell:
