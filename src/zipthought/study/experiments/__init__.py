@@ -2,7 +2,7 @@
 
 [scaling]         format x distinct examples, with equal updates              F1, F2a
 [repetition]      format x epochs over the same examples                      F2b
-[decomposition]   SFT, then RLVR against more SFT and the base                F3, F7
+[decomposition]   SFT, then RLVR against more SFT and the base                F3, F7, F5
 [orders]          order x treatment of positions, lengths beyond training     F4
 [baselines]       format x training tokens                                    F8
 """
