@@ -77,7 +77,7 @@ def test_the_card_of_sft_says_what_it_was_trained_on_and_how(trained, tmp_path):
     assert '"learning_rate": 0.001' in text
     assert "zipthought evaluate --model MODEL --n-ops 1 2 --modulus 23 --count 200" in text
     assert "`trained_structures.json` holds the structures" in text
-    assert str(run["seconds"]) not in text
+    assert "seconds" not in text
     assert "/" not in text.replace("https://github.com/zipthought/zipthought", "")  # No path of this machine.
 
 
