@@ -32,7 +32,7 @@ from .policy import Row, token_logprobs
 from .prompts import PromptSource, RolloutPrompt
 from .rates import with_rate
 from .rewards import parse_reward
-from .rollouts import Rollout, rewards_of, rollout_metrics, token_counter
+from .rollouts import Rollout, counter_of, rewards_of, rollout_metrics
 
 _KL_ROWS = 64
 """Completions on which the KL divergence is measured if its weight in the loss is 0."""
@@ -115,7 +115,7 @@ class _GRPOStep:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: PromptSource, config: RLVRConfig
     ) -> None:
         self._model, self._tokenizer, self._prompts, self._config = model, tokenizer, prompts, config
-        self._reward, self._count = parse_reward(config.reward), token_counter(tokenizer)
+        self._reward, self._count = parse_reward(config.reward), counter_of(tokenizer)
         needs_reference = config.kl or config.kl_every
         self._reference = copy.deepcopy(model).eval().requires_grad_(False) if needs_reference else None
         self._fitting = Fitting(model, config.execution)  # What the reference leaves of the memory.

@@ -114,9 +114,9 @@ def _counter(tokenizer: str) -> Callable[[str], int]:
         return count_pieces
     from transformers import AutoTokenizer
 
-    from .rollouts import token_counter
+    from .rollouts import counter_of
 
-    return token_counter(AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False))
+    return counter_of(AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False))
 
 
 def verifiers_outcome(

@@ -48,7 +48,7 @@ def rewards_of(
     return scores
 
 
-def token_counter(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
+def counter_of(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
     """Counts the tokens of a text, without those that a tokenizer adds around it."""
     return lambda text: len(tokenizer(text, add_special_tokens=False).input_ids)
 
@@ -66,4 +66,4 @@ def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
     }
 
 
-__all__ = ["Rollout", "rewards_of", "rollout_metrics", "token_counter"]
+__all__ = ["Rollout", "counter_of", "rewards_of", "rollout_metrics"]

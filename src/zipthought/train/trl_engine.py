@@ -25,7 +25,7 @@ from .loop import LoopResult, fingerprint
 from .prompts import PromptSource, RolloutPrompt
 from .rates import with_rate
 from .rewards import parse_reward
-from .rollouts import Rollout, rewards_of, rollout_metrics, token_counter
+from .rollouts import Rollout, counter_of, rewards_of, rollout_metrics
 from .sft import SFTResult, training_set
 from .trl_common import SAMPLING, Metrics, OnStep, Share, TrainerRun, arguments, import_trl, lora, scheduled, share_of
 
@@ -159,7 +159,7 @@ class _Rewards:
                 f"the reward {self._reward.NAME!r} compares the completions of a problem, and a process got "
                 f"{len(texts)} of them in groups of {self._group_size}; let each process have whole groups"
             )
-        scores = rewards_of(self._rollouts, self._prompts, self._reward, token_counter(self._tokenizer))
+        scores = rewards_of(self._rollouts, self._prompts, self._reward, counter_of(self._tokenizer))
         self._skipped = scores.count(None) // self._group_size
         return scores
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ....report.data import Finding
@@ -38,13 +38,15 @@ def f5(measured: Sequence[DecompositionMeasurements], findings: int = 1, draws: 
         return undecided("F5", CLAIM, rule, "No seed is complete: nothing to compare.")
     rows: list[dict[str, Any]] = []
     verdicts: list[str] = []
+    summaries: list[str] = []
     for data in whole:
-        each = _compared(data, RLVR_PRICED, findings, draws)
-        verdicts.append(
-            decide(list(each.values()), data.seeds) if _decomposed(data, findings, draws) else "inconclusive"
-        )
-        rows += [_row(data, state, findings, draws) for state in (PRICED, RLVR_PRICED)]
-    summary = _summary(whole[0], findings, draws)
+        each = {state: _compared(data, state, findings, draws) for state in (PRICED, RLVR_PRICED)}
+        decomposed = _decomposed(data, findings, draws)
+        decided = decide(list(each[RLVR_PRICED].values()), data.seeds)
+        verdicts.append(decided if decomposed else "inconclusive")
+        rows += [_row(data, state, compared) for state, compared in each.items()]
+        summaries.append(_summary(data, each[RLVR_PRICED], decomposed))
+    summary = summaries[0]
     for data, verdict in list(zip(whole, verdicts, strict=True))[1:]:
         summary += f" With {data.format} and {data.sft_steps} updates: {verdict}."
     return Finding(id="F5", claim=CLAIM, rule=rule, verdict=verdicts[0], summary=summary, rows=rows)
@@ -65,8 +67,7 @@ def _decomposed(data: DecompositionMeasurements, findings: int, draws: int) -> b
     return decide([difference(data, "coverage", SFT_STATE, findings, 1, draws)], data.seeds) == "supported"
 
 
-def _row(data: DecompositionMeasurements, state: str, findings: int, draws: int) -> dict[str, Any]:
-    each = _compared(data, state, findings, draws)
+def _row(data: DecompositionMeasurements, state: str, each: Mapping[str, Comparison]) -> dict[str, Any]:
     return {
         "format": data.format,
         "SFT updates": data.sft_steps,
@@ -82,8 +83,7 @@ def _row(data: DecompositionMeasurements, state: str, findings: int, draws: int)
     }
 
 
-def _summary(data: DecompositionMeasurements, findings: int, draws: int) -> str:
-    each = _compared(data, RLVR_PRICED, findings, draws)
+def _summary(data: DecompositionMeasurements, each: Mapping[str, Comparison], decomposed: bool) -> str:
     tokens = [data.shown[state]["response tokens"] for state in ("rlvr", RLVR_PRICED)]
     summary = (
         f"{data.format} after {data.sft_steps} updates of SFT: {data.mean('attempted', 'rlvr'):.2f} of the operations "
@@ -92,6 +92,6 @@ def _summary(data: DecompositionMeasurements, findings: int, draws: int) -> str:
         f"accuracy {data.mean('correct', 'rlvr'):.2f} and {data.mean('correct', RLVR_PRICED):.2f}, the gain plus "
         f"{MARGIN:g} is {each['accuracy'].text()}; {data.seeds} seeds."
     )
-    if not _decomposed(data, findings, draws):
+    if not decomposed:
         summary += " RLVR without a price decomposed nothing, so nothing was to be compressed again."
     return summary + unresolved(each)
