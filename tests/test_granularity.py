@@ -28,7 +28,7 @@ def test_the_preset_has_the_settings_of_laptop_with_more_formats_and_updates():
     own, laptop = load_spec("granularity"), load_spec("laptop")
     settings, others = (spec.plain()["scaling"] for spec in (own, laptop))
     different = {name for name, value in settings.items() if value != others[name]}
-    assert different == {"formats", "parts", "points", "steps"}
+    assert different == {"formats", "further_formats", "further_seeds", "parts", "points", "steps"}
     assert settings["formats"] == FORMATS
     parts = {(cell.seed, cell.part, cell.parts) for cell in own.cells() if isinstance(cell, SFTCell)}
     assert parts == {(seed, seed, 4) for seed in range(4)}  # No seed has a structure of another.
