@@ -26,6 +26,7 @@ from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTra
 from transformers.cache_utils import DynamicLayer
 
 from ..records.chat import completion_text, end_of_turn
+from .halving import Halving
 from .shared_prompts import Prompts, attending, is_supported
 
 _GROWTH = 64
@@ -161,9 +162,9 @@ def generate(
 ) -> list[list[Completion]]:
     """Generate `samples` completions of each prompt (token ids), in the order of the prompts.
 
-    `temperature` 0 is greedy. A batch has at most `batch_size` rows (completions). `on_progress` receives the number of
-    finished completions and the total. Raises `ValueError` for arguments out of range, for an empty prompt, and for
-    prompts that exceed the model's positions together with `max_new_tokens`.
+    `temperature` 0 is greedy. A batch has at most `batch_size` rows (completions), fewer where memory runs out.
+    `on_progress` receives the number of finished completions and the total. Raises `ValueError` for arguments out of
+    range, for an empty prompt, and for prompts that exceed the model's positions together with `max_new_tokens`.
     """
     if samples < 1 or batch_size < 1:
         raise ValueError(f"samples and batch_size must be at least 1, got {samples} and {batch_size}")
@@ -179,10 +180,12 @@ def generate(
     model.eval()
     try:
         with torch.inference_mode():
+            halving = Halving()
             for chunk in _chunks(model, rows, prompts, batch_size):
-                written |= zip(chunk, _Decoder(model, chunk, prompts, sampling).run(), strict=True)
-                if on_progress:
-                    on_progress(len(written), len(rows))
+                for part, made in halving.run(chunk, lambda part: _Decoder(model, part, prompts, sampling).run()):
+                    written |= zip(part, made, strict=True)
+                    if on_progress:
+                        on_progress(len(written), len(rows))
     finally:
         model.train(was_training)
     flat = completions_of(tokenizer, [written[row] for row in sorted(rows)], set(ends))

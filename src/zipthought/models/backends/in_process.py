@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..generation import Completion, completions_of, end_of_sequence, generate
+from ..generation import Completion, Written, completions_of, end_of_sequence, generate
+from ..halving import Halving
 from ..loading import load
 from .base import BACKENDS, Backend, LocalBackend, OnProgress, OnTokens, Request
 
@@ -75,21 +76,23 @@ class Transformers(InProcess):
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         size = max(1, request.batch_size // request.samples)
         made: dict[int, list[Completion]] = {}
+        halving = Halving()
         for low in range(0, len(order), size):
-            part = order[low : low + size]
-            written = self._batch([prompts[i] for i in part], request, ends, request.seed_of(low))
-            completions = completions_of(self.tokenizer, written, set(ends))
-            for row, i in enumerate(part):
-                made[i] = completions[row * request.samples : (row + 1) * request.samples]
-            if on_tokens:
-                on_tokens(sum(len(ids) for ids, _ in written))
-            if on_progress:
-                on_progress(len(made) * request.samples, len(prompts) * request.samples)
+
+            def batch(part: list[int]) -> list[Written]:
+                return self._batch([prompts[i] for i in part], request, ends, request.seed_of(len(made)))
+
+            for part, written in halving.run(order[low : low + size], batch):
+                completions = completions_of(self.tokenizer, written, set(ends))
+                for row, i in enumerate(part):
+                    made[i] = completions[row * request.samples : (row + 1) * request.samples]
+                if on_tokens:
+                    on_tokens(sum(len(ids) for ids, _ in written))
+                if on_progress:
+                    on_progress(len(made) * request.samples, len(prompts) * request.samples)
         return [made[i] for i in range(len(prompts))]
 
-    def _batch(
-        self, prompts: list[Sequence[int]], request: Request, ends: list[int], seed: int
-    ) -> list[tuple[list[int], list[float] | None]]:
+    def _batch(self, prompts: list[Sequence[int]], request: Request, ends: list[int], seed: int) -> list[Written]:
         """The tokens of each row, with the end of sequence, and their log-probabilities if requested."""
         device, width = self.model.device, max(len(prompt) for prompt in prompts)
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else ends[0]
