@@ -92,11 +92,25 @@ def test_a_killed_cell_goes_on_and_ends_as_the_undisturbed_one(tiny_base, tmp_pa
 BATCH = TokenBatch(torch.arange(8).reshape(2, 4), torch.ones(2, 4, dtype=torch.bool), 8)
 
 
-def steps_of(path, *, end=6, rate=1e-3, kept=()):
+class Watched:
+    """A caller with a state."""
+
+    def __init__(self):
+        self.steps, self.restored = [], []
+
+    def state(self):
+        return {"steps": self.steps}
+
+    def restore(self, state):
+        self.restored.append(state)
+
+
+def steps_of(path, *, end=6, rate=1e-3):
     """The steps that a run takes which ends after step `end`, and the caller's state that it resumed."""
     model = build_tiny(tiny_config("llama", "0.2M", 16, 0, 1, 2), 0)
-    steps, restored = [], list(kept)
-    timed = TimedCheckpoint(path=path, seconds=0, state=lambda: {"steps": steps}, restore=lambda s: restored.append(s))
+    watch = Watched()
+    steps = watch.steps
+    timed = TimedCheckpoint(path=path, seconds=0, watch=watch)
 
     def on_step(row):
         steps.append(row["step"])
@@ -106,7 +120,7 @@ def steps_of(path, *, end=6, rate=1e-3, kept=()):
     config = OptimizerConfig(learning_rate=rate)
     result = train_loop(model, work, 6, config, identity={"rate": rate}, on_step=on_step, timed=timed)
     assert result.steps == end
-    return steps, restored
+    return steps, watch.restored
 
 
 def test_a_run_that_had_ended_by_its_rule_takes_no_further_step(tmp_path):

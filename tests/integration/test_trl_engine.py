@@ -391,6 +391,40 @@ def test_a_killed_cell_of_a_study_goes_on_at_its_checkpoint(tmp_path):
     assert replace(resumed, train_seconds=0.0) == replace(whole, train_seconds=0.0)
 
 
+@pytest.mark.parametrize(("part", "killed_at"), [("rlvr", 3), ("sft-updates", 4)])
+def test_a_killed_cell_of_the_decomposition_keeps_what_it_had_measured(part, killed_at, tmp_path):
+    base = tmp_path / "base"
+    tiny("qwen2").save_pretrained(base)
+    words().save_pretrained(base)
+    sft = {"sft_steps": [2], "examples": 8, "sft_batch_size": 4, "n_ops": [2], "longer_n_ops": [3], "samples": 1}
+    rlvr = {"rl_steps": 4, "prompts_per_step": 2, "group_size": 2, "measure_every": 1, "count": 3, "sampled": 1}
+    table = {**sft, **rlvr, "branches": ["rlvr", "sft-updates", "sft-tokens"], "sft_learning_rate": 1e-2}
+    spec = make_spec({"name": "s", "model": str(base), "bootstrap": 10, "engine": "trl", "decomposition": table})
+    parts = {cell.part: cell for cell in spec.cells()}
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(row):
+        if row["step"] == killed_at:
+            raise Killed
+
+    results = {}
+    for name in ("whole", "cut"):
+        first = Workspace(tmp_path / name)
+        before = parts["sft"].run(first)
+        workspace = replace(first, results={parts["sft"].digest: before})
+        if name == "cut":
+            with pytest.raises(Killed):
+                parts[part].run(workspace, kill)
+        steps = []
+        results[name] = parts[part].run(workspace, lambda row, steps=steps: steps.append(row["step"]))
+    assert steps == list(range(killed_at, 5))  # It goes on at the checkpoint of the step before.
+    assert [point.step for point in results["cut"].points] == [1, 2, 3, 4]
+    without = [replace(result, train_seconds=0.0) for result in results.values()]
+    assert without[0] == without[1]
+
+
 def test_batches_that_cannot_be_split_evenly_are_refused(tmp_path):
     config = SFTConfig(steps=1, batch_size=8, micro_batch=3)
     with pytest.raises(ValueError, match="change micro_batch"):

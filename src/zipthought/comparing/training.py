@@ -183,7 +183,7 @@ class Trainer:
             records,
             config,
             on_step=lambda row: say(f"{row['step']}/{updates}"),
-            timed=TimedCheckpoint(path=self._checkpoint, state=dict, restore=lambda state: None),
+            timed=TimedCheckpoint(path=self._checkpoint),
         )
         if trained.loop.tokens != tokens:
             raise RuntimeError(f"the run saw {trained.loop.tokens} tokens, planned were {tokens}")

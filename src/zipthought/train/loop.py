@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -161,6 +161,16 @@ class _State:
         self.history, self.ended = content["history"], content.get("ended", False)
 
 
+class Resumable(Protocol):
+    """What a caller measures during a training, and checkpoints hold, too."""
+
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers and strings, and lists, tuples and dictionaries of them."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned, before the first step of a resumed run."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedCheckpoint:
     """A checkpoint by time alone, for a caller that starts a killed run again in the same way. It holds the caller's
@@ -171,10 +181,8 @@ class TimedCheckpoint:
     seconds: float = 60.0
     """Seconds between two checkpoints, or 50 times as long as one takes to write, if that is more. 0: one after every
     step."""
-    state: Callable[[], dict[str, Any]]
-    """Returns the state of the caller: tensors, numbers and strings, and lists, tuples and dictionaries of them."""
-    restore: Callable[[dict[str, Any]], None]
-    """Receives that state when a run is resumed, before its first step."""
+    watch: Resumable | None = None
+    """What the caller measures."""
 
 
 @dataclass(slots=True)
@@ -210,7 +218,8 @@ class _Checkpoints:
             content = state.read(self.path, self.identity)
         if content:
             state.restore(content)
-            self.timed.restore(content["caller"])
+            if self.timed.watch:
+                self.timed.watch.restore(content["caller"])
 
     def after(self, state: _State) -> None:
         """Write the checkpoint if it is due."""
@@ -220,7 +229,7 @@ class _Checkpoints:
         planned = self.every and (state.step % self.every == 0 or state.step == self.steps)
         if planned or waited > self._patience or not self._patience:
             began = time.monotonic()
-            caller = {"caller": self.timed.state()} if self.timed else {}
+            caller = {"caller": self.timed.watch.state()} if self.timed and self.timed.watch else {}
             write_checkpoint(self.path, state.content(self.identity) | caller)
             self._written = time.monotonic()
             if self._patience:

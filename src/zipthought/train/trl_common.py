@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from ..files.atomic import write_text
 from .config import OptimizerConfig, RLVRConfig, SFTConfig
 from .fitting import free_tokens
-from .loop import LoopResult
+from .loop import LoopResult, Resumable
 from .memory import STATE_BYTES
 from .optimizers import OPTIMIZERS
 from .trl_config import TRLConfig
@@ -203,6 +203,20 @@ def lora(config: TRLConfig) -> Any:
     )
 
 
+_WATCH = "watch.pt"
+
+
+class _WatchState(TrainerCallback):
+    """Adds what a caller has measured to a checkpoint. Its measurements come before the checkpoint of a step."""
+
+    def __init__(self, watch: Resumable) -> None:
+        self._watch = watch
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            torch.save(self._watch.state(), Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WATCH)
+
+
 _DIGESTS = "digests.json"
 
 
@@ -227,12 +241,13 @@ def _digests(checkpoint: Path) -> dict[str, str]:
     return found
 
 
-def _last_checkpoint(directory: Path) -> Path | None:
-    """The last whole checkpoint. Raises `ValueError` if its files are not those that were written."""
+def _last_checkpoint(directory: Path, last_file: str) -> Path | None:
+    """The last whole checkpoint: it has the file that is written last. Raises `ValueError` if its files are not those
+    that were written."""
     numbered = [p for p in directory.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()]
     for checkpoint in sorted(numbered, key=lambda p: int(p.name.removeprefix("checkpoint-")), reverse=True):
-        if not (checkpoint / "trainer_state.json").exists():
-            continue  # The trainer writes it last: the run was killed while it wrote this checkpoint.
+        if not (checkpoint / last_file).exists():
+            continue  # The run was killed while it wrote this checkpoint.
         written = checkpoint / _DIGESTS  # Missing if the run was killed just before it was written.
         if written.exists() and written.read_text(encoding="utf-8") != json.dumps(_digests(checkpoint)) + "\n":
             raise ValueError(f"{checkpoint} is damaged; delete it to start again")
@@ -252,6 +267,8 @@ class TrainerRun:
     resume: bool
     identity: dict[str, Any]
     """What a checkpoint belongs to."""
+    watch: Resumable | None = None
+    """What the caller measures."""
 
     def execute(self, steps: int, trainer: Any, metrics: Metrics, tokenizer: PreTrainedTokenizerBase) -> LoopResult:
         """Train, and save the model: with adapters, them in the folder `ADAPTERS`, and the model with them merged.
@@ -260,6 +277,10 @@ class TrainerRun:
         """
         checkpoint = self._prepare()
         trainer.remove_callback(PrinterCallback)  # Standard output is for results.
+        if self.watch:
+            trainer.add_callback(_WatchState(self.watch))
+            if checkpoint:
+                self.watch.restore(torch.load(checkpoint / _WATCH, weights_only=True))
         trainer.add_callback(_Digests())
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self._save(trainer, tokenizer)
@@ -275,7 +296,8 @@ class TrainerRun:
 
         Raises `ValueError` for a checkpoint of another identity, and for a damaged one.
         """
-        checkpoint = _last_checkpoint(self.directory) if self.resume else None
+        last_file = _WATCH if self.watch else "trainer_state.json"  # The trainer writes that one last.
+        checkpoint = _last_checkpoint(self.directory, last_file) if self.resume else None
         file = self._identity_file
         if checkpoint:
             plain = json.loads(json.dumps(self.identity))

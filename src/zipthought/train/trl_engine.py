@@ -21,7 +21,7 @@ from ..models.generation import declare_ends, end_of_sequence
 from ..records.chat import completion_text, prompt_text
 from .batches import EpochBatches
 from .config import RLVRConfig, SFTConfig, results_depend_on
-from .loop import LoopResult, fingerprint
+from .loop import LoopResult, Resumable, fingerprint
 from .prompts import PromptSource, RolloutPrompt
 from .rates import with_rate
 from .rewards import parse_reward
@@ -68,9 +68,10 @@ def sft_with_trl(
     resume: bool = False,
     on_step: OnStep | None = None,
     on_start: Callable[[int], None] | None = None,
+    watch: Resumable | None = None,
 ) -> SFTResult:
     """The same as `sft.fine_tune`, through TRL's SFTTrainer. The trained model is saved in `model_directory`; None:
-    in `directory`.
+    in `directory`. Checkpoints hold the state of `watch`, too.
 
     Also raises `ValueError` if TRL is missing, and if batches cannot be split evenly.
     """
@@ -113,7 +114,9 @@ def sft_with_trl(
         callbacks=[metrics],
     )
     identity = {**results_depend_on(config), "examples": data.digest, "weights": fingerprint(model)}
-    run = TrainerRun(directory=directory, model_directory=model_directory, resume=resume, identity=identity)
+    run = TrainerRun(
+        directory=directory, model_directory=model_directory, resume=resume, identity=identity, watch=watch
+    )
     return SFTResult.of(run.execute(steps, trainer, metrics, tokenizer), data)
 
 
@@ -182,9 +185,10 @@ def rlvr_with_trl(
     resume: bool = False,
     identity: dict[str, Any] | None = None,
     on_step: OnStep | None = None,
+    watch: Resumable | None = None,
 ) -> LoopResult:
     """The same as `grpo.grpo`, through TRL's GRPOTrainer. The trained model is saved in `model_directory`; None: in
-    `directory`.
+    `directory`. Checkpoints hold the state of `watch`, too.
 
     Also raises `ValueError` if TRL is missing, if batches cannot be split evenly, and if the tokenizer turns the text
     of a prompt into other tokens than `records.chat` does.
@@ -221,7 +225,7 @@ def rlvr_with_trl(
         callbacks=[metrics],
     )
     whole = {**results_depend_on(config), **(identity or {}), "weights": fingerprint(model)}
-    run = TrainerRun(directory=directory, model_directory=model_directory, resume=resume, identity=whole)
+    run = TrainerRun(directory=directory, model_directory=model_directory, resume=resume, identity=whole, watch=watch)
     return run.execute(config.steps, trainer, metrics, tokenizer)
 
 

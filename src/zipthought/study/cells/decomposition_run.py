@@ -21,7 +21,7 @@ from ...models.loading import load, save
 from ...records.schema import make_record
 from ...train.config import OptimizerConfig, RLVRConfig, SFTConfig
 from ...train.grpo import grpo
-from ...train.loop import LoopResult
+from ...train.loop import LoopResult, Resumable
 from ...train.prompts import SampledPrompts
 from ...train.rejection import correct_samples
 from ...train.sft import encode
@@ -44,7 +44,7 @@ from .decomposition import (
     PassAt,
     Rollouts,
 )
-from .sft_run import Resumable, sft_trainer, timed_checkpoint
+from .sft_run import checkpoint_every, sft_trainer, timed_checkpoint
 
 ROLLOUT_POINTS = 100
 """At most about this many updates of RLVR are kept."""
@@ -172,7 +172,7 @@ def _rlvr_trainer(cell: DecompositionCell, workspace: Workspace, watch: Resumabl
         return partial(grpo, timed=timed_checkpoint(cell, workspace, watch))
     from ...train.trl_engine import rlvr_with_trl
 
-    return partial(rlvr_with_trl, directory=workspace.scratch(cell.digest))
+    return partial(rlvr_with_trl, directory=workspace.scratch(cell.digest), resume=True, watch=watch)
 
 
 def _sft_config(cell: DecompositionCell, steps: int, execution: CellExecution) -> SFTConfig:
@@ -183,7 +183,7 @@ def _sft_config(cell: DecompositionCell, steps: int, execution: CellExecution) -
         steps=steps,
         batch_size=s.sft_batch_size,
         seed=cell.seed + branch,  # A branch reads the data in another order.
-        checkpoint_every=0,
+        checkpoint_every=checkpoint_every(cell, steps),
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
@@ -213,7 +213,7 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
         seed=cell.seed + (SECOND_RLVR if cell.part == RLVR_PRICED else 0),
         kl=s.kl,
         reward=s.priced_reward if cell.part in PRICED_BRANCHES else default.reward,
-        checkpoint_every=0,
+        checkpoint_every=checkpoint_every(cell, s.rl_steps),
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,

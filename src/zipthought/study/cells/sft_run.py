@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -30,7 +30,7 @@ from ...records.pruned import make_records
 from ...tasks.distinct import distinct_problems
 from ...train.averaging import WeightAverage
 from ...train.config import OptimizerConfig, SFTConfig
-from ...train.loop import TimedCheckpoint
+from ...train.loop import Resumable, TimedCheckpoint
 from ...train.output import CHECKPOINT
 from ...train.sft import SFTResult, fine_tune
 from ..problems import training_problems
@@ -58,8 +58,7 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
         steps=cell.steps,
         batch_size=cell.batch_size,
         seed=cell.seed,
-        # TRL has no checkpoints by time. It measures at the end alone (`SFTExperiment.check`), so none is lost.
-        checkpoint_every=-(-cell.steps // TRL_CHECKPOINTS) if cell.engine == "trl" else 0,
+        checkpoint_every=checkpoint_every(cell, cell.steps),
         positions=cell.positions,
         engine=cell.engine,
         execution=workspace.execution,
@@ -193,32 +192,29 @@ def sft_problems(cell: SFTCell) -> list[tuple[int, Problem]]:
     return training_problems(samplers, cell.examples, cell.structures, part, cell.sentences)
 
 
-class Resumable(Protocol):
-    """What a cell measures during its training, and keeps in its checkpoints."""
-
-    def state(self) -> dict[str, Any]: ...
-
-    def restore(self, state: dict[str, Any]) -> None: ...
-
-
 def timed_checkpoint(cell: Cell, workspace: Workspace, watch: Resumable) -> TimedCheckpoint:
     """The checkpoint of a cell, in its scratch directory, with the state of what watches its training."""
     return TimedCheckpoint(
         path=workspace.scratch(cell.digest) / CHECKPOINT,
         seconds=workspace.checkpoint_seconds,
-        state=watch.state,
-        restore=watch.restore,
+        watch=watch,
     )
 
 
 def sft_trainer(cell: Cell, workspace: Workspace, watch: Resumable) -> Callable[..., SFTResult]:
-    """The SFT function of the cell's engine. It resumes a killed cell: with TRL, from the checkpoints that
-    `SFTConfig.checkpoint_every` asks for."""
+    """The SFT function of the cell's engine. It resumes a killed cell: with TRL, from the checkpoints of
+    `checkpoint_every`."""
     if cell.engine == "native":
         return partial(fine_tune, timed=timed_checkpoint(cell, workspace, watch))
     from ...train.trl_engine import sft_with_trl
 
-    return partial(sft_with_trl, directory=workspace.scratch(cell.digest), resume=True)
+    return partial(sft_with_trl, directory=workspace.scratch(cell.digest), resume=True, watch=watch)
+
+
+def checkpoint_every(cell: Cell, steps: int) -> int:
+    """The updates between checkpoints of a training by TRL, which has none by time. The engine native has those of
+    `timed_checkpoint`."""
+    return -(-steps // TRL_CHECKPOINTS) if cell.engine == "trl" else 0
 
 
 def _learning_rate(cell: SFTCell, workspace: Workspace) -> float:
