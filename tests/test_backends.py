@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from zipthought.cli import main
 from zipthought.models.backends import BACKENDS, Native, Request, Server, Transformers, open_backend
 from zipthought.models.loading import load
 from zipthought.records.schema import make_record
+from zipthought.study.execution import CellExecution
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
 
 GREEDY = Request(max_new_tokens=24)
@@ -134,8 +136,25 @@ def imitation(loaded, keeps_end):
             assert settings["logprobs_mode"] == "processed_logprobs"
             config = SimpleNamespace(max_model_len=native.positions)
             self.llm_engine = SimpleNamespace(model_config=config)
+            self.model, self.awake, self.calls = model, {"weights", "kv_cache"}, [settings]
+
+        def sleep(self, level):
+            assert level == 2, "level 1 copies the weights, which are not needed again"
+            self.calls.append("sleep")
+            self.awake = set()
+
+        def wake_up(self, tags):
+            self.awake |= set(tags)
+
+        def collective_rpc(self, name):
+            assert name == "reload_weights"
+            assert self.awake == {"weights"}, "the cache would take the memory that reading needs"
+            self.calls.append(name)
 
         def generate(self, prompts, parameters, use_tqdm):
+            assert self.awake == {"weights", "kv_cache"}
+            if "enable_sleep_mode" in self.calls[0]:
+                native.model = load(self.model)[0]
             return [self.one(p["prompt_token_ids"], s) for p, s in zip(prompts, parameters, strict=True)]
 
         def one(self, prompt, s):
@@ -172,6 +191,36 @@ def test_vllm_gives_the_tokens_that_its_engine_returns(loaded, base, prompts, mo
     assert ids(sampled) != ids([[samples[0]] * 3 for samples in sampled])
     with pytest.raises(AttributeError):
         backend._engine  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["native", "transformers", "vllm"])
+def test_a_backend_of_a_trained_model_has_its_weights_of_the_moment(name, base, prompts, monkeypatch):
+    model, tokenizer = load(base)
+    monkeypatch.setitem(sys.modules, "vllm", imitation((model, tokenizer), keeps_end=True))
+    with BACKENDS.find(name).of(model, tokenizer, memory=0.4) as backend:
+        before = backend.generate(prompts, GREEDY)
+        assert ids(before) == ids(Native(model, tokenizer).generate(prompts, GREEDY))
+        with torch.no_grad():
+            model.get_output_embeddings().weight.neg_()
+        after = backend.generate(prompts, GREEDY)
+        assert ids(after) == ids(Native(model, tokenizer).generate(prompts, GREEDY)) != ids(before)
+        backend.model, _ = load(base)
+        assert ids(backend.generate(prompts, GREEDY)) == ids(before)
+        if name == "vllm":
+            engine = backend._inner._engine
+            files = Path(engine.model)
+            assert engine.calls[0]["gpu_memory_utilization"] == 0.4
+            assert engine.calls[1:] == ["sleep", "reload_weights", "sleep", "reload_weights", "sleep"]
+            assert files.exists()
+    assert name != "vllm" or not files.exists()
+
+
+def test_a_backend_of_a_trained_model_without_vllm_is_one_line(loaded, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(ValueError, match="needs the package vllm"):
+        CellExecution(generation="vllm").backend(*loaded)
+    with pytest.raises(ValueError, match="unknown backend 'nope'; use native, transformers, vllm"):
+        CellExecution(generation="nope")
 
 
 class Handler(BaseHTTPRequestHandler):

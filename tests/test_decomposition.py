@@ -12,6 +12,7 @@ import zipthought as zt
 from zipthought.cli import main
 from zipthought.core.compress import compress
 from zipthought.evaluation.metrics import Item, judge_completion
+from zipthought.models.backends import Native
 from zipthought.models.loading import load
 from zipthought.report.data import ReportData
 from zipthought.report.page import build_report
@@ -444,7 +445,7 @@ def test_rejection_keeps_distinct_correct_completions_of_new_structures():
     config = RLVRConfig(n_ops=(2,), prompts_per_step=8, group_size=8, surface="terse")
     excluded = {zt.sample(n_ops=2, index=0).structure}
     prompts = SampledPrompts(config, tokenizer, excluded)
-    records, sampled = correct_samples(model, tokenizer, prompts, config, 1000)
+    records, sampled = correct_samples(Native(model, tokenizer), prompts, config, 1000)
     asked = [prompt for step in range(10) for prompt in prompts(step)[0]]
     pairs = set()
     for record in records:
@@ -455,7 +456,7 @@ def test_rejection_keeps_distinct_correct_completions_of_new_structures():
         pairs.add((prompt.record["prompt"], answer["content"]))
     assert len(pairs) == len(records) > 0
     assert 1000 <= sampled < 1000 + 64 * 80
-    assert correct_samples(model, tokenizer, prompts, config, 1000) == (records, sampled)
+    assert correct_samples(Native(model, tokenizer), prompts, config, 1000) == (records, sampled)
 
 
 def test_without_a_correct_sample_rejection_is_the_model_after_sft(tiny_base, tmp_path):

@@ -146,6 +146,7 @@ def test_a_run_resumes_with_other_settings_of_execution(tokenizer, tmp_path):
         ("vllm_memory", 0.5),
         ("vllm_correction", "off"),
         ("vllm_max_ratio", 2.0),
+        ("padding_free", True),
     ],
 )
 @pytest.mark.parametrize("kind", [SFTConfig, RLVRConfig])
@@ -153,8 +154,12 @@ def test_options_of_another_engine_are_refused(kind, option, value):
     trl = TRLConfig(**{option: value})
     with pytest.raises(ValueError, match=f"the engine native has no {option}; leave it out, or use the engine trl"):
         kind(trl=trl)
-    assert kind(engine="trl", trl=trl).trl == trl
-    assert len(asdict(TRLConfig())) == 6  # A new option needs a row above.
+    assert len(asdict(TRLConfig())) == 7  # A new option needs a row above.
+    if kind is RLVRConfig and trl.padding_free:
+        with pytest.raises(ValueError, match="padding_free is an option of SFT"):
+            kind(engine="trl", trl=trl)
+    else:
+        assert kind(engine="trl", trl=trl).trl == trl
 
 
 @pytest.mark.parametrize(
@@ -200,24 +205,26 @@ def stored(cell):
 
 
 def test_a_study_chooses_lora_and_vllm_for_the_engine_trl():
-    table = {"engine": "trl", "lora_rank": 8, "execution": {"vllm": "colocate", "vllm_memory": 0.5}}
+    settings = {"vllm": "colocate", "vllm_memory": 0.5, "padding_free": True}
+    table = {"engine": "trl", "lora_rank": 8, "execution": settings}
     spec = load_spec("decomposition", table)
     assert {cell.lora_rank for cell in spec.cells()} == {8}
-    assert spec.execution.trl(8) == TRLConfig(lora_rank=8, vllm="colocate", vllm_memory=0.5)
+    assert spec.execution.trl(8) == TRLConfig(lora_rank=8, **settings)
     plain = load_spec("decomposition", {"engine": "trl"})
     assert not {c.digest for c in plain.cells()} & {c.digest for c in spec.cells()}
     assert {c.digest for c in load_spec("decomposition", {**table, "execution": {}}).cells()} == {
         c.digest for c in spec.cells()
     }
-    for changes in ({"lora_rank": 8}, {"execution": {"vllm": "colocate"}}):
-        with pytest.raises(ValueError, match="lora_rank and vllm are options of the engine trl"):
+    for changes in ({"lora_rank": 8}, {"execution": {"vllm": "colocate"}}, {"execution": {"padding_free": True}}):
+        with pytest.raises(ValueError, match="lora_rank, vllm and padding_free are options"):
             load_spec("decomposition", changes)
     with pytest.raises(ValueError, match="unknown vllm mode 'here'"):
         load_spec("decomposition", {"engine": "trl", "execution": {"vllm": "here"}})
 
 
 def test_the_cells_of_the_engine_trl_train_with_the_settings_of_the_study():
-    spec = load_spec("decomposition", {"engine": "trl", "lora_rank": 8, "execution": {"vllm": "colocate"}})
+    settings = {"vllm": "colocate", "padding_free": True}
+    spec = load_spec("decomposition", {"engine": "trl", "lora_rank": 8, "execution": settings})
     cell = next(cell for cell in spec.cells() if cell.part == "rlvr")
-    for config in (_rlvr_config(cell, spec.execution), _sft_config(cell, 3, spec.execution)):
-        assert config.trl == TRLConfig(lora_rank=8, vllm="colocate")
+    assert _rlvr_config(cell, spec.execution).trl == TRLConfig(lora_rank=8, vllm="colocate")
+    assert _sft_config(cell, 3, spec.execution).trl == TRLConfig(lora_rank=8, **settings)

@@ -34,6 +34,7 @@ pytest.importorskip("trl")
 from peft import PeftModel
 from trl import GRPOConfig
 
+from zipthought.train import trl_common
 from zipthought.train.trl_common import Metrics, Share, share_of
 from zipthought.train.trl_engine import _grpo_arguments, _Rewards, rlvr_with_trl, sft_with_trl
 
@@ -76,12 +77,15 @@ def rows_of(directory):
     return [json.loads(line) for line in (directory / "metrics.jsonl").open()]
 
 
-@pytest.mark.parametrize(("family", "micro_batch"), [("qwen2", 0), ("llama", 4)])
-def test_sft_losses_agree_over_20_steps(family, micro_batch, tmp_path):
+@pytest.mark.parametrize(
+    ("family", "micro_batch", "padding_free"), [("qwen2", 0, False), ("llama", 4, False), ("qwen2", 4, True)]
+)
+def test_sft_losses_agree_over_20_steps(family, micro_batch, padding_free, tmp_path):
     config = SFTConfig(
         steps=20, batch_size=8, micro_batch=micro_batch, optimizer=OptimizerConfig(learning_rate=3e-3), seed=1
     )
     ours = fine_tune(tiny(family), words(), some_records(), config, directory=tmp_path / "ours")
+    config = replace(config, engine="trl", trl=TRLConfig(padding_free=padding_free))
     theirs = sft_with_trl(tiny(family), words(), some_records(), config, directory=tmp_path / "theirs")
     assert ours.examples == theirs.examples == 40
     pairs = list(zip(rows_of(tmp_path / "ours"), rows_of(tmp_path / "theirs"), strict=True))
@@ -206,6 +210,72 @@ def test_adapters_are_saved_and_merged_into_the_saved_model(tmp_path, monkeypatc
     adapted = PeftModel.from_pretrained(before, tmp_path / "out" / "adapters")
     torch.testing.assert_close(logits_of(adapted), logits_of(after), rtol=1e-4, atol=1e-5)
     assert adapted.peft_config["default"].r == 4
+
+
+def test_adapters_of_sharded_weights_are_merged_as_those_of_one_process(tmp_path, monkeypatch):
+    """With FSDP the weights are gathered first. Here the trainer only says that they are sharded."""
+    tiny("qwen2").save_pretrained(tmp_path / "base")
+    config = SFTConfig(engine="trl", steps=2, batch_size=4, trl=TRLConfig(lora_rank=4))
+    for name, sharded in (("one", False), ("sharded", True)):
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+        monkeypatch.setattr(trl_common, "_is_sharded", lambda accelerator, sharded=sharded: sharded)
+        sft_with_trl(model, words(), some_records(), config, directory=tmp_path / name)
+    one, other = ({p.name: p for p in (tmp_path / name).rglob("*") if p.is_file()} for name in ("one", "sharded"))
+    assert set(one) == set(other)
+    models = [AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("base", "one", "sharded")]
+    same = [torch.equal(a, b) for a, b in zip(*(m.parameters() for m in models[:2]), strict=True)]
+    assert not all(same)
+    for a, b in zip(*(m.parameters() for m in models[1:]), strict=True):
+        assert torch.equal(a, b)
+    for name in ("adapter_model.safetensors", "generation_config.json"):
+        assert one[name].read_bytes() == other[name].read_bytes()
+
+
+SHARDED = """
+import sys
+import torch
+import torch.distributed as dist
+from peft import LoraConfig, get_peft_model
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.fsdp import fully_shard
+from transformers import AutoModelForCausalLM
+from zipthought.train.trl_common import merged_copy
+
+dist.init_process_group("gloo")
+torch.manual_seed(0)
+config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+model = get_peft_model(AutoModelForCausalLM.from_pretrained(sys.argv[1]), config)
+whole = {name: value.clone() for name, value in model.state_dict().items()}
+mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (2,))
+for layer in model.get_base_model().model.layers:
+    fully_shard(layer, mesh=mesh)
+fully_shard(model, mesh=mesh)
+part = next(p for name, p in model.named_parameters() if "lora_A" in name)
+assert part.to_local().numel() < part.numel(), "each process has a part of it"
+state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+if dist.get_rank() == 0:
+    merged_copy(model, state).save_pretrained(sys.argv[2])
+    alone = get_peft_model(AutoModelForCausalLM.from_pretrained(sys.argv[1]), config)
+    alone.load_state_dict(whole)
+    alone.merge_and_unload().save_pretrained(sys.argv[3])
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+def test_adapters_of_weights_that_two_processes_share_are_merged(tmp_path):
+    """FSDP2 on two CPU processes, without accelerate, which has FSDP on GPUs alone."""
+    tiny("qwen2").save_pretrained(tmp_path / "base")
+    script = tmp_path / "sharded.py"
+    write_text(script, SHARDED)
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29611", script]
+    run += [tmp_path / "base", tmp_path / "merged", tmp_path / "alone"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([str(w) for w in run], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    models = [AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("merged", "alone")]
+    for a, b in zip(*(m.parameters() for m in models), strict=True):
+        assert torch.equal(a, b)
 
 
 def refuse(*arguments, **options):

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.arithmetic import BinOp
 from ..core.problem import Problem
+from ..models.backends import Backend
 from ..surfaces import verify
 from .config import DecodingConfig
 from .evaluate import evaluate_items
@@ -45,7 +46,7 @@ def edit_constant(problem: Problem, number_range: int, seed: int) -> Problem | N
 
 
 def edited_answers(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Backend,
     tokenizer: PreTrainedTokenizerBase,
     problems: Iterable[Problem],
     surface: str,

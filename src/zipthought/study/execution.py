@@ -9,7 +9,12 @@ from ..train.config import Execution
 from ..train.trl_config import TRLConfig
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..models.backends import TrainedBackend
     from .cells import Cell
+
+_KNOWN = ("native", "transformers", "vllm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +26,33 @@ class CellExecution(Execution):
     """Where vLLM generates the rollouts of RLVR: `colocate` on the training GPU, or `server`. Empty: transformers. For
     the engine `trl`."""
     vllm_memory: float = 0.3
-    """Share of a GPU's memory for a colocated vLLM."""
+    """Share of a GPU's memory for a vLLM beside the training."""
+    padding_free: bool = False
+    """SFT of the engine `trl` without padding (`train.trl_config.TRLConfig.padding_free`)."""
+    generation: str = "native"
+    """What generates the completions of measurements, and the rollouts of the engine `native`: `native` (our own
+    decoder), `transformers`, or `vllm` on the training GPU, where it sleeps meanwhile. The others give other samples
+    with the same seed."""
 
     def __post_init__(self) -> None:
         Execution.__post_init__(self)
         self.trl()
+        if self.generation not in _KNOWN:
+            from ..models.backends import BACKENDS  # It imports torch.
+
+            BACKENDS.find(self.generation)
+
+    def backend(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> TrainedBackend:
+        """What generates for a cell with its model. Raises `ValueError` as `LocalBackend.of` does."""
+        from ..models.backends import BACKENDS
+
+        return BACKENDS.find(self.generation).of(model, tokenizer, self.vllm_memory)
 
     def trl(self, lora_rank: int = 0) -> TRLConfig:
         """The settings of the engine `trl`. Raises `ValueError` as `TRLConfig` does."""
-        return TRLConfig(lora_rank=lora_rank, vllm=self.vllm, vllm_memory=self.vllm_memory)
+        return TRLConfig(
+            lora_rank=lora_rank, vllm=self.vllm, vllm_memory=self.vllm_memory, padding_free=self.padding_free
+        )
 
     def trl_of(self, cell: Cell) -> TRLConfig:
         """The settings of the engine `trl` for a cell; the defaults for a cell of another engine."""

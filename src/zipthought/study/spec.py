@@ -82,8 +82,10 @@ class StudySpec:
             raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
         check_precision(self.precision)
         self.execution.trl(self.lora_rank)
-        if self.engine != "trl" and (self.lora_rank or self.execution.vllm):
-            raise ValueError('lora_rank and vllm are options of the engine trl; set engine = "trl", or leave them out')
+        if self.engine != "trl" and (self.lora_rank or self.execution.vllm or self.execution.padding_free):
+            raise ValueError(
+                'lora_rank, vllm and padding_free are options of the engine trl; set engine = "trl", or leave them out'
+            )
         get_surface(self.surface)
         if self.bootstrap < 1:
             raise ValueError(f"bootstrap must be at least 1, got {self.bootstrap}")

@@ -250,6 +250,8 @@ class RLVRConfig:
         for setting, choices in (("advantage", ADVANTAGES), ("loss", LOSSES)):
             if getattr(self, setting) not in choices:
                 raise ValueError(f"unknown {setting} {getattr(self, setting)!r}; use {', '.join(choices)}")
+        if self.trl.padding_free:
+            raise ValueError("RLVR pads its completions; padding_free is an option of SFT")
         if self.engine == "native" and self.execution.gradient_checkpointing == "on":
             raise ValueError(
                 "RLVR of the engine native reads a prompt once for all its completions and cannot recompute it: leave "

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..models.generation import generate
+from ..models.backends import Backend, Native, Request
 from .config import ROLLOUTS_AT_ONCE, RLVRConfig, results_depend_on
 from .fitting import Fitting
 from .loop import LoopResult, TimedCheckpoint, Update, fingerprint, mixed_precision, train_loop
@@ -49,11 +49,13 @@ def grpo(
     identity: dict[str, Any] | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
     timed: TimedCheckpoint | None = None,
+    backend: Backend | None = None,
 ) -> LoopResult:
     """Train `model` in place on verifiable rewards.
 
-    `identity` is what the run depends on besides the configuration, such as the problems of a file. The other arguments
-    are those of `train_loop`. Raises `ValueError` for an unknown reward.
+    `identity` is what the run depends on besides the configuration, such as the problems of a file. `backend` generates
+    the rollouts with this model, and must have its log-probabilities; None: our own decoder. The other arguments are
+    those of `train_loop`. Raises `ValueError` for an unknown reward.
 
     A row of metrics holds means over the step's rollouts: `reward` (of groups that have one), `zero_variance` (share of
     groups with equal rewards), `skipped` (groups without a reward), `faithful`, `response_tokens`, `truncated`,
@@ -64,7 +66,7 @@ def grpo(
     config = with_rate(config, model.num_parameters())
     return train_loop(
         model,
-        _GRPOStep(model, tokenizer, prompts, config),
+        _GRPOStep(model, tokenizer, prompts, config, backend or Native(model, tokenizer)),
         config.steps,
         config.optimizer,
         directory=directory,
@@ -112,9 +114,14 @@ class _GRPOStep:
     """The work of a step, for `train_loop`."""
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: PromptSource, config: RLVRConfig
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        prompts: PromptSource,
+        config: RLVRConfig,
+        backend: Backend,
     ) -> None:
-        self._model, self._tokenizer, self._prompts, self._config = model, tokenizer, prompts, config
+        self._model, self._prompts, self._config, self._backend = model, prompts, config, backend
         self._reward, self._count = parse_reward(config.reward), counter_of(tokenizer)
         needs_reference = config.kl or config.kl_every
         self._reference = copy.deepcopy(model).eval().requires_grad_(False) if needs_reference else None
@@ -143,16 +150,16 @@ class _GRPOStep:
         """The verified completions of a step, group after group."""
         c = self._config
         with mixed_precision(self._model.device, self._config.precision):
-            generated = generate(
-                self._model,
-                self._tokenizer,
+            generated = self._backend.generate(
                 [prompt.ids for prompt in prompts],
-                max_new_tokens=budget,
-                samples=c.group_size,
-                temperature=c.temperature,
-                seed=_rollout_seed(c.seed, step),
-                batch_size=max(c.micro_batch, ROLLOUTS_AT_ONCE),
-                logprobs=True,
+                Request(
+                    max_new_tokens=budget,
+                    samples=c.group_size,
+                    temperature=c.temperature,
+                    seed=_rollout_seed(c.seed, step),
+                    batch_size=max(c.micro_batch, ROLLOUTS_AT_ONCE),
+                    logprobs=True,
+                ),
             )
         return [Rollout.of(prompts, index, c) for index, group in enumerate(generated) for c in group]
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-from ..models.generation import generate
+from ..models.backends import Request, TrainedBackend
 from .config import ROLLOUTS_AT_ONCE, RLVRConfig
 from .loop import mixed_precision
 from .prompts import PromptSource
@@ -19,8 +17,7 @@ from .rollouts import Rollout
 
 
 def correct_samples(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    backend: TrainedBackend,
     prompts: PromptSource,
     config: RLVRConfig,
     tokens: int,
@@ -34,16 +31,16 @@ def correct_samples(
     sampled = step = 0
     while sampled < tokens:
         batch, budget = prompts(step)
-        with mixed_precision(model.device, config.precision):
-            generated = generate(
-                model,
-                tokenizer,
+        with mixed_precision(backend.model.device, config.precision):
+            generated = backend.generate(
                 [prompt.ids for prompt in batch],
-                max_new_tokens=budget,
-                samples=config.group_size,
-                temperature=config.temperature,
-                seed=_sampling_seed(config.seed, step),
-                batch_size=max(config.micro_batch, ROLLOUTS_AT_ONCE),
+                Request(
+                    max_new_tokens=budget,
+                    samples=config.group_size,
+                    temperature=config.temperature,
+                    seed=_sampling_seed(config.seed, step),
+                    batch_size=max(config.micro_batch, ROLLOUTS_AT_ONCE),
+                ),
             )
         for index, group in enumerate(generated):
             for completion in group:

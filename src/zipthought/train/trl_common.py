@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,27 @@ def lora(config: TRLConfig) -> Any:
     )
 
 
+def _is_sharded(accelerator: Any) -> bool:
+    """Whether a process may have a part of the weights alone: FSDP, and stage 3 of DeepSpeed."""
+    return accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
+
+
+def merged_copy(trained: Any, state: Mapping[str, torch.Tensor]) -> PreTrainedModel:
+    """The base of a PEFT model with its adapters merged, from the gathered weights of both; `trained` has a part of
+    them. Another copy of the weights is in the memory of the CPU meanwhile."""
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    config, base = trained.peft_config["default"], trained.get_base_model()
+    with torch.device("meta"):  # Without weights of its own.
+        empty = get_peft_model(AutoModelForCausalLM.from_config(base.config), config)
+    empty.load_state_dict(state, assign=True)
+    empty.get_base_model().tie_weights()
+    merged: PreTrainedModel = empty.merge_and_unload()
+    merged.generation_config = base.generation_config
+    return merged
+
+
 _WATCH = "watch.pt"
 
 
@@ -313,10 +334,13 @@ class TrainerRun:
         target = self.model_directory or self.directory
         trained = trainer.accelerator.unwrap_model(trainer.model)
         if hasattr(trained, "merge_and_unload"):
+            # Where processes have a part of the weights each, all take part in gathering them.
+            state = trainer.accelerator.get_state_dict(trainer.model) if _is_sharded(trainer.accelerator) else None
             if trainer.accelerator.is_main_process:
                 # Without embeddings, which have no adapters: PEFT would look at the base on the hub to decide.
-                trained.save_pretrained(target / ADAPTERS, save_embedding_layers=False)
-                trained.merge_and_unload().save_pretrained(target)
+                trained.save_pretrained(target / ADAPTERS, save_embedding_layers=False, state_dict=state)
+                merged = trained.merge_and_unload() if state is None else merged_copy(trained, state)
+                merged.save_pretrained(target)
         else:
             trainer.save_model(str(target))
         trainer.accelerator.wait_for_everyone()

@@ -27,6 +27,9 @@ class TRLConfig:
     `vllm_max_ratio`, `token_mask` and `sequence_mask` leave out what is above it. `off`: no weights."""
     vllm_max_ratio: float = 3.0
     """The largest importance ratio."""
+    padding_free: bool = False
+    """SFT with the sequences of a pass one after another in a row, without padding: the same updates in less time where
+    lengths differ and attention is `flash_attention_2` or another that knows their limits (`--attention`)."""
 
     def __post_init__(self) -> None:
         if self.vllm not in VLLM_MODES:

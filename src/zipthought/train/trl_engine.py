@@ -106,6 +106,7 @@ def sft_with_trl(
             **arguments(config, model, steps, directory, share),
             max_length=None,
             packing=False,
+            padding_free=config.trl.padding_free,
             completion_only_loss=True,
         ),
         train_dataset=Dataset.from_dict(columns),

@@ -7,7 +7,7 @@ with open_backend("vllm", "Qwen/Qwen2.5-3B") as backend:
 from __future__ import annotations
 
 from . import in_process, vllm_engine  # noqa: F401
-from .base import BACKENDS, Backend, Request
+from .base import BACKENDS, Backend, Request, TrainedBackend
 from .in_process import Native, Transformers, backend_of
 from .server import Server
 
@@ -22,4 +22,14 @@ def open_backend(name: str, model: str, device: str = "auto") -> Backend:
     return BACKENDS.find(name).open(model, device)
 
 
-__all__ = ["BACKENDS", "Backend", "Native", "Request", "Server", "Transformers", "backend_of", "open_backend"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Native",
+    "Request",
+    "Server",
+    "TrainedBackend",
+    "Transformers",
+    "backend_of",
+    "open_backend",
+]

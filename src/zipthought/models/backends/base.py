@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core.registry import Registry
 from ..generation import Completion, check_prompts
@@ -89,6 +89,13 @@ class Backend(ABC):
         self.close()
 
 
+class TrainedBackend(Backend):
+    """A backend whose completions are those of a model of this process, with its weights of the moment."""
+
+    model: PreTrainedModel
+    """Another model of the same shape may take its place."""
+
+
 class LocalBackend(Backend):
     """A backend that loads a model on this machine."""
 
@@ -99,6 +106,15 @@ class LocalBackend(Backend):
     @abstractmethod
     def open(cls, model: str, device: str = "auto") -> Backend:
         """Load a model by its name. Raises `ValueError` if it, the device or a package does not exist."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, memory: float = 0.3) -> TrainedBackend:
+        """A backend for a model of this process, whose weights may change from one call of `generate` to the next.
+
+        `memory` is the share of a GPU's memory for what the backend needs beside the model. Raises `ValueError` if a
+        package or a GPU is missing.
+        """
 
 
 BACKENDS: Registry[type[LocalBackend]] = Registry("backend", ("open", "generate"), classes=True)

@@ -12,10 +12,10 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from ..generation import Completion, Written, completions_of, end_of_sequence, generate
 from ..halving import Halving
 from ..loading import load
-from .base import BACKENDS, Backend, LocalBackend, OnProgress, OnTokens, Request
+from .base import BACKENDS, Backend, LocalBackend, OnProgress, OnTokens, Request, TrainedBackend
 
 
-class InProcess(LocalBackend):
+class InProcess(LocalBackend, TrainedBackend):
     """A backend with a model in this process."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -25,6 +25,10 @@ class InProcess(LocalBackend):
     @classmethod
     def open(cls, model: str, device: str = "auto") -> Backend:
         return cls(*load(model, device))
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, memory: float = 0.3) -> TrainedBackend:
+        return cls(model, tokenizer)
 
 
 @BACKENDS.register

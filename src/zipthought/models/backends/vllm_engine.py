@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from ..generation import Completion, completions_of
-from ..loading import load_tokenizer
+from ..loading import load_tokenizer, save
 from ..names import resolve, split_revision
-from .base import BACKENDS, Backend, LocalBackend, OnProgress, OnTokens, Request
+from .base import BACKENDS, Backend, LocalBackend, OnProgress, OnTokens, Request, TrainedBackend
 
 MEMORY = 0.9
 """Share of the memory of a GPU."""
@@ -27,16 +31,15 @@ class VLLM(LocalBackend):
 
     @classmethod
     def open(cls, model: str, device: str = "auto") -> Backend:
-        source, pinned = split_revision(resolve(model))
         if device == "cpu":
             raise ValueError("the backend vllm runs on a GPU; leave --device out, or use another backend")
-        try:
-            import vllm
-        except ImportError as error:
-            raise ValueError("the backend vllm needs the package vllm; install it, or use another backend") from error
-        # Log-probabilities after the temperature, as the other backends have them.
-        settings: dict[str, Any] = {"dtype": "bfloat16", "logprobs_mode": "processed_logprobs"}
-        return cls(vllm.LLM(model=source, **pinned, gpu_memory_utilization=MEMORY, seed=0, **settings), model)
+        source, pinned = split_revision(resolve(model))
+        return cls(_engine(source, gpu_memory_utilization=MEMORY, **pinned), model)
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, memory: float = 0.3) -> TrainedBackend:
+        _vllm()
+        return TrainedVLLM(model, tokenizer, memory)
 
     def generate(
         self,
@@ -89,6 +92,16 @@ class VLLM(LocalBackend):
             written.append((ids, logs))
         return completions_of(self.tokenizer, written, set(self._ends))
 
+    def reload(self) -> None:
+        """Wake an engine that sleeps, and read the weights anew from its files."""
+        self._engine.wake_up(tags=["weights"])
+        self._engine.collective_rpc("reload_weights")
+        self._engine.wake_up(tags=["kv_cache"])
+
+    def sleep(self) -> None:
+        """Free the memory of the GPU, without a copy of the weights, until `reload`."""
+        self._engine.sleep(level=2)
+
     def close(self) -> None:
         import gc
 
@@ -98,3 +111,53 @@ class VLLM(LocalBackend):
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+class TrainedVLLM(TrainedBackend):
+    """vLLM beside the training of a model on the same GPU. It sleeps between two calls, and each call hands the weights
+    over through files, in a temporary directory."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, memory: float) -> None:
+        self.model, self.tokenizer, self._memory = model, tokenizer, memory
+        self.positions = getattr(model.config, "max_position_embeddings", None)
+        self._files = tempfile.TemporaryDirectory(prefix="zipthought-vllm-")
+        self._inner: VLLM | None = None
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        request: Request,
+        *,
+        on_progress: OnProgress | None = None,
+        on_tokens: OnTokens | None = None,
+    ) -> list[list[Completion]]:
+        self.check(prompts, request)
+        save(self.model, self.tokenizer, Path(self._files.name))
+        if self._inner:
+            self._inner.reload()
+        else:
+            engine = _engine(self._files.name, gpu_memory_utilization=self._memory, enable_sleep_mode=True)
+            self._inner = VLLM(engine, self._files.name)
+        try:
+            return self._inner.generate(prompts, request, on_progress=on_progress, on_tokens=on_tokens)
+        finally:
+            self._inner.sleep()
+
+    def close(self) -> None:
+        if self._inner:
+            self._inner.close()
+        self._files.cleanup()
+
+
+def _vllm() -> Any:
+    """The module `vllm`. Raises `ValueError` if it is missing."""
+    try:
+        import vllm
+    except ImportError as error:
+        raise ValueError("the backend vllm needs the package vllm; install it, or use another backend") from error
+    return vllm
+
+
+def _engine(source: str, **settings: Any) -> Any:
+    """vLLM's engine for a model, with log-probabilities after the temperature, as the other backends have them."""
+    return _vllm().LLM(model=source, dtype="bfloat16", logprobs_mode="processed_logprobs", seed=0, **settings)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
+from ...models.backends import TrainedBackend
 from ...models.loading import load, save
 from ...records.schema import make_record
 from ...train.config import OptimizerConfig, RLVRConfig, SFTConfig
@@ -59,16 +59,18 @@ def run_part(cell: DecompositionCell, workspace: Workspace, on_step: OnStep | No
     is_first = cell.part in (BASE_STATE, SFT_STATE, RLVR_BASE)
     start = cell.source if is_first else str(workspace.weights(cell.sibling(before).digest))
     model, tokenizer = load(start, training=True, attention=workspace.execution.attention)
-    run = _Run(cell, workspace, model, tokenizer, on_step)
-    loop = run.train()
-    if cell.keeps_weights:
-        with workspace.new_weights(cell.digest) as directory:
-            save(model, tokenizer, directory)
+    with workspace.execution.backend(model, tokenizer) as backend:
+        run = _Run(cell, workspace, backend, on_step)
+        loop = run.train()
+        if cell.keeps_weights:
+            with workspace.new_weights(cell.digest) as directory:
+                save(model, tokenizer, directory)
+        final = _measure(backend, cell, loop.steps, loop.tokens, workspace.completions(cell.digest, cell.part))
+        pass_at = _pass_at(backend, cell)
     rollouts = [Rollouts.of(row) for row in loop.history] if cell.part in RLVR_STATES else []
-    final = _measure(model, tokenizer, cell, loop.steps, loop.tokens, workspace.completions(cell.digest, cell.part))
     return DecompositionResult(
         points=(*run.points, final),
-        pass_at=_pass_at(model, tokenizer, cell),
+        pass_at=pass_at,
         rollouts=tuple(rollouts[:: max(1, len(rollouts) // ROLLOUT_POINTS)]),
         updates=loop.steps,
         tokens=loop.tokens,
@@ -84,12 +86,11 @@ class _Run:
         self,
         cell: DecompositionCell,
         workspace: Workspace,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        backend: TrainedBackend,
         on_step: OnStep | None,
     ) -> None:
-        self._cell, self._workspace, self._model, self._tokenizer = cell, workspace, model, tokenizer
-        self._on_step = on_step
+        self._cell, self._workspace, self._backend, self._on_step = cell, workspace, backend, on_step
+        self._model, self._tokenizer = backend.model, backend.tokenizer
         self._steps = 0
         self._sampled = 0  # Tokens before the first update.
         self.points: list[BranchPoint] = []
@@ -104,7 +105,7 @@ class _Run:
         prompts = SampledPrompts(rlvr, self._tokenizer, {problem.structure for _, problem in problems})
         if cell.part in RLVR_STATES:
             self._steps = s.rl_steps
-            trainer = _rlvr_trainer(cell, self._workspace, self)
+            trainer = _rlvr_trainer(cell, self._workspace, self, self._backend)
             return trainer(self._model, self._tokenizer, prompts, rlvr, on_step=self._watch)
         if cell.part == "rejection":
             return self._reject(prompts, rlvr)
@@ -115,7 +116,7 @@ class _Run:
         """Half of RLVR's tokens are sampled, the others trained on. Without a correct sample nothing is trained."""
         began = time.perf_counter()
         budget = _needed(self._cell, self._workspace, "rlvr").tokens
-        records, self._sampled = correct_samples(self._model, self._tokenizer, prompts, config, budget // 2)
+        records, self._sampled = correct_samples(self._backend, prompts, config, budget // 2)
         seconds = time.perf_counter() - began
         if not records:
             return LoopResult(0, self._sampled, seconds, [])
@@ -136,7 +137,7 @@ class _Run:
         every = max(1, round(s.measure_every * self._steps / s.rl_steps))
         if cell.part != SFT_STATE and row["step"] < self._steps and row["step"] % every == 0:
             tokens = self._sampled + row["tokens"]
-            self.points.append(_measure(self._model, self._tokenizer, cell, row["step"], tokens))
+            self.points.append(_measure(self._backend, cell, row["step"], tokens))
         if self._on_step:
             self._on_step({**row, "steps": self._steps})
 
@@ -166,10 +167,12 @@ def _updates(cell: DecompositionCell, workspace: Workspace) -> int:
     return max(1, round(rlvr.tokens / (sft.tokens / sft.updates)))
 
 
-def _rlvr_trainer(cell: DecompositionCell, workspace: Workspace, watch: Resumable) -> Callable[..., LoopResult]:
+def _rlvr_trainer(
+    cell: DecompositionCell, workspace: Workspace, watch: Resumable, backend: TrainedBackend
+) -> Callable[..., LoopResult]:
     """The RLVR function of the cell's engine, as `sft_trainer`."""
     if cell.engine == "native":
-        return partial(grpo, timed=timed_checkpoint(cell, workspace, watch))
+        return partial(grpo, timed=timed_checkpoint(cell, workspace, watch), backend=backend)
     from ...train.trl_engine import rlvr_with_trl
 
     return partial(rlvr_with_trl, directory=workspace.scratch(cell.digest), resume=True, watch=watch)
@@ -217,7 +220,7 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
-        trl=execution.trl_of(cell),
+        trl=replace(execution.trl_of(cell), padding_free=False),
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
             min_learning_rate_ratio=default.optimizer.min_learning_rate_ratio,
@@ -227,9 +230,7 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
     )
 
 
-def _evaluate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: DecompositionCell, count: int, samples: int
-) -> Evaluation:
+def _evaluate(backend: TrainedBackend, cell: DecompositionCell, count: int, samples: int) -> Evaluation:
     s = cell.settings
     config = EvaluateConfig(
         split=cell.split,
@@ -243,19 +244,18 @@ def _evaluate(
         temperature=1.0 if samples > 1 else 0.0,
         orders=("forward",),
     )
-    return evaluate(model, tokenizer, config)
+    return evaluate(backend, backend.tokenizer, config)
 
 
 def _measure(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    backend: TrainedBackend,
     cell: DecompositionCell,
     step: int,
     tokens: int,
     path: Path | None = None,
 ) -> BranchPoint:
     """A point after this many updates and tokens. The completions go to `path` if there is one."""
-    evaluation = _evaluate(model, tokenizer, cell, cell.settings.count, 1)
+    evaluation = _evaluate(backend, cell, cell.settings.count, 1)
     if path:
         evaluation.write_completions(path)
     coverage: dict[int, list[float]] = {}
@@ -272,12 +272,12 @@ def _measure(
 
 
 @torch.no_grad()
-def _pass_at(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: DecompositionCell) -> dict[int, PassAt]:
+def _pass_at(backend: TrainedBackend, cell: DecompositionCell) -> dict[int, PassAt]:
     """n_ops -> pass@k at temperature 1."""
     s = cell.settings
     if s.samples == 1:
         return {}
-    summary = _evaluate(model, tokenizer, cell, s.sampled, s.samples).summary()
+    summary = _evaluate(backend, cell, s.sampled, s.samples).summary()
     return {n: PassAt(correct=part.pass_at, faithful=part.faithful_at) for n, part in summary.by_n_ops.items()}
 
 

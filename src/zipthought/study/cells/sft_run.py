@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from ...core.problem import Problem
 from ...evaluation.evaluate import (
     DecodingConfig,
@@ -24,6 +22,7 @@ from ...evaluation.evaluate import (
 )
 from ...evaluation.memorization import edited_answers
 from ...evaluation.metrics import EditedAnswer, Item, JudgedCompletion
+from ...models.backends import TrainedBackend
 from ...models.loading import load
 from ...models.scoring import Scorer
 from ...records.pruned import make_records
@@ -53,8 +52,38 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
     # A format that needs a model has the base of the cell, before any training.
     scorer = Scorer(model, tokenizer)
     records = make_records(problems, cell.format, cell.order, cell.surface, scorer=scorer)
-    watch = _Watch(cell, model, tokenizer, first, on_step)
-    config = SFTConfig(
+    with workspace.execution.backend(model, tokenizer) as backend:
+        watch = _Watch(cell, backend, first, on_step)
+        config = _config(cell, workspace, rate)
+        trained = sft_trainer(cell, workspace, watch)(model, tokenizer, records, config, on_step=watch)
+        point, held_out = watch.restore_best()
+        if cell.longer_n_ops:
+            longer = evaluate(backend, tokenizer, _problems(cell, cell.split, cell.test_count, cell.longer_n_ops))
+            held_out = Evaluation([*held_out.completions, *longer.completions])
+        held_out.write_completions(workspace.completions(cell.digest, "test"))
+        decoding = DecodingConfig(orders=(cell.order,))
+        on_training = evaluate_items(backend, tokenizer, first, decoding)
+        on_training.write_completions(workspace.completions(cell.digest, "train"))
+        memorized = _memorized(backend, cell, problems, decoding) if cell.edited_count else None
+    history = trained.loop.history
+    return SFTCellResult(
+        learning_rate=rate,
+        points=tuple(watch.points),
+        step=point.step,
+        tokens=point.tokens,
+        flops=point.flops,
+        test=held_out.summary(),
+        train=on_training.summary(),
+        memorized=memorized,
+        parameters=watch.parameters,
+        distinct_tokens=trained.distinct_tokens,
+        train_seconds=trained.loop.seconds,
+        loss=tuple((int(row["step"]), row["loss"]) for row in history[:: max(1, len(history) // LOSS_POINTS)]),
+    )
+
+
+def _config(cell: SFTCell, workspace: Workspace, rate: float) -> SFTConfig:
+    return SFTConfig(
         steps=cell.steps,
         batch_size=cell.batch_size,
         seed=cell.seed,
@@ -70,30 +99,6 @@ def run_sft(cell: SFTCell, workspace: Workspace, on_step: OnStep | None = None) 
             min_learning_rate_ratio=1.0 if cell.converge else cell.min_learning_rate_ratio,
         ),
     )
-    trained = sft_trainer(cell, workspace, watch)(model, tokenizer, records, config, on_step=watch)
-    point, held_out = watch.restore_best()
-    if cell.longer_n_ops:
-        longer = evaluate(model, tokenizer, _problems(cell, cell.split, cell.test_count, cell.longer_n_ops))
-        held_out = Evaluation([*held_out.completions, *longer.completions])
-    held_out.write_completions(workspace.completions(cell.digest, "test"))
-    decoding = DecodingConfig(orders=(cell.order,))
-    on_training = evaluate_items(model, tokenizer, first, decoding)
-    on_training.write_completions(workspace.completions(cell.digest, "train"))
-    history = trained.loop.history
-    return SFTCellResult(
-        learning_rate=rate,
-        points=tuple(watch.points),
-        step=point.step,
-        tokens=point.tokens,
-        flops=point.flops,
-        test=held_out.summary(),
-        train=on_training.summary(),
-        memorized=_memorized(model, tokenizer, cell, problems, decoding) if cell.edited_count else None,
-        parameters=watch.parameters,
-        distinct_tokens=trained.distinct_tokens,
-        train_seconds=trained.loop.seconds,
-        loss=tuple((int(row["step"]), row["loss"]) for row in history[:: max(1, len(history) // LOSS_POINTS)]),
-    )
 
 
 class _Watch:
@@ -103,13 +108,12 @@ class _Watch:
     def __init__(
         self,
         cell: SFTCell,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        backend: TrainedBackend,
         training: Sequence[Item],
         on_step: OnStep | None,
     ) -> None:
-        self._cell, self._model, self._tokenizer, self._on_step = cell, model, tokenizer, on_step
-        self._training = training
+        self._cell, self._backend, self._training, self._on_step = cell, backend, training, on_step
+        self._model = model = backend.model
         self._average = WeightAverage(model) if cell.converge else None
         self._measured_at = set(cell.measured_at())
         self.parameters = sum(p.numel() for p in model.parameters())  # Embeddings included; the output layer is tied.
@@ -145,16 +149,18 @@ class _Watch:
 
     def _measure(self, row: dict[str, Any]) -> bool:
         """Measure the model; whether it has converged."""
-        cell, model = self._cell, self._average.model if self._average else self._model
-        evaluation = evaluate(model, self._tokenizer, _problems(cell, cell.split, cell.test_count, cell.n_ops))
+        cell, backend = self._cell, self._backend
+        model = backend.model = self._average.model if self._average else self._model
+        problems = _problems(cell, cell.split, cell.test_count, cell.n_ops)
+        evaluation = evaluate(backend, backend.tokenizer, problems)
         trained = sorted((r.n_ops, r.index, r.correct) for r in evaluation.completions)
         point = RunPoint(
             step=int(row["step"]),
             tokens=row["tokens"],
             flops=6 * self.parameters * row["tokens"],
             correct=tuple(correct for _, _, correct in trained),
-            validation=_validation(model, self._tokenizer, cell) if cell.points > 1 else None,
-            train=self._fit(model) if cell.converge else None,
+            validation=_validation(backend, cell) if cell.points > 1 else None,
+            train=self._fit() if cell.converge else None,
         )
         before = self.points[-1] if self.points else None
         self.points.append(point)
@@ -169,10 +175,10 @@ class _Watch:
             and (point.validation or 0.0) <= (before.validation or 0.0) + RISE
         )
 
-    def _fit(self, model: PreTrainedModel) -> float:
+    def _fit(self) -> float:
         """Accuracy on training problems."""
-        decoding = DecodingConfig(orders=(self._cell.order,))
-        accuracy = evaluate_items(model, self._tokenizer, self._training, decoding).summary().accuracy
+        decoding, backend = DecodingConfig(orders=(self._cell.order,)), self._backend
+        accuracy = evaluate_items(backend, backend.tokenizer, self._training, decoding).summary().accuracy
         assert accuracy is not None, "a cell has training problems"
         return accuracy
 
@@ -182,6 +188,7 @@ class _Watch:
         point, evaluation, weights = self._best
         if weights:
             self._model.load_state_dict(weights)
+        self._backend.model = self._model
         return point, evaluation
 
 
@@ -228,11 +235,11 @@ def _learning_rate(cell: SFTCell, workspace: Workspace) -> float:
     return max(accuracy, key=accuracy.__getitem__) if accuracy else cell.learning_rates[0]
 
 
-def _validation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cell: SFTCell) -> float:
+def _validation(backend: TrainedBackend, cell: SFTCell) -> float:
     # The offset avoids the first items of the split, which a study with split = "validation" measures.
     count = -(-cell.validation_count // len(cell.n_ops))
     config = _problems(cell, "validation", count, cell.n_ops, offset=1_000_000)
-    accuracy = evaluate(model, tokenizer, config).summary().accuracy
+    accuracy = evaluate(backend, backend.tokenizer, config).summary().accuracy
     assert accuracy is not None, "every length has validation problems"
     return accuracy
 
@@ -263,17 +270,13 @@ def _first(problems: Sequence[tuple[int, Problem]], n_ops: Sequence[int], count:
 
 
 def _memorized(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    cell: SFTCell,
-    problems: Sequence[tuple[int, Problem]],
-    decoding: DecodingConfig,
+    backend: TrainedBackend, cell: SFTCell, problems: Sequence[tuple[int, Problem]], decoding: DecodingConfig
 ) -> Memorization:
     """Answers to edited training problems, and to edited held-out problems as the control."""
     count = -(-cell.edited_count // len(cell.n_ops))
     control = [problem for n in cell.n_ops for _, problem in distinct_problems(cell.sampler(n), cell.split, count)]
 
     def answers(of: list[Problem]) -> tuple[EditedAnswer, ...]:
-        return tuple(edited_answers(model, tokenizer, of, cell.surface, cell.number_range, decoding))
+        return tuple(edited_answers(backend, backend.tokenizer, of, cell.surface, cell.number_range, decoding))
 
     return Memorization(train=answers(_first(problems, cell.n_ops, count)), held_out=answers(control))

@@ -73,6 +73,7 @@ class Step0Cell(Cell):
             modulus=self.modulus,
             number_range=self.number_range,
         )
-        evaluation = evaluate(model, tokenizer, config)
+        with workspace.execution.backend(model, tokenizer) as backend:
+            evaluation = evaluate(backend, tokenizer, config)
         evaluation.write_completions(workspace.completions(self.digest, "test"))
         return Step0Result(test=evaluation.summary())

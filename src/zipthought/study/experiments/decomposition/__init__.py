@@ -98,6 +98,11 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     def check(self, spec: StudySpec) -> None:
         SFTConfig(engine=spec.engine, optimizer=OptimizerConfig(optimizer=self.sft_optimizer))
+        if spec.engine == "native" and spec.execution.generation == "vllm":
+            raise ValueError(
+                "log-probabilities of vLLM differ from those of the training, and RLVR of the engine native does not "
+                'correct for that: use generation = "native" or "transformers", or the engine trl'
+            )
 
     def lengths(self) -> tuple[int, ...]:
         return self.n_ops + self.longer_n_ops
