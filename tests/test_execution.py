@@ -215,8 +215,13 @@ def test_a_study_chooses_lora_and_vllm_for_the_engine_trl():
     assert {c.digest for c in load_spec("decomposition", {**table, "execution": {}}).cells()} == {
         c.digest for c in spec.cells()
     }
-    for changes in ({"lora_rank": 8}, {"execution": {"vllm": "colocate"}}, {"execution": {"padding_free": True}}):
-        with pytest.raises(ValueError, match="lora_rank, vllm and padding_free are options"):
+    for changes in (
+        {"lora_rank": 8},
+        {"execution": {"vllm": "colocate"}},
+        {"execution": {"padding_free": True}},
+        {"execution": {"processes": 2}},
+    ):
+        with pytest.raises(ValueError, match="lora_rank, vllm, padding_free and processes are options"):
             load_spec("decomposition", changes)
     with pytest.raises(ValueError, match="unknown vllm mode 'here'"):
         load_spec("decomposition", {"engine": "trl", "execution": {"vllm": "here"}})

@@ -50,6 +50,15 @@ def test_a_node_killed_during_the_run_loses_nothing(tiny_base, tmp_path):
 
 
 @pytest.mark.parametrize("shared", [True, False])
+def test_a_cell_of_several_processes_needs_as_many_gpus(tiny_base, tmp_path):
+    from zipthought.study import ray_backend
+    from zipthought.study.execution import CellExecution
+
+    store = Store.create(tmp_path, spec_of(tiny_base), {})
+    with pytest.raises(ValueError, match="a cell has 4 processes with a GPU each, got --gpus 1"):
+        ray_backend.run(store, gpus=1, execution=CellExecution(processes=4))
+
+
 def test_weights_go_by_path_or_through_the_object_store(tiny_base, tmp_path, monkeypatch, shared):
     import ray
 

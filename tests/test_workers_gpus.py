@@ -9,7 +9,7 @@ from seen_devices import write_devices
 
 from zipthought.study import devices, runner
 from zipthought.study.devices import VISIBLE, default_workers, devices_of, listed_devices, only, visible_devices
-from zipthought.train.config import Execution
+from zipthought.study.execution import CellExecution
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,16 @@ def test_without_a_number_there_is_a_worker_for_each_of_several_gpus():
     assert default_workers(("0",)) == default_workers(()) == (os.cpu_count() or 1)
 
 
+def test_workers_whose_cells_have_several_processes_get_as_many_gpus():
+    visible = ("0", "1", "2", "3", "4")
+    assert [devices_of(worker, visible, 2) for worker in range(3)] == ["0,1", "2,3", "0,1"]
+    assert devices_of(0, (), 2) is None
+    assert default_workers(visible, 2) == 2
+    assert default_workers(("0", "1"), 4) == 1
+    with pytest.raises(ValueError, match="a cell of 4 processes needs 4 GPUs, and 2 can be used here"):
+        devices_of(0, ("0", "1"), 4)
+
+
 @pytest.mark.parametrize("before", [None, "0,1"])
 def test_the_variable_of_this_process_is_restored(before, monkeypatch):
     monkeypatch.delenv(VISIBLE, raising=False)
@@ -98,7 +108,7 @@ def pool_of(tmp_path, monkeypatch):
 
     def pool(workers, visible):
         monkeypatch.setattr(runner, "visible_devices", lambda: visible)
-        return runner._Pool(store, workers, (str(tmp_path), 1, Execution(), 0.0, 3))
+        return runner._Pool(store, workers, (str(tmp_path), 1, CellExecution(), 0.0, 3))
 
     return pool
 

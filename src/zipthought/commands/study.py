@@ -73,12 +73,12 @@ def run(
         json: Print counts, findings and fits as one object on standard output.
     """
     from ..study import runner
-    from ..study.devices import default_workers, visible_devices
+    from ..study.devices import workers_of
     from ..study.spec import load_spec
 
     settings = load_spec(spec)
     if dry_run:
-        at_once = workers or (1 if backend == "ray" else default_workers(visible_devices()))
+        at_once = workers or (1 if backend == "ray" else workers_of(settings.execution))
         return dry_run_of(settings, gpu_memory * 1e9, json, at_once, output_dir)
     if output_dir is None:
         raise ValueError("a study needs a directory of its own; give --output-dir")

@@ -11,6 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .execution import CellExecution
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The environment variable that lists the GPUs of a process."""
@@ -44,15 +48,29 @@ def listed_devices(value: str | None) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def devices_of(worker: int, visible: Sequence[str]) -> str | None:
-    """The value of `CUDA_VISIBLE_DEVICES` for the worker of this number, counted from 0: one of the visible GPUs, in
-    turn. None without a GPU: the variable stays as it is."""
-    return visible[worker % len(visible)] if visible else None
+def workers_of(execution: CellExecution) -> int:
+    """The number of workers of a run of cells on this machine, where none is given."""
+    return default_workers(visible_devices(), execution.processes)
 
 
-def default_workers(visible: Sequence[str]) -> int:
-    """The number of workers where none is given: one for each of several GPUs, else one for each core."""
-    return len(visible) if len(visible) > 1 else os.cpu_count() or 1
+def devices_of(worker: int, visible: Sequence[str], each: int = 1) -> str | None:
+    """The value of `CUDA_VISIBLE_DEVICES` for the worker of this number, counted from 0: `each` of the visible GPUs, in
+    turn. None without a GPU: the variable stays as it is.
+
+    Raises `ValueError` if there are fewer GPUs than a worker needs.
+    """
+    if not visible:
+        return None
+    groups = [visible[low : low + each] for low in range(0, len(visible) - each + 1, each)]
+    if not groups:
+        raise ValueError(f"a cell of {each} processes needs {each} GPUs, and {len(visible)} can be used here")
+    return ",".join(groups[worker % len(groups)])
+
+
+def default_workers(visible: Sequence[str], each: int = 1) -> int:
+    """The number of workers where none is given: one for each of several GPUs, or for `each` of them, else one for each
+    core."""
+    return max(1, len(visible) // each) if len(visible) > 1 else max(1, (os.cpu_count() or 1) // each)
 
 
 @contextmanager

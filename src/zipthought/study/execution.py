@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..train.config import Execution
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..models.backends import TrainedBackend
+    from ..train.launch import Launch
     from .cells import Cell
 
 _KNOWN = ("native", "transformers", "vllm")
@@ -29,6 +31,11 @@ class CellExecution(Execution):
     """Share of a GPU's memory for a vLLM beside the training."""
     padding_free: bool = False
     """SFT of the engine `trl` without padding (`train.trl_config.TRLConfig.padding_free`)."""
+    processes: int = 1
+    """Processes that train a cell of the engine `trl`, each on a GPU of its own. With more than one the model is
+    measured at the end of its training alone."""
+    launch_config: str = ""
+    """A configuration of accelerate for these processes, such as `examples/fsdp.yaml`."""
     generation: str = "native"
     """What generates the completions of measurements, and the rollouts of the engine `native`: `native` (our own
     decoder), `transformers`, or `vllm` on the training GPU, where it sleeps meanwhile. The others give other samples
@@ -37,6 +44,10 @@ class CellExecution(Execution):
     def __post_init__(self) -> None:
         Execution.__post_init__(self)
         self.trl()
+        if self.processes < 1:
+            raise ValueError(f"processes must be at least 1, got {self.processes}")
+        if self.launch_config and not Path(self.launch_config).is_file():
+            raise ValueError(f"launch_config: no file {self.launch_config!r}")
         if self.generation not in _KNOWN:
             from ..models.backends import BACKENDS  # It imports torch.
 
@@ -53,6 +64,13 @@ class CellExecution(Execution):
         return TRLConfig(
             lora_rank=lora_rank, vllm=self.vllm, vllm_memory=self.vllm_memory, padding_free=self.padding_free
         )
+
+    @property
+    def launch(self) -> Launch | None:
+        """How the processes of a cell start; None: the cell trains in its own."""
+        from ..train.launch import Launch
+
+        return Launch(processes=self.processes, config_file=self.launch_config) if self.processes > 1 else None
 
     def trl_of(self, cell: Cell) -> TRLConfig:
         """The settings of the engine `trl` for a cell; the defaults for a cell of another engine."""

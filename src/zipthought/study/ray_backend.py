@@ -48,10 +48,13 @@ def run(
     `address` is that of a running cluster (`auto`: the one of this machine); empty starts one here that ends with the
     run. Each cell gets `threads` cores and `gpus` GPUs. A `KeyboardInterrupt` stops the tasks and is raised again;
     their unfinished cells are pending at the next run. The other arguments are those of `runner.run`. Raises
-    `RepeatedFailureError` as that does, and `ValueError` if no node has had room for a cell for `WAIT_SECONDS`.
+    `RepeatedFailureError` as that does, and `ValueError` if no node has had room for a cell for `WAIT_SECONDS`, and if
+    the processes of a cell need other than `gpus` GPUs.
     """
     import ray
 
+    if gpus and execution.processes not in (1, gpus):
+        raise ValueError(f"a cell has {execution.processes} processes with a GPU each, got --gpus {gpus:g}")
     watch = FailureWatch(max_equal_failures, on_failure)
     ray.init(address=address or None, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     store.begin()

@@ -1,8 +1,8 @@
 """The local scheduler: worker processes that claim cells from the store until none is left.
 
 Workers share nothing but the store. So any of them may be killed at any moment, and the next run continues where they
-stopped, in the middle of a cell too. Each worker computes with a fixed number of threads, and sees one GPU at most:
-where there are several, workers get them in turn.
+stopped, in the middle of a cell too. Each worker computes with a fixed number of threads, and sees one GPU at most, or
+as many as its cells have processes: where there are several, workers get them in turn.
 """
 
 from __future__ import annotations
@@ -120,10 +120,10 @@ def run(
 ) -> dict[str, int]:
     """Run all cells that are not done; returns status -> count.
 
-    `workers` 0 means one for each of several GPUs, else one for each core. `on_progress` receives the counts,
-    `on_failure` the first failure of each kind at once. `execution` and `checkpoint_seconds` are those of `Workspace`.
-    A `KeyboardInterrupt` stops the workers and is raised again; their unfinished cells are pending at the next run. A
-    worker that dies is replaced while cells are left.
+    `workers` 0 means one for each of several GPUs (or for as many as a cell has processes), else one for each core.
+    `on_progress` receives the counts, `on_failure` the first failure of each kind at once. `execution` and
+    `checkpoint_seconds` are those of `Workspace`. A `KeyboardInterrupt` stops the workers and is raised again; their
+    unfinished cells are pending at the next run. A worker that dies is replaced while cells are left.
 
     Raises `RepeatedFailureError` when `max_equal_failures` cells (0: any number) have failed in the same way,
     `StoreError` if workers cannot use the store, and `RuntimeError` if they keep dying without a cell.
@@ -164,7 +164,8 @@ class _Pool:
         if workers < 0:
             raise ValueError(f"workers must be at least 0 (one for every GPU or core), got {workers}")
         self._store, self._visible, self._arguments = store, visible_devices(), arguments
-        self._size = workers or default_workers(self._visible)
+        self._each = arguments[2].processes
+        self._size = workers or default_workers(self._visible, self._each)
         self._left = self._size + MAX_ATTEMPTS * sum(store.counts().values())
         self._context = multiprocessing.get_context("spawn")
         self._numbered: dict[int, SpawnProcess] = {}
@@ -178,7 +179,7 @@ class _Pool:
         """Start workers for `ready` cells, if there is room for them. Raises `RuntimeError` after too many of them."""
         for number in [number for number in range(self._size) if number not in self._numbered][:ready]:
             process = self._context.Process(target=_work, args=self._arguments, daemon=True)
-            with only(devices_of(number, self._visible)):
+            with only(devices_of(number, self._visible, self._each)):
                 process.start()
             self._numbered[number] = process
             self._left -= 1

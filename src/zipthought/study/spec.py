@@ -82,9 +82,11 @@ class StudySpec:
             raise ValueError(f"unknown engine {self.engine!r}; use {', '.join(ENGINES)}")
         check_precision(self.precision)
         self.execution.trl(self.lora_rank)
-        if self.engine != "trl" and (self.lora_rank or self.execution.vllm or self.execution.padding_free):
+        e = self.execution
+        if self.engine != "trl" and (self.lora_rank or e.vllm or e.padding_free or e.processes > 1):
             raise ValueError(
-                'lora_rank, vllm and padding_free are options of the engine trl; set engine = "trl", or leave them out'
+                'lora_rank, vllm, padding_free and processes are options of the engine trl; set engine = "trl", or '
+                "leave them out"
             )
         get_surface(self.surface)
         if self.bootstrap < 1:

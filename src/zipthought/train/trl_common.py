@@ -121,6 +121,13 @@ class Metrics(TrainerCallback):
                 self._on_step(row)
 
 
+def _processes() -> Any:
+    """The processes of this training. Accelerate must be told that they compute on the CPU, or sees one alone."""
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """How the sequences of an update are distributed."""
@@ -133,9 +140,7 @@ class Share:
     @classmethod
     def of(cls, count: int, micro_batch: int) -> Share:
         """Distribute `count` sequences. Raises `ValueError` if they cannot be split evenly."""
-        from accelerate import PartialState
-
-        devices = PartialState().num_processes
+        devices = _processes().num_processes
         if count % devices:
             raise ValueError(f"{count} sequences of an update cannot be split over {devices} processes; use a multiple")
         share = count // devices
@@ -245,9 +250,7 @@ class _Digests(TrainerCallback):
     """Adds the sha256 of each file to a checkpoint, when all processes have written theirs."""
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        from accelerate import PartialState
-
-        PartialState().wait_for_everyone()
+        _processes().wait_for_everyone()
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             write_text(checkpoint / _DIGESTS, json.dumps(_digests(checkpoint)) + "\n")
@@ -325,9 +328,13 @@ class TrainerRun:
             if not file.exists() or json.loads(file.read_text(encoding="utf-8")) != plain:
                 raise ValueError(f"{checkpoint} belongs to another configuration; use another output directory")
             return checkpoint
-        for left in self.directory.glob("checkpoint-*"):
-            shutil.rmtree(left)
-        write_text(file, json.dumps(self.identity) + "\n")
+        processes = _processes()
+        processes.wait_for_everyone()  # All have looked for checkpoints.
+        if processes.is_main_process:
+            for left in self.directory.glob("checkpoint-*"):
+                shutil.rmtree(left)
+            write_text(file, json.dumps(self.identity) + "\n")
+        processes.wait_for_everyone()
         return None
 
     def _save(self, trainer: Any, tokenizer: PreTrainedTokenizerBase) -> None:

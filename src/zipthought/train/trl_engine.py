@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.generation import declare_ends, end_of_sequence
 from ..records.chat import completion_text, prompt_text
-from .batches import EpochBatches
+from .batches import EpochBatches, Example
 from .config import RLVRConfig, SFTConfig, results_depend_on
 from .loop import LoopResult, Resumable, fingerprint
 from .prompts import PromptSource, RolloutPrompt
@@ -96,10 +96,6 @@ def sft_with_trl(
             return self.accelerator.prepare(loader)
 
     metrics = Metrics(directory, lambda row: {name: row.get(name) for name in ("loss", "gradient_norm")}, 1, on_step)
-    columns = {
-        "input_ids": [e.ids for e in data.examples],
-        "completion_mask": [[0] * e.prompt_length + [1] * (len(e.ids) - e.prompt_length) for e in data.examples],
-    }
     trainer = Trainer(
         model=model,
         args=trl.SFTConfig(
@@ -109,7 +105,7 @@ def sft_with_trl(
             padding_free=config.trl.padding_free,
             completion_only_loss=True,
         ),
-        train_dataset=Dataset.from_dict(columns),
+        train_dataset=Dataset.from_dict(_columns(data.examples)),
         processing_class=tokenizer,
         peft_config=lora(config.trl),
         callbacks=[metrics],
@@ -119,6 +115,14 @@ def sft_with_trl(
         directory=directory, model_directory=model_directory, resume=resume, identity=identity, watch=watch
     )
     return SFTResult.of(run.execute(steps, trainer, metrics, tokenizer), data)
+
+
+def _columns(examples: Sequence[Example]) -> dict[str, list[list[int]]]:
+    """The columns of TRL's data set."""
+    return {
+        "input_ids": [e.ids for e in examples],
+        "completion_mask": [[0] * e.prompt_length + [1] * (len(e.ids) - e.prompt_length) for e in examples],
+    }
 
 
 class _Rewards:

@@ -173,6 +173,8 @@ def _rlvr_trainer(
     """The RLVR function of the cell's engine, as `sft_trainer`."""
     if cell.engine == "native":
         return partial(grpo, timed=timed_checkpoint(cell, workspace, watch), backend=backend)
+    if launch := workspace.execution.launch:
+        return partial(launch.rlvr, directory=workspace.scratch(cell.digest))
     from ...train.trl_engine import rlvr_with_trl
 
     return partial(rlvr_with_trl, directory=workspace.scratch(cell.digest), resume=True, watch=watch)

@@ -213,6 +213,8 @@ def sft_trainer(cell: Cell, workspace: Workspace, watch: Resumable) -> Callable[
     `checkpoint_every`."""
     if cell.engine == "native":
         return partial(fine_tune, timed=timed_checkpoint(cell, workspace, watch))
+    if launch := workspace.execution.launch:
+        return partial(launch.sft, directory=workspace.scratch(cell.digest))
     from ...train.trl_engine import sft_with_trl
 
     return partial(sft_with_trl, directory=workspace.scratch(cell.digest), resume=True, watch=watch)

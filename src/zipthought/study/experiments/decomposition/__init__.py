@@ -98,6 +98,10 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     def check(self, spec: StudySpec) -> None:
         SFTConfig(engine=spec.engine, optimizer=OptimizerConfig(optimizer=self.sft_optimizer))
+        if spec.execution.processes > 1 and self.measure_every < self.rl_steps:
+            raise ValueError(
+                f"cells of several processes are measured at their end alone: set measure_every to {self.rl_steps}"
+            )
         if spec.engine == "native" and spec.execution.generation == "vllm":
             raise ValueError(
                 "log-probabilities of vLLM differ from those of the training, and RLVR of the engine native does not "
