@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from planted import fit_once
 from scenarios import Scenario, Settings, f1_scenarios, f2a_scenarios, f2b_scenarios, f6_scenarios
-from scenarios_of_rates import f3_scenarios, f4_scenarios, f5_scenarios, f7_scenarios
+from scenarios_of_rates import f3_scenarios, f4_scenarios, f5_scenarios, f7_scenarios, f8_scenarios
 
 from zipthought.study.statistics import fit_formats
 
@@ -47,6 +47,7 @@ FINDINGS: dict[str, Callable[[], list[Scenario]]] = {
     "F5": f5_scenarios,
     "F6": f6_scenarios,
     "F7": f7_scenarios,
+    "F8": f8_scenarios,
 }
 """Finding -> its planted truths."""
 OF = 7

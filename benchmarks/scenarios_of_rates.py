@@ -1,4 +1,4 @@
-"""The planted truths of F3, F5, F7 and F4 for `calibration.py`: a function for each finding.
+"""The planted truths of F3, F5, F7, F4 and F8 for `calibration.py`: a function for each finding.
 
 Accuracies and coverages are rates, which seeds and problems shift, and which are cut at 0 and 1.
 """
@@ -6,14 +6,17 @@ Accuracies and coverages are rates, which seeds and problems shift, and which ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 from planted_orders import COUNT, LENGTHS, study
 from planted_states import EQUAL, planted
-from scenarios import Scenario, Settings, Study, in_summary
+from scenarios import Interval, Scenario, Settings, Study, in_summary
 from scipy.stats import norm
 
+from zipthought.report.data import Finding
+from zipthought.study.experiments.baselines.findings import FormatMeasurements, f8
 from zipthought.study.experiments.decomposition import COMPARED
 from zipthought.study.experiments.decomposition.f3 import f3
 from zipthought.study.experiments.decomposition.f5 import MARGIN, f5
@@ -28,6 +31,8 @@ EASY = np.linspace(-0.1, 0.1, 101)
 """Shifts of the problems of F3 and F7."""
 QUANTILES = norm.ppf((np.arange(101) + 0.5) / 101)
 """Of the normal distribution: the shifts of the problems of F4 are 0.1 times these."""
+PROBLEMS = 200
+"""Held-out problems of F8."""
 WRONG = 0.2
 """The share of operations that are shown with a wrong result, of those that are not shown validly."""
 
@@ -153,3 +158,41 @@ def f4_scenarios() -> list[Scenario]:
         *(("effect", f"{more:g} each", 0.5 + more, 0.5, 0.5) for more in (0.05, 0.1, 0.2)),
     ]
     return [Scenario(kind, name, of_f4(*truth), in_summary) for kind, name, *truth in planted_truths]
+
+
+def of_f8(random: Rate, steps: float, tokens: float, sure: bool = True) -> Callable[[Settings], Study]:
+    """Planted studies of F8: formats with these accuracies at the most tokens."""
+
+    def draw(at: Settings) -> Study:
+        shift, hard = shift_of(at), at.rng.normal(0, 0.1, PROBLEMS)
+        rates: dict[str, Rate] = {"random-steps:0.6": random, "steps:0.6": steps, "tokens:0.6": tokens}
+
+        def planted_format(rate: float | np.ndarray) -> FormatMeasurements:
+            each = np.clip(rate + at.rng.normal(0, shift, (at.seeds, 1)) + hard, 0, 1)
+            solved = at.rng.random((at.seeds, 1, PROBLEMS)) < each[:, None]
+            fitted = cast(Any, SimpleNamespace(fit=0.97))
+            return FormatMeasurements(solved=solved, results=[[fitted]] * at.seeds, examples=(600,))
+
+        data = {"explicit": planted_format(0.9), "composed:2": planted_format(0.5)}
+        data |= {fmt: planted_format(by_seed(at, rate, sure)) for fmt, rate in rates.items()}
+        of_random, *others = (mean_of(rate, shift, 0.1 * QUANTILES) for rate in rates.values())
+        return Study(lambda findings: f8(data, (60_000,), findings, at.draws), [of - of_random for of in others])
+
+    return draw
+
+
+def f8_scenarios() -> list[Scenario]:
+    planted_truths: list[tuple[Any, ...]] = [
+        ("none", "nothing", 0.3, 0.3, 0.3),
+        ("none", "nothing, at the floor", 0.05, 0.05, 0.05),
+        ("none", "steps as random steps, tokens far above", 0.3, 0.3, 0.7),
+        ("none", "one seed of six collapses", COLLAPSE, 0.6, 0.6),
+        ("none", "each seed collapses with probability 1/6", COLLAPSE, 0.6, 0.6, False),
+        *(("effect", f"{more:g} each", 0.3, 0.3 + more, 0.3 + more) for more in (0.05, 0.1, 0.2)),
+    ]
+    return [Scenario(kind, name, of_f8(*truth), in_comparisons) for kind, name, *truth in planted_truths]
+
+
+def in_comparisons(finding: Finding) -> list[Interval]:
+    """The first two: the others are those of the best format."""
+    return in_summary(finding)[:2]

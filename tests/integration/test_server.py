@@ -99,6 +99,31 @@ def test_a_server_writes_what_the_native_backend_writes(server, model, questions
     assert texts[0] == texts[1]
 
 
+def answers_in(cache):
+    try:
+        with sqlite3.connect(cache, timeout=5) as db:
+            return db.execute("SELECT COUNT(*) FROM answers").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+def killed(command, cache, times):
+    """How often a command was killed, each time after one more answer, in at most so many times. Then it may end."""
+    kills = 0
+    while kills < times:
+        before = answers_in(cache)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and answers_in(cache) < before + 1:
+            time.sleep(0.01)
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return kills
+
+
 def test_ten_kills_change_no_byte_of_the_samples(server, model, questions, tmp_path):
     def command(output):
         return [
@@ -106,27 +131,43 @@ def test_ten_kills_change_no_byte_of_the_samples(server, model, questions, tmp_p
             str(questions), "--output", str(output), "--samples", "2", "--max-new-tokens", "64", "--concurrency", "1",
         ]  # fmt: skip
 
-    def answers(cache):
-        try:
-            with sqlite3.connect(cache, timeout=5) as db:
-                return db.execute("SELECT COUNT(*) FROM answers").fetchone()[0]
-        except sqlite3.Error:
-            return 0
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    assert subprocess.run(command(whole), capture_output=True, check=False).returncode == 0
+    assert killed(command(cut), f"{cut}.cache", 10) == 10
+    assert cut.read_bytes() == whole.read_bytes()
+    assert len({json.loads(line)["completion"] for line in whole.read_text().splitlines()}) > ANSWERS // 2
+
+
+def test_kills_change_no_byte_of_the_rewrites(server, model, tmp_path):
+    """A random model writes nothing that verifies, so every solution is refused, after all its attempts."""
+    solutions = tmp_path / "solutions.jsonl"
+    rows = [
+        {"question": f"{a} boys and 2 girls get 3 pens each. How many?", "answer": solution(a)} for a in range(2, 8)
+    ]
+    solutions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def command(output):
+        return [
+            sys.executable, "-m", "zipthought", "compress", str(solutions), "--format", "rewrite:draft", "--model",
+            model, "--endpoint", server, "--attempts", "2", "--max-new-tokens", "32", "--concurrency", "1",
+            "--output", str(output),
+        ]  # fmt: skip
 
     whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
     assert subprocess.run(command(whole), capture_output=True, check=False).returncode == 0
-    kills = 0
-    while kills < 10:
-        before = answers(f"{cut}.cache")
-        process = subprocess.Popen(command(cut), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and answers(f"{cut}.cache") < before + 1:
-            time.sleep(0.01)
-        if process.poll() is not None:
-            break
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        kills += 1
-    assert kills == 10
-    assert subprocess.run(command(cut), capture_output=True, check=False).returncode == 0
-    assert cut.read_bytes() == whole.read_bytes()
-    assert len({json.loads(line)["completion"] for line in whole.read_text().splitlines()}) > ANSWERS // 2
+    assert answers_in(f"{whole}.cache") == 2 * len(rows)
+    assert killed(command(cut), f"{cut}.cache", 4) == 4
+    assert answers_in(f"{cut}.cache") == 2 * len(rows)  # Nothing was asked twice.
+    for suffix in ("", ".rejects.jsonl"):
+        one, other = (path.with_name(path.stem + suffix) if suffix else path for path in (whole, cut))
+        assert one.read_bytes() == other.read_bytes()
+    rejects = [json.loads(line) for line in whole.with_name("whole.rejects.jsonl").read_text().splitlines()]
+    assert [reject["id"] for reject in rejects] == sorted(reject["id"] for reject in rejects)
+    assert len(rejects) == len(rows)
+
+
+def solution(a):
+    total = a + 2
+    lines = [f"There are {a}+2=<<{a}+2={total}>>{total} children."]
+    lines += [f"They get {total}*3=<<{total}*3={3 * total}>>{3 * total} pens.", f"#### {3 * total}"]
+    return "\n".join(lines)
