@@ -1,10 +1,10 @@
 """Cells of a study that several processes train (``[execution] processes``), here two on the CPU."""
 
+import os
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from test_trl_engine import some_records, tiny, words
@@ -71,16 +71,17 @@ def test_a_failed_process_of_a_cell_is_one_line(tmp_path):
 def test_processes_end_with_the_worker_that_asked_for_them(tmp_path):
     """A worker that is killed leaves no process behind, which would write into the directory of the next attempt."""
     script = tmp_path / "worker.py"
-    lines = ["import sys", "from pathlib import Path", f"sys.path.insert(0, {str(Path(__file__).parent)!r})"]
+    lines = ["import sys", "from pathlib import Path"]
     lines += ["from test_launch import Launch, SFTConfig, some_records, tiny, words"]
     lines += ["config = SFTConfig(engine='trl', steps=100_000, batch_size=4)"]
     call = "Launch(processes=2).sft(tiny('qwen2'), words(), some_records(8), config, directory=Path(sys.argv[1]))"
     write_text(script, "\n".join([*lines, call]) + "\n")
     directory = tmp_path / "scratch"
-    worker = subprocess.Popen([sys.executable, str(script), str(directory)])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    worker = subprocess.Popen([sys.executable, str(script), str(directory)], env=environment)
     metrics = directory / "metrics.jsonl"
     deadline = time.monotonic() + 200
-    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline and worker.poll() is None:
         time.sleep(0.2)
     assert metrics.stat().st_size
     worker.kill()

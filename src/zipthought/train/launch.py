@@ -101,7 +101,7 @@ class Launch:
                 time.sleep(POLL_SECONDS)
                 rows.read()
         if process.returncode or not (directory / _RESULT).exists():
-            raise RuntimeError(f"a process of the training failed: {_last_line(directory / _LOG)}")
+            raise RuntimeError(f"a process of the training failed: {_reason(directory / _LOG)}")
         # Its own processes wrote it.
         result = pickle.loads((directory / _RESULT).read_bytes())
         trained = AutoModelForCausalLM.from_pretrained(directory / _TRAINED, dtype=model.dtype, trust_remote_code=False)
@@ -151,11 +151,12 @@ def _ending(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes
             process.wait()
 
 
-def _last_line(log: Path) -> str:
-    """The last line that names an error."""
+def _reason(log: Path) -> str:
+    """The first error that a process wrote, else the last line. Errors of the launcher and of processes that lost
+    another one come later."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    named = [line for line in lines if re.match(r"(\[rank\d+\]: )?[\w.]*(Error|Exception)\b", line)]
-    return (named or lines or ["it wrote nothing"])[-1]
+    errors = (re.fullmatch(r"(?:\[rank\d+\]: )?([\w.]*(?:Error|Exception)\b.*)", line) for line in lines)
+    return next((found[1] for found in errors if found), (lines or ["it wrote nothing"])[-1])
 
 
 def _end_with(parent: int) -> None:
