@@ -70,3 +70,5 @@ def test_the_log_probabilities_of_vllm_are_refused_for_native_rlvr(tiny_base):
     with pytest.raises(ValueError, match="RLVR of the engine native does not correct"):
         spec_of(tiny_base, "vllm", decomposition=F3)
     assert spec_of(tiny_base, "vllm", scaling=SCALING).execution.generation == "vllm"
+    with pytest.raises(ValueError, match="adapters with vllm, are measured at their end alone: set measure_every to 2"):
+        spec_of(tiny_base, "vllm", engine="trl", lora_rank=4, decomposition=F3)

@@ -98,9 +98,11 @@ class Decomposition(DecompositionSettings, Experiment["list[DecompositionMeasure
 
     def check(self, spec: StudySpec) -> None:
         SFTConfig(engine=spec.engine, optimizer=OptimizerConfig(optimizer=self.sft_optimizer))
-        if spec.execution.processes > 1 and self.measure_every < self.rl_steps:
+        adapters = spec.lora_rank and spec.execution.generation == "vllm"  # vLLM reads them merged.
+        if (spec.execution.processes > 1 or adapters) and self.measure_every < self.rl_steps:
             raise ValueError(
-                f"cells of several processes are measured at their end alone: set measure_every to {self.rl_steps}"
+                "cells of several processes, and adapters with vllm, are measured at their end alone: set "
+                f"measure_every to {self.rl_steps}"
             )
         if spec.engine == "native" and spec.execution.generation == "vllm":
             raise ValueError(
