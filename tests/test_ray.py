@@ -2,12 +2,16 @@
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+import torch
 from small_study import results, spec_of
 
+from zipthought.study.spec import make_spec
 from zipthought.study.store import Store
+from zipthought.train.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.integration
 pytest.importorskip("ray")
@@ -49,7 +53,46 @@ def test_a_node_killed_during_the_run_loses_nothing(tiny_base, tmp_path):
     assert results(store) == results(local)
 
 
-@pytest.mark.parametrize("shared", [True, False])
+def test_a_cell_killed_with_its_node_goes_on_at_its_checkpoint(tiny_base, tmp_path):
+    from ray.cluster_utils import Cluster
+
+    from zipthought.study import ray_backend, runner
+
+    table = {"formats": ["explicit"], "examples": [64], "n_ops": [2], "steps": 60, "batch_size": 32, "test_count": 3}
+    scaling = {**table, "train_count": 2, "learning_rates": [1e-3], "before": False}
+    spec = make_spec({"name": "two", "model": str(tiny_base), "bootstrap": 10, "seeds": [0, 1], "scaling": scaling})
+    local, store = (Store.create(tmp_path / name, spec, {}) for name in ("local", "ray"))
+    assert runner.run(local, workers=2) == {"done": 2}
+    checkpoints = [store.workspace().scratch(cell.digest) / "checkpoint.pt" for cell in spec.cells()]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    first, _ = (cluster.add_node(num_cpus=1) for _ in range(2))  # A cell on each of them.
+    seen, killed, ended = [[], []], [], threading.Event()
+
+    def watch():
+        while not ended.is_set():
+            for steps, checkpoint in zip(seen, checkpoints, strict=True):
+                with suppress(OSError):  # The cell has not begun, or is done.
+                    steps.append(read_checkpoint(checkpoint, torch.device("cpu"))["step"])
+            if not killed and all(steps and 20 <= steps[-1] < 60 for steps in seen):
+                cluster.remove_node(first, allow_graceful=False)
+                killed.append([steps[-1] for steps in seen])
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        counts = ray_backend.run(store, address=cluster.address, checkpoint_seconds=0)
+    finally:
+        ended.set()
+        watcher.join()
+        cluster.shutdown()
+    assert (counts, len(killed)) == ({"done": 2}, 1)
+    assert seen == [sorted(steps) for steps in seen], "a cell that starts again would be at its first step"
+    with store._connect() as db:
+        assert sorted(db.execute("SELECT attempts FROM cells")) == [(1,), (2,)]
+    assert results(store) == results(local)
+
+
 def test_a_cell_of_several_processes_needs_as_many_gpus(tiny_base, tmp_path):
     from zipthought.study import ray_backend
     from zipthought.study.execution import CellExecution
@@ -59,6 +102,7 @@ def test_a_cell_of_several_processes_needs_as_many_gpus(tiny_base, tmp_path):
         ray_backend.run(store, gpus=1, execution=CellExecution(processes=4))
 
 
+@pytest.mark.parametrize("shared", [True, False])
 def test_weights_go_by_path_or_through_the_object_store(tiny_base, tmp_path, monkeypatch, shared):
     import ray
 

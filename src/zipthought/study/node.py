@@ -45,6 +45,8 @@ class Job:
     """CPU threads."""
     execution: CellExecution = field(default_factory=CellExecution)
     """How it trains."""
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    """Seconds between its checkpoints, where the node sees the study's directory."""
     study: str = ""
     """The study's directory on the driver's machine."""
     token: str = ""
@@ -83,7 +85,7 @@ def run_job(job: Job, packed: Mapping[str, Any]) -> Outcome:
     study = _seen(job, cell)
     with tempfile.TemporaryDirectory(prefix="zipthought-") as root:
         # A checkpoint in the temporary directory would end with it.
-        seconds = CHECKPOINT_SECONDS if study else math.inf
+        seconds = job.checkpoint_seconds if study else math.inf
         workspace = Workspace(Path(root), job.results, seconds, job.execution, study)
         try:
             for digest, checksums in job.weights.items():

@@ -25,7 +25,7 @@ from .execution import CellExecution
 from .failures import DIED, MAX_EQUAL_FAILURES, Failure, FailureWatch, Reason
 from .node import Job, Outcome, collect, mark, run_job
 from .store import Store, worker_name
-from .workspace import Workspace
+from .workspace import CHECKPOINT_SECONDS, Workspace
 
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 300.0
@@ -40,6 +40,7 @@ def run(
     gpus: float = 0.0,
     execution: CellExecution = CellExecution(),  # noqa: B008
     max_equal_failures: int = MAX_EQUAL_FAILURES,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[dict[str, int]], None] | None = None,
     on_failure: Callable[[Failure], None] | None = None,
 ) -> dict[str, int]:
@@ -58,7 +59,7 @@ def run(
     watch = FailureWatch(max_equal_failures, on_failure)
     ray.init(address=address or None, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     store.begin()
-    driver = Driver(ray, store, threads, gpus, execution)
+    driver = Driver(ray, store, threads, gpus, execution, checkpoint_seconds)
     running = driver.running
     with store.beating(driver.worker, lambda: [cell.digest for cell in list(running.values())]):
         try:
@@ -103,6 +104,7 @@ class Driver:
     threads: int
     gpus: float
     execution: CellExecution
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     worker: str = field(default_factory=worker_name)
     running: dict[Any, Cell] = field(default_factory=dict)
     """The reference of each task -> its cell."""
@@ -143,6 +145,7 @@ class Driver:
             weights={digest: self._sums(workspace, digest) for digest in _states(cell)},
             threads=self.threads,
             execution=self.execution,
+            checkpoint_seconds=self.checkpoint_seconds,
             study=str(self.store.directory.resolve()),
             token=self._token,
         )
