@@ -396,7 +396,7 @@ def test_the_branches_with_a_price_start_where_their_names_say(tmp_path):
     assert after_sft != after_rlvr
     seen = {}
 
-    def trainer(cell, workspace, watch):
+    def trainer(cell, workspace, watch, backend):
         def train(model, tokenizer, prompts, config, on_step):
             seen[cell.part] = (fingerprint(model), config.reward, config.seed)
             return LoopResult(0, 0, 0.0, [])

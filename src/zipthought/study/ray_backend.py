@@ -54,8 +54,7 @@ def run(
     """
     import ray
 
-    if gpus and execution.processes not in (1, gpus):
-        raise ValueError(f"a cell has {execution.processes} processes with a GPU each, got --gpus {gpus:g}")
+    _check_gpus(gpus, execution.processes)
     watch = FailureWatch(max_equal_failures, on_failure)
     ray.init(address=address or None, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     store.begin()
@@ -201,6 +200,11 @@ class Driver:
 def _states(cell: Cell) -> list[str]:
     """The digests of the needed cells that keep weights."""
     return [needed.digest for needed in cell.needs() if needed.keeps_weights]
+
+
+def _check_gpus(gpus: float, processes: int) -> None:
+    if gpus and processes not in (1, gpus):
+        raise ValueError(f"a cell has {processes} processes with a GPU each, got --gpus {gpus:g}")
 
 
 def _slots(ray: Any, threads: int, gpus: float) -> int:

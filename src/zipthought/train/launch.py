@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import re
 import subprocess
 import sys
@@ -17,23 +16,24 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..files.atomic import atomic_open
 from ..models.loading import load, save
-from .config import RLVRConfig, SFTConfig
+from .checkpoint import read_checkpoint, write_checkpoint
+from .config import Execution, OptimizerConfig, RLVRConfig, SFTConfig
 from .loop import LoopResult
-from .prompts import PromptSource
+from .prompts import SampledPrompts
 from .sft import SFTResult
 from .trl_common import OnStep
+from .trl_config import TRLConfig
 
 POLL_SECONDS = 0.5
-_JOB, _BASE, _TRAINED, _RESULT, _LOG = "job.pickle", "base", "trained", "result.pickle", "launch.log"
+_JOB, _BASE, _TRAINED, _RESULT, _LOG = "job.pt", "base", "trained", "result.pt", "launch.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,39 +61,40 @@ class Launch:
 
         Raises `RuntimeError` if a process fails.
         """
-        job = {"kind": "sft", "records": list(records), "config": config}
-        return cast(SFTResult, self._run(model, tokenizer, job, directory, on_step))
+        job = {"kind": "sft", "records": [dict(record) for record in records]}
+        result = self._run(model, tokenizer, config, job, directory, on_step)
+        return SFTResult(**{**result, "loop": LoopResult(**result["loop"])})
 
     def rlvr(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        prompts: PromptSource,
+        prompts: SampledPrompts,
         config: RLVRConfig,
         *,
         directory: Path,
         on_step: OnStep | None = None,
     ) -> LoopResult:
         """The same as `trl_engine.rlvr_with_trl`, as `sft`."""
-        job = {"kind": "rlvr", "prompts": prompts, "config": config}
-        return cast(LoopResult, self._run(model, tokenizer, job, directory, on_step))
+        job = {"kind": "rlvr", "excluded": sorted(prompts.excluded)}
+        return LoopResult(**self._run(model, tokenizer, config, job, directory, on_step))
 
     def _run(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
+        config: SFTConfig | RLVRConfig,
         job: Mapping[str, Any],
         directory: Path,
         on_step: OnStep | None,
-    ) -> Any:
+    ) -> dict[str, Any]:
         device = model.device
         model.cpu()  # The processes need the GPUs.
         if device.type == "cuda":
             torch.cuda.empty_cache()
         directory.mkdir(parents=True, exist_ok=True)
         save(model, tokenizer, directory / _BASE)
-        with atomic_open(directory / _JOB) as file:
-            pickle.dump({**job, "parent": os.getpid()}, file)
+        write_checkpoint(directory / _JOB, {**job, "config": asdict(config), "parent": os.getpid()})
         (directory / _RESULT).unlink(missing_ok=True)
         with (directory / _LOG).open("wb") as log, _ending(self._start(directory, log)) as process:
             rows = _Rows(directory / "metrics.jsonl", on_step)
@@ -102,8 +103,7 @@ class Launch:
                 rows.read()
         if process.returncode or not (directory / _RESULT).exists():
             raise RuntimeError(f"a process of the training failed: {_reason(directory / _LOG)}")
-        # Its own processes wrote it.
-        result = pickle.loads((directory / _RESULT).read_bytes())
+        result = read_checkpoint(directory / _RESULT, torch.device("cpu"))
         trained = AutoModelForCausalLM.from_pretrained(directory / _TRAINED, dtype=model.dtype, trust_remote_code=False)
         model.load_state_dict(trained.state_dict())
         model.to(device)  # type: ignore[arg-type]
@@ -173,21 +173,31 @@ def main(directory: Path) -> None:
     """One of the processes of a training."""
     from .trl_engine import rlvr_with_trl, sft_with_trl
 
-    # `Launch` wrote it.
-    job = pickle.loads((directory / _JOB).read_bytes())
+    job = read_checkpoint(directory / _JOB, torch.device("cpu"))
     threading.Thread(target=_end_with, args=(job["parent"],), daemon=True).start()
-    config = job["config"]
+    config = _config(SFTConfig if job["kind"] == "sft" else RLVRConfig, job["config"])
     # TRL moves the model to the device of the process.
     model, tokenizer = load(str(directory / _BASE), "cpu", training=True, attention=config.execution.attention)
     paths: dict[str, Any] = {"directory": directory, "model_directory": directory / _TRAINED, "resume": True}
-    result: Any
-    if job["kind"] == "sft":
+    result: SFTResult | LoopResult
+    if isinstance(config, SFTConfig):
         result = sft_with_trl(model, tokenizer, job["records"], config, **paths)
     else:
-        result = rlvr_with_trl(model, tokenizer, job["prompts"], config, **paths)
+        prompts = SampledPrompts(config, tokenizer, job["excluded"])
+        result = rlvr_with_trl(model, tokenizer, prompts, config, **paths)
     if os.environ.get("RANK", "0") == "0":
-        with atomic_open(directory / _RESULT) as file:
-            pickle.dump(result, file)
+        write_checkpoint(directory / _RESULT, asdict(result))
+
+
+def _config(kind: type[SFTConfig] | type[RLVRConfig], values: Mapping[str, Any]) -> SFTConfig | RLVRConfig:
+    """The configuration of these values. Settings of cells alone are left out of its `execution`."""
+    execution = {f.name: values["execution"][f.name] for f in fields(Execution)}
+    nested = {
+        "optimizer": OptimizerConfig(**values["optimizer"]),
+        "execution": Execution(**execution),
+        "trl": TRLConfig(**values["trl"]),
+    }
+    return kind(**{**values, **nested})
 
 
 if __name__ == "__main__":

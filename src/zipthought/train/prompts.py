@@ -62,7 +62,7 @@ class SampledPrompts:
     def __init__(
         self, config: RLVRConfig, tokenizer: PreTrainedTokenizerBase, excluded: Collection[str] = frozenset()
     ) -> None:
-        self._config, self._tokenizer, self._excluded = config, tokenizer, frozenset(excluded)
+        self._config, self._tokenizer, self.excluded = config, tokenizer, frozenset(excluded)
         self.surface = surface_of(tokenizer) if config.surface == "auto" else config.surface
         self._render = get_surface(self.surface).render_problem
         # The seed is far below zero. Neither `generate` with usual seeds nor pretraining draws the same problems.
@@ -98,7 +98,7 @@ class SampledPrompts:
                 slots = [slot for slot in pending if c.n_ops[(first + slot) % len(c.n_ops)] == n]
                 batch = sample_batch(sampler, c.split, [pending[slot] for slot in slots])
                 for row, (slot, structure) in enumerate(zip(slots, batch.structure, strict=True)):
-                    if structure not in self._excluded:
+                    if structure not in self.excluded:
                         drawn[slot] = batch.problem(row)
                         del pending[slot]
             if not pending:

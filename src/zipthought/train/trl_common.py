@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
 from ..files.atomic import write_text
+from .checkpoint import read_checkpoint, write_checkpoint
 from .config import OptimizerConfig, RLVRConfig, SFTConfig
 from .fitting import free_tokens
 from .loop import LoopResult, Resumable
@@ -240,7 +241,7 @@ class _WatchState(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
-            torch.save(self._watch.state(), Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WATCH)
+            write_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WATCH, self._watch.state())
 
 
 _DIGESTS = "digests.json"
@@ -304,7 +305,7 @@ class TrainerRun:
         if self.watch:
             trainer.add_callback(_WatchState(self.watch))
             if checkpoint:
-                self.watch.restore(torch.load(checkpoint / _WATCH, weights_only=True))
+                self.watch.restore(read_checkpoint(checkpoint / _WATCH, torch.device("cpu")))
         trainer.add_callback(_Digests())
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self._save(trainer, tokenizer)
