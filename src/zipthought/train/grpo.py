@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..models.backends import Backend, Native, Request
-from .config import ROLLOUTS_AT_ONCE, RLVRConfig, results_depend_on
+from ..models.backends import Backend, Native
+from .config import RLVRConfig, results_depend_on
 from .fitting import Fitting
 from .loop import LoopResult, TimedCheckpoint, Update, fingerprint, mixed_precision, train_loop
 from .objective import clipped_objective, group_advantages, k3, token_weights
@@ -32,7 +32,7 @@ from .policy import Row, token_logprobs
 from .prompts import PromptSource, RolloutPrompt
 from .rates import with_rate
 from .rewards import parse_reward
-from .rollouts import Rollout, counter_of, rewards_of, rollout_metrics
+from .rollouts import Rollout, counter_of, request_of, rewards_of, rollout_metrics
 
 _KL_ROWS = 64
 """Completions on which the KL divergence is measured if its weight in the loss is 0."""
@@ -152,14 +152,7 @@ class _GRPOStep:
         with mixed_precision(self._model.device, self._config.precision):
             generated = self._backend.generate(
                 [prompt.ids for prompt in prompts],
-                Request(
-                    max_new_tokens=budget,
-                    samples=c.group_size,
-                    temperature=c.temperature,
-                    seed=_rollout_seed(c.seed, step),
-                    batch_size=max(c.micro_batch, ROLLOUTS_AT_ONCE),
-                    logprobs=True,
-                ),
+                request_of(c, budget, _rollout_seed(c.seed, step), logprobs=True),
             )
         return [Rollout.of(prompts, index, c) for index, group in enumerate(generated) for c in group]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from ..models.backends import Request, TrainedBackend
-from .config import ROLLOUTS_AT_ONCE, RLVRConfig
+from ..models.backends import TrainedBackend
+from .config import RLVRConfig
 from .loop import mixed_precision
 from .prompts import PromptSource
-from .rollouts import Rollout
+from .rollouts import Rollout, request_of
 
 
 def correct_samples(
@@ -34,13 +34,7 @@ def correct_samples(
         with mixed_precision(backend.model.device, config.precision):
             generated = backend.generate(
                 [prompt.ids for prompt in batch],
-                Request(
-                    max_new_tokens=budget,
-                    samples=config.group_size,
-                    temperature=config.temperature,
-                    seed=_sampling_seed(config.seed, step),
-                    batch_size=max(config.micro_batch, ROLLOUTS_AT_ONCE),
-                ),
+                request_of(config, budget, _sampling_seed(config.seed, step)),
             )
         for index, group in enumerate(generated):
             for completion in group:

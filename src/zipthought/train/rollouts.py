@@ -9,7 +9,9 @@ from itertools import groupby
 from transformers import PreTrainedTokenizerBase
 
 from ..core.verify import Verdict
+from ..models.backends import Request
 from ..models.generation import Completion
+from .config import ROLLOUTS_AT_ONCE, RLVRConfig
 from .prompts import RolloutPrompt
 from .rewards import Attempt, Reward, scores_of
 
@@ -35,6 +37,18 @@ class Rollout:
         ids = completion.ids if completion.end is None else [*completion.ids, completion.end]
         verdict = prompts[index].verify(completion.text)
         return cls(index, ids, completion.text, completion.truncated, completion.logprobs or [], verdict)
+
+
+def request_of(config: RLVRConfig, max_new_tokens: int, seed: int, *, logprobs: bool = False) -> Request:
+    """How the completions of a step are sampled."""
+    return Request(
+        max_new_tokens=max_new_tokens,
+        samples=config.group_size,
+        temperature=config.temperature,
+        seed=seed,
+        batch_size=max(config.micro_batch, ROLLOUTS_AT_ONCE),
+        logprobs=logprobs,
+    )
 
 
 def rewards_of(
@@ -66,4 +80,4 @@ def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
     }
 
 
-__all__ = ["Rollout", "counter_of", "rewards_of", "rollout_metrics"]
+__all__ = ["Rollout", "counter_of", "request_of", "rewards_of", "rollout_metrics"]
