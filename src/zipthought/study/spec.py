@@ -20,7 +20,7 @@ from .models import is_of_hub, kept_digest, model_digest
 from .settings import read_settings
 
 PRESETS = (
-    *("quick", "laptop", "evening", "granularity", "implicit", "decomposition", "real", "smollm2"),
+    *("quick", "laptop", "evening", "granularity", "implicit", "orders", "decomposition", "real", "smollm2"),
     "baselines",
     *("paper-small", "paper"),
 )
