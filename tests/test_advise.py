@@ -263,7 +263,7 @@ def test_references_of_one_base_are_joined(reference):
     more = replace(composed, runs=longer, response_tokens=40.0, epochs={16_384: 1.0}, structures={16_384: 4096})
     other = replace(reference, name="other", formats=[more, replace(implicit, format="implicit:4")], branches=[])
     both = joined(reference, other)
-    assert both.name == "planted and other"
+    assert both.name == "planted, other"
     assert [made.format for made in both.formats] == ["explicit", "composed:2", "implicit:2", "implicit:4"]
     assert both.branches == reference.branches
     made = both.formats[1]
@@ -272,6 +272,19 @@ def test_references_of_one_base_are_joined(reference):
     assert made.epochs == composed.epochs | {16_384: 1.0}
     with pytest.raises(ValueError, match="planted and other differ in model, n_ops"):
         joined(reference, replace(other, model="bundled-deep", n_ops=(5,)))
+
+
+def test_runs_that_lack_updates_give_way_to_runs_of_the_same_size_that_fit(reference):
+    runs = replace(reference.formats[1], runs=[Run(64, 9, 200), Run(256, 80, 200)], epochs={64: 9.0, 256: 2.0})
+    short, fitted = replace(runs, training_accuracy=0.7), replace(runs, training_accuracy=0.95)
+    fitted = replace(fitted, runs=[Run(256, 180, 200)], epochs={256: 8.0}, structures={256: 100})
+    for first, second in ((short, fitted), (fitted, short)):
+        made = joined(replace(reference, formats=[first]), replace(reference, formats=[second])).formats[0]
+        assert sorted(made.runs) == [Run(64, 9, 200), Run(256, 180, 200)]
+        assert made.epochs == {64: 9.0, 256: 8.0}
+        assert (made.training_accuracy, made.distinct(256)) == (0.95, 100)
+    both = joined(replace(reference, formats=[short]), replace(reference, formats=[short])).formats[0]
+    assert len(both.runs) == 4, "neither fits, so both stay"
 
 
 def test_a_reference_survives_its_file(reference):

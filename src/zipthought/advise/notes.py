@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.methods import parse_method
-from .reference import Branches, Reference, RepetitionRuns
+from .reference import FITTED, Branches, Reference, RepetitionRuns
 from .scope import Question
-
-FITTED = 0.9
-"""A lower accuracy on its own training problems may come from too few updates."""
 
 
 def notes_on(question: Question, reference: Reference, chosen: str) -> list[str]:

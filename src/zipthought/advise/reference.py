@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from ..study.experiments import Scaling
     from ..study.snapshot import Snapshot
 
-SHIPPED = ("evening", "granularity")
+SHIPPED = ("evening", "granularity", "laptop", "implicit")
 """The studies behind the reference that ships. They share the base and the problems, and no run."""
+FITTED = 0.9
+"""A lower accuracy on its own training problems may come from too few updates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,8 +278,7 @@ def load(study: Path | None) -> Reference:
     """
     if study is None:
         files = resources.files("zipthought.advise")
-        first, second = (from_plain(json.loads(files.joinpath(f"{name}.json").read_text("utf-8"))) for name in SHIPPED)
-        return joined(first, second)
+        return reduce(joined, (from_plain(json.loads(files.joinpath(f"{n}.json").read_text("utf-8"))) for n in SHIPPED))
     if study.is_file():
         text = study.read_text("utf-8")
     else:
@@ -300,11 +302,18 @@ def joined(first: Reference, second: Reference) -> Reference:
     formats = {made.format: made for made in first.formats}
     for made in second.formats:
         formats[made.format] = _both(formats[made.format], made) if made.format in formats else made
-    return replace(first, name=f"{first.name} and {second.name}", formats=list(formats.values()))
+    return replace(first, name=f"{first.name}, {second.name}", formats=list(formats.values()))
 
 
 def _both(first: FormatRuns, second: FormatRuns) -> FormatRuns:
-    """The runs of one format. Values at the largest N are those of the study that has it."""
+    """The runs of one format. Values at the largest N are those of the study that has it. Where both have it and one of
+    them did not fit its training problems, its runs of this N are left out: they lack updates."""
+    n = first.examples[1]
+    if n == second.examples[1]:
+        if first.training_accuracy < FITTED <= second.training_accuracy:
+            first = _without(n, first)
+        elif second.training_accuracy < FITTED <= first.training_accuracy:
+            second = _without(n, second)
     largest = max(first, second, key=lambda made: made.examples[1])
     passes = {n: [made.epochs[n] for made in (first, second) if n in made.epochs] for n in first.epochs | second.epochs}
     return replace(
@@ -312,6 +321,16 @@ def _both(first: FormatRuns, second: FormatRuns) -> FormatRuns:
         runs=[*first.runs, *second.runs],
         epochs={n: sum(values) / len(values) for n, values in passes.items()},
         structures=first.structures | second.structures,
+    )
+
+
+def _without(examples: int, runs: FormatRuns) -> FormatRuns:
+    """The runs of the other N."""
+    return replace(
+        runs,
+        runs=[run for run in runs.runs if run.examples != examples],
+        epochs={n: passes for n, passes in runs.epochs.items() if n != examples},
+        structures={n: count for n, count in runs.structures.items() if n != examples},
     )
 
 

@@ -187,6 +187,6 @@ def _study(advice: Advice) -> str:
     low, high = basis["examples"]
     size = f" ({basis['parameters'] / 1e6:.1f}M parameters)" if basis["parameters"] else ""
     return (
-        f"from the study {basis['study']}: {basis['runs']} runs from {basis['model']}{size}, task {basis['task']}, "
+        f"measured in {basis['study']}: {basis['runs']} runs from {basis['model']}{size}, task {basis['task']}, "
         f"n_ops {', '.join(map(str, basis['n_ops']))}, {low:,} to {high:,} examples"
     )
