@@ -17,13 +17,19 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from zipthought.core.pieces import count_pieces
 from zipthought.generation.generate import GenerateConfig, generate
 from zipthought.records.export import export_records
+from zipthought.records.export.base import TEMPLATES
 from zipthought.records.reading import read_records
 from zipthought.solutions.compress import CompressConfig, compress_file
-from zipthought.train.interfaces import compute_score
+from zipthought.train.interfaces import compute_score, record_of
+from zipthought.train.rewards import Attempt, parse_reward, scores_of
 
 pytestmark = pytest.mark.integration
+
+GROUPED = ("group-length:alpha=0.5", "pass-rate-length:cost=0.001")
+"""Rewards that compare the completions of a problem."""
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
@@ -233,6 +239,66 @@ def test_verifiers(records, tmp_path, monkeypatch):
             assert (trace.reward, trace.metrics) == (reward, {"faithful": reward})
 
 
+@pytest.mark.parametrize("name", GROUPED)
+def test_verifiers_scores_the_attempts_of_an_episode_together(records, tmp_path, monkeypatch, name):
+    """Its own episode, with an agent that replies from a list. One that fails has no score, and no say."""
+    vf = pytest.importorskip("verifiers.v1", reason="the export is for verifiers 0.4")
+    monkeypatch.setenv("REWARD", name)
+    monkeypatch.setenv("TOKENIZER", "")
+    export_records([records], "verifiers", tmp_path)
+    module = import_from(tmp_path, "zipthought_env", monkeypatch)
+    config = vf.resolve_env_config({"taskset": {"id": "zipthought-env", "split": "train"}, "n": 5})
+    environment = vf.load_environment(config)
+    assert type(environment) is module.ZipthoughtGroup
+    task, gold = next(iter(environment.taskset)), golds(records, "train")[0]
+    answer = task.data.info["answer"]
+    final = "#### {}" if "####" in gold else "Answer: {}."
+    replies = [gold, "I do not know.", None, final.format(answer), final.format(22)]
+
+    def agents_of(ctx, completed, on_trace, on_discard):
+        left = iter(replies)
+
+        async def run(attempt):
+            text = next(left)
+            message = vf.MessageNode(parent=None, sampled=True, message=vf.AssistantMessage(content=text or final))
+            trace = vf.Trace(
+                task=vf.TraceTask(type="ZipthoughtTask", data=attempt.data),
+                agent=vf.AgentInfo(config=vf.AgentConfig()),
+                nodes=[message],
+                ok=text is not None,
+            )
+            await attempt.score(trace)
+            completed.append(trace)
+
+        return types.SimpleNamespace(agent=types.SimpleNamespace(run=run))
+
+    monkeypatch.setattr(environment, "_episode_agents", agents_of)
+    episode = asyncio.run(environment.run_episode(task, None))
+    assert episode.errors == []
+    assert len(episode.traces) == config.n
+    done = [trace for trace in episode.traces if trace.ok]
+    texts = [text for text in replies if text]
+    attempts = [Attempt.of_record(text, record_of(task.data.info), count_pieces(text), count_pieces) for text in texts]
+    assert [trace.reward for trace in done] == scores_of(parse_reward(name), attempts)
+    assert [trace.metrics["faithful"] for trace in done] == [1.0, 0.0, 1.0, 0.0]
+    assert [trace.rewards for trace in episode.traces if not trace.ok] == [{}]
+    assert len({trace.reward for trace in done}) == 3, "two right answers of other lengths, and the wrong ones"
+
+
+def test_verifiers_refuses_a_reward_by_group_in_another_environment(records, tmp_path, monkeypatch):
+    vf = pytest.importorskip("verifiers.v1", reason="the export is for verifiers 0.4")
+    monkeypatch.setenv("REWARD", GROUPED[0])
+    export_records([records], "verifiers", tmp_path)
+    import_from(tmp_path, "zipthought_env", monkeypatch)
+    config = vf.resolve_env_config({"id": "single-agent", "taskset": {"id": "zipthought-env", "split": "train"}})
+    task = next(iter(vf.load_environment(config).taskset))
+    trace = vf.Trace(
+        task=vf.TraceTask(type="ZipthoughtTask", data=task.data), agent=vf.AgentInfo(config=vf.AgentConfig())
+    )
+    with pytest.raises(vf.TaskError, match="leave the environment of the export"):
+        asyncio.run(task.score(trace))
+
+
 def test_lm_eval(records, tmp_path):
     pytest.importorskip("lm_eval")
     from lm_eval.tasks import TaskManager
@@ -297,6 +363,108 @@ def test_verl(records, tmp_path):
         assert set(compute(solution_str="", extra_info=row["extra_info"], **call)) == {
             "score", "faithful", "parsed", "skipped",
         }  # fmt: skip
+
+
+def batch_of(directory, records):
+    """Four completions of each of three exported rows of verl, in mixed order: two right ones of other lengths, and two
+    wrong ones. Returns (row, completion) each."""
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(directory / "train.parquet").to_pylist()[:3]
+    items = []
+    for row, gold in zip(rows, golds(records, "train"), strict=False):
+        answer = row["reward_model"]["ground_truth"]
+        final = "#### {}" if "####" in gold else "Answer: {}."
+        items += [(row, gold), (row, final.format(answer)), (row, final.format(22)), (row, "I do not know.")]
+    return items[1::2] + items[::2]
+
+
+def scores_by_hand(items, name):
+    """Our reward of each completion, within its row."""
+    expected = []
+    for row, text in items:
+        attempts = [
+            Attempt.of_record(other, record_of(row["extra_info"]), count_pieces(other), count_pieces)
+            for same, other in items
+            if same is row
+        ]
+        place = [other for same, other in items if same is row].index(text)
+        expected.append(scores_of(parse_reward(name), attempts)[place])
+    return expected
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_verl_batch_reward_manager(records, tmp_path, monkeypatch, name):
+    """The class that scores a batch in verl up to 0.7.0. A token of this tokenizer is a completion."""
+    pytest.importorskip("ray", reason="verl imports ray")
+    batch = pytest.importorskip("verl.workers.reward_manager.batch")
+    import numpy
+    import torch
+    from tensordict import TensorDict
+    from verl import DataProto
+
+    monkeypatch.setenv("REWARD", name)
+    monkeypatch.setenv("MODEL", "")
+    export_records([records], "verl", tmp_path)
+    compute = import_from(tmp_path, "reward", monkeypatch).compute_scores
+    items = batch_of(tmp_path, records)
+    tokenizer = types.SimpleNamespace(decode=lambda ids, skip_special_tokens: items[int(ids[0])][1])
+    responses = torch.arange(len(items)).unsqueeze(1)
+    tensors = {"prompts": responses, "responses": responses, "attention_mask": torch.ones(len(items), 2).long()}
+    columns = {key: numpy.array([row[key] for row, _ in items], object) for key in ("data_source", "extra_info")}
+    columns["reward_model"] = numpy.array([row["reward_model"] for row, _ in items], object)
+    data = DataProto(batch=TensorDict(tensors, batch_size=len(items)), non_tensor_batch=columns)
+    scored = batch.BatchRewardManager(tokenizer, 0, compute)(data, return_dict=True)
+    assert scored["reward_tensor"].squeeze(1).tolist() == pytest.approx(scores_by_hand(items, name))
+    assert scored["reward_extra_info"]["skipped"] == [0.0] * len(items)
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_verl_advantages_of_a_reward_by_group(records, tmp_path, monkeypatch, name):
+    """What later versions use, as their trainer calls it: the same advantages as with the rewards of a batch."""
+    pytest.importorskip("ray", reason="verl imports ray")
+    algorithms = pytest.importorskip("verl.trainer.ppo.core_algos")
+    import numpy
+    import torch
+
+    monkeypatch.setenv("REWARD", name)
+    monkeypatch.setenv("MODEL", "")
+    monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "group_advantage")
+    export_records([records], "verl", tmp_path)
+    monkeypatch.setattr(algorithms, "ADV_ESTIMATOR_REGISTRY", {**algorithms.ADV_ESTIMATOR_REGISTRY})
+    monkeypatch.delitem(sys.modules, "group_advantage", raising=False)
+    import_from(tmp_path, "group_advantage", monkeypatch)
+    compute = import_from(tmp_path, "reward", monkeypatch).compute_score
+    items = batch_of(tmp_path, records)
+    lengths = [count_pieces(text) for _, text in items]
+    mask = (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).float()
+    outcomes = torch.zeros_like(mask)
+    for place, (row, text) in enumerate(items):
+        truth = row["reward_model"]["ground_truth"]
+        outcomes[place, lengths[place] - 1] = compute(row["data_source"], text, truth, row["extra_info"])["score"]
+    assert outcomes.sum() == len(items) / 2
+    problems = numpy.array([row["extra_info"]["id"] for row, _ in items], object)
+    rewards = torch.tensor(scores_by_hand(items, name)).unsqueeze(1)
+    for by_std in (True, False):
+        config = {"norm_adv_by_std_in_grpo": by_std, "use_kl_in_reward": False}
+        estimator = algorithms.get_adv_estimator_fn("zipthought_group")
+        got = estimator(token_level_rewards=outcomes, response_mask=mask, index=problems, config=config)[0]
+        expected = algorithms.compute_grpo_outcome_advantage(rewards, mask, problems, norm_adv_by_std_in_grpo=by_std)
+        assert torch.allclose(got, expected[0], atol=1e-5)
+    with pytest.raises(ValueError, match="without a KL penalty"):
+        estimator(token_level_rewards=outcomes, response_mask=mask, index=problems, config={"use_kl_in_reward": True})
+
+
+def test_verl_loads_the_advantages_where_the_environment_names_them():
+    pytest.importorskip("ray", reason="verl imports ray")
+    pytest.importorskip("verl")
+    code = "from verl.trainer.ppo.core_algos import get_adv_estimator_fn as f; print(f('zipthought_group').__module__)"
+    directory = str(TEMPLATES / "verl")
+    environment = {"VERL_USE_EXTERNAL_MODULES": "group_advantage", "PYTHONPATH": directory, "REWARD": GROUPED[0]}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    assert done.stdout.split()[-1] == "group_advantage"
 
 
 NOT_ASKED = {

@@ -1,14 +1,16 @@
 """Reward functions with the signatures of other trainers.
 
 TRL         reward_funcs=[trl_reward("outcome")]
-verl        custom_reward_function.path=reward.py, whose compute_score is the one below
-verifiers   a vf.Task whose @vf.reward is verifiers_outcome(trace.last_reply, info)
+verl        custom_reward_function.path=reward.py, whose compute_score and compute_scores are those below; an advantage
+            estimator with group_scores
+verifiers   a vf.Task whose @vf.reward is verifiers_outcome(trace.last_reply, info); a vf.Env whose finalize records
+            verifiers_scores
 lm-eval     process_results: !function utils.process_results
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -16,6 +18,7 @@ from typing import Any
 
 from ..core.pieces import count_pieces
 from .rewards import Attempt, parse_reward, score_of, scores_of
+from .rewards.length import GroupedLengthReward
 
 COLUMNS = ("question", "surface", "modulus", "answer")
 """Columns of exported rows that rewards read; `question` is the `prompt` of a record."""
@@ -82,21 +85,85 @@ def compute_score(
 
     `reward` is as `parse_reward` reads it. A price on length counts the tokens of `tokenizer` (a directory or a hub id;
     empty: words and marks). If the gold answer cannot be read, `skipped` is 1.0 and `score` is 0.0, because verl
-    requires a number. Raises `ValueError` for a reward that compares the completions of a problem: verl gives one
-    completion at a time.
+    requires a number. Raises `ValueError` for a reward that compares the completions of a problem: here is one alone.
     """
     scoring = parse_reward(reward)
     if scoring.grouped:
         raise ValueError(
-            f"the reward {scoring.NAME!r} compares the completions of a problem, of which this trainer gives one at a "
-            "time; use another reward, or TRL"
+            f"the reward {scoring.NAME!r} compares the completions of a problem, and this function gets one at a time; "
+            "for verl start run_grpo.sh (without of=thinking), for verifiers leave the environment of the export "
+            "(no --env.id)"
         )
-    record = record_of(extra_info or {})
+    attempt = _attempt(solution_str, ground_truth, extra_info, tokenizer)
+    return _scored(attempt, score_of(scoring, attempt))
+
+
+def compute_scores(
+    data_sources: Sequence[str],
+    solution_strs: Sequence[str],
+    ground_truths: Sequence[str],
+    extra_infos: Sequence[Mapping[str, Any] | None],
+    reward: str = "outcome",
+    tokenizer: str = "",
+    **_: Any,
+) -> list[dict[str, float]]:
+    """The rewards of a whole batch, for verl's batch reward manager: any reward, the keys of `compute_score`.
+
+    The completions of a problem may stand anywhere in the batch: those whose exported rows have the same `id` and the
+    same problem. Gold that cannot be read is treated as in `compute_score`.
+    """
+    scoring = parse_reward(reward)
+    attempts = [
+        _attempt(solution, truth, info, tokenizer)
+        for solution, truth, info in zip(solution_strs, ground_truths, extra_infos, strict=True)
+    ]
+    problems = [((info or {}).get("id"), *record_of(info or {}).values()) for info in extra_infos]
+    scored: dict[int, dict[str, float]] = {}
+    for places in _groups(problems):
+        scores = scores_of(scoring, [attempts[place] for place in places])
+        scored |= {place: _scored(attempts[place], score) for place, score in zip(places, scores, strict=True)}
+    return [scored[place] for place in range(len(attempts))]
+
+
+def group_scores(
+    reward: str, problems: Sequence[Hashable], right: Sequence[bool], tokens: Sequence[float]
+) -> list[float]:
+    """The rewards of a batch by a price on length within each problem, where only this is known of a completion: its
+    problem, whether it is right, and its tokens. Raises `ValueError` for a reward that reads more."""
+    scoring = parse_reward(reward)
+    if not isinstance(scoring, GroupedLengthReward) or scoring.of != "all":
+        raise ValueError(
+            f"the reward {reward!r} cannot be computed from lengths and outcomes of whole completions; "
+            "use group-length or pass-rate-length with of=all"
+        )
+    scores = [0.0] * len(problems)
+    for places in _groups(problems):
+        values = scoring.values([right[place] for place in places], [tokens[place] for place in places])
+        for place, value in zip(places, values, strict=True):
+            scores[place] = value
+    return scores
+
+
+def _groups(problems: Iterable[Hashable]) -> Iterable[list[int]]:
+    """The places of equal problems."""
+    groups: dict[Hashable, list[int]] = {}
+    for place, problem in enumerate(problems):
+        groups.setdefault(problem, []).append(place)
+    return groups.values()
+
+
+def _attempt(solution: str, ground_truth: str, info: Mapping[str, Any] | None, tokenizer: str) -> Attempt:
+    """A completion as verl gives it."""
+    record = record_of(info or {})
     if record["answer"] is None:
         record["answer"] = ground_truth
     count = _counter(tokenizer)
-    attempt = Attempt.of_record(solution_str, record, count(solution_str), count)
-    score, verdict = score_of(scoring, attempt), attempt.verdict
+    return Attempt.of_record(solution, record, count(solution), count)
+
+
+def _scored(attempt: Attempt, score: float | None) -> dict[str, float]:
+    """What verl logs of a completion."""
+    verdict = attempt.verdict
     if verdict is None or score is None:
         return {"score": 0.0, "faithful": 0.0, "parsed": 0.0, "skipped": 1.0}
     return {
@@ -130,6 +197,15 @@ def verifiers_outcome(
 def verifiers_faithful(completion: Any, info: Mapping[str, Any], **_: Any) -> float:
     """A metric for verifiers: 1.0 if also every step is valid."""
     return _verifiers(completion, info)["faithful"]
+
+
+def verifiers_scores(
+    completions: Sequence[Any], info: Mapping[str, Any], reward: str = "outcome", tokenizer: str = ""
+) -> list[dict[str, float]]:
+    """The rewards (`score`) and `faithful` of several attempts at one problem, for verifiers."""
+    truths = [str(info.get("answer"))] * len(completions)
+    texts = [text_of(completion) for completion in completions]
+    return compute_scores(["zipthought"] * len(texts), texts, truths, [info] * len(texts), reward, tokenizer)
 
 
 def _verifiers(

@@ -1,4 +1,4 @@
-"""verl: Parquet rows with the system turn in the prompt, a reward file, and a command line for GRPO."""
+"""verl: Parquet rows with the system turn in the prompt, reward files, and a command line for GRPO."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def row(record: Record) -> dict[str, Any]:
 def extra_files(directory: Path, counts: dict[str, int], kinds: dict[str, dict[str, int]]) -> dict[str, str]:
     return {
         "reward.py": template("verl/reward.py"),
+        "group_advantage.py": template("verl/group_advantage.py"),
         "run_grpo.sh": template(
             "verl/run_grpo.sh", held_out=shlex.quote(path_of(first_split(counts, "validation", "test")))
         ),

@@ -5,9 +5,13 @@ TOKENIZER names; `faithful` is measured beside it.
     pip install .
     vf-eval zipthought-env --env.taskset.split test --model MODEL --no-push
 
-Written by `zipthought export`. The model gets no tools: the harness of this package is `null`.
+With a reward that compares the attempts at a problem (`group-length:alpha=0.2`, `pass-rate-length:cost=0.001`), an
+episode is a group: the environment of this package makes `--env.n` attempts (8), `--env.max-concurrent-agents` at a
+time, and scores them together. Written by `zipthought export`. The model gets no tools: the harness of this package is
+`null`.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -17,9 +21,14 @@ from typing import Any
 import verifiers.v1 as vf
 from verifiers.v1.harnesses.null import NullHarness
 
-from zipthought.train.interfaces import verifiers_faithful, verifiers_outcome
+from zipthought.train.interfaces import verifiers_faithful, verifiers_outcome, verifiers_scores
+from zipthought.train.rewards import parse_reward
+
+REWARD, TOKENIZER = os.environ.get("REWARD", "outcome"), os.environ.get("TOKENIZER", "")
 
 __all__ = ["NullHarness", "ZipthoughtTaskset"]
+if parse_reward(REWARD).grouped:
+    __all__ += ["ZipthoughtGroup"]  # The environment of the taskset, in place of verifiers' own.
 
 
 class ZipthoughtData(vf.TaskData):
@@ -30,12 +39,7 @@ class ZipthoughtData(vf.TaskData):
 class ZipthoughtTask(vf.Task[ZipthoughtData]):
     @vf.reward
     async def outcome(self, trace: vf.Trace) -> float:
-        return verifiers_outcome(
-            trace.last_reply,
-            self.data.info,
-            reward=os.environ.get("REWARD", "outcome"),
-            tokenizer=os.environ.get("TOKENIZER", ""),
-        )
+        return verifiers_outcome(trace.last_reply, self.data.info, reward=REWARD, tokenizer=TOKENIZER)
 
     @vf.metric
     async def faithful(self, trace: vf.Trace) -> float:
@@ -53,3 +57,24 @@ class ZipthoughtTaskset(vf.Taskset[ZipthoughtTask, ZipthoughtConfig]):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 yield ZipthoughtTask(ZipthoughtData(**json.loads(line)), self.config.task)
+
+
+class ZipthoughtGroupConfig(vf.EnvConfig):
+    agent: vf.AgentConfig = vf.AgentConfig()
+    n: int = 8
+    """Attempts at a problem."""
+
+
+class ZipthoughtGroup(vf.Env[ZipthoughtGroupConfig]):
+    async def run(self, task: vf.Task, agents: vf.Agents) -> None:
+        attempt = task.defer_scoring()
+        await asyncio.gather(*(agents.agent.run(attempt) for _ in range(self.config.n)))
+
+    async def finalize(self, task: vf.Task, episode: vf.Episode) -> None:
+        """Score the attempts together. One that failed is no wrong answer: it has no score."""
+        attempts = [trace for trace in episode.traces if trace.ok]
+        replies = [trace.last_reply for trace in attempts]
+        scores = verifiers_scores(replies, task.data.info, REWARD, TOKENIZER)
+        for trace, score in zip(attempts, scores, strict=True):
+            trace.record_reward("outcome", score["score"])
+            trace.record_metric("faithful", score["faithful"])

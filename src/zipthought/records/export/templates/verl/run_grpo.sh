@@ -3,6 +3,12 @@
 #   MODEL=Qwen/Qwen2.5-3B-Instruct GPUS=8 bash run_grpo.sh
 set -euo pipefail
 cd "$(dirname "$0")"
+case "${REWARD:-outcome}" in
+  *of=thinking*) ;; # Where the thinking part ends is not in a length: see compute_scores in reward.py.
+  group-length* | pass-rate-length*) # Rewards that compare the completions of a prompt: see group_advantage.py.
+    export VERL_USE_EXTERNAL_MODULES=group_advantage PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+    set -- algorithm.adv_estimator=zipthought_group "$@" ;;
+esac
 python3 -m verl.trainer.main_ppo \
   algorithm.adv_estimator=grpo \
   data.train_files=train.parquet data.val_files=@HELD_OUT@ data.prompt_key=prompt \
