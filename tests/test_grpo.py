@@ -458,17 +458,21 @@ def test_rlvr_excludes_the_structures_of_the_sft_data(tiny_base, tmp_path, capsy
 
 def test_the_command_killed_by_sigkill_and_resumed_writes_the_same_weights(tiny_base, tmp_path):
     """SIGKILL at a random moment."""
-    command = [sys.executable, "-m", "zipthought", "train", "rlvr", "--model", str(tiny_base), "--n-ops", "1"]
+    command = ["train", "rlvr", "--model", str(tiny_base), "--n-ops", "1"]
     command += ["--steps", "24", "--prompts-per-step", "2", "--group-size", "2", "--max-new-tokens", "4"]
     command += ["--checkpoint-every", "1", "--threads", "1", "--kl", "0.1", "--output-dir"]
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
-    running = subprocess.Popen([*command, str(tmp_path / "cut")], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    running = subprocess.Popen(
+        [sys.executable, "-m", "zipthought", *command, str(tmp_path / "cut")],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     metrics = tmp_path / "cut.partial" / "metrics.jsonl"
     while running.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < random.randint(2, 8)):
         time.sleep(0.005)
     running.kill()
     running.wait()
-    subprocess.run([*command, str(tmp_path / "cut"), "--resume"], check=True, capture_output=True)
+    assert main([*command, str(tmp_path / "cut"), "--resume"]) == 0
     whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
     assert len((tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()) == 24

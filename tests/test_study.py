@@ -12,8 +12,9 @@ import time
 from dataclasses import replace
 
 import pytest
-from small_study import result_of, results
+from small_study import result_of, results, run_here
 
+from zipthought.cli import main
 from zipthought.commands.study import seconds_left
 from zipthought.study.failures import Reason
 from zipthought.study.report import notes
@@ -187,39 +188,27 @@ def _toml(spec, **tables):
 
 def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path):
     """The runner and its workers are killed with -9; the next run finishes, nothing is lost and nothing is twice."""
-    file = tmp_path / "small.toml"
+    file, cut = tmp_path / "small.toml", tmp_path / "cut"
     file.write_text(_toml(spec))
-
-    def command(directory):
-        run = [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(directory)]
-        return [*run, "--workers", "1"]
-
-    whole = subprocess.run([*command(tmp_path / "whole"), "--json"], capture_output=True, text=True, check=False)
-    assert whole.returncode == 0, whole.stderr
-    summary = json.loads(whole.stdout)
-    assert summary["cells"] == {"done": 4}
-    assert summary["findings"][0]["id"] == "F1"
-    report = (tmp_path / "whole" / "report.html").read_text()
-    assert "F1" in report
-
-    killed = subprocess.Popen(
-        command(tmp_path / "cut"),
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    study = ["study", "run", str(file), "--output-dir", str(cut), "--workers", "1"]
+    run = [sys.executable, "-m", "zipthought.cli", *study]
+    killed = subprocess.Popen(run, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         # Not through the store, which the command may be making at this moment.
-        if any((tmp_path / "cut" / "completions").glob("*.test.parquet")):
+        if any((cut / "completions").glob("*.test.parquet")):
             break
         time.sleep(0.05)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
-    assert Store.open(tmp_path / "cut").counts() != {"done": 4}
-    again = subprocess.run(command(tmp_path / "cut"), capture_output=True, text=True, check=False)
+    assert Store.open(cut).counts() != {"done": 4}
+    again = subprocess.run([*run, "--json"], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert results(Store.open(tmp_path / "cut")) == results(Store.open(tmp_path / "whole"))
+    summary = json.loads(again.stdout)
+    assert summary["cells"] == {"done": 4}
+    assert summary["findings"][0]["id"] == "F1"
+    assert "F1" in (cut / "report.html").read_text()
+    assert results(Store.open(cut)) == results(run_here(Store.create(tmp_path / "whole", spec, {})))
 
 
 def test_the_time_left_goes_by_cells_of_the_same_base():
@@ -275,15 +264,14 @@ def _group_lives(group):
     return True
 
 
-def test_a_cell_that_fails_is_reported_with_those_that_wait_for_it(spec, tmp_path):
+def test_a_cell_that_fails_is_reported_with_those_that_wait_for_it(spec, tmp_path, capsys):
     base = shutil.copytree(spec.model, tmp_path / "base")
     (base / "model.safetensors").write_bytes(b"cut")
     file, out = tmp_path / "small.toml", tmp_path / "out"
     table = {**SCALING, "examples": [4], "learning_rates": [1e-3, 2e-3]}
     file.write_text(_toml(replace(spec, model=str(base)), scaling=table))
-    command = [sys.executable, "-m", "zipthought.cli", "study", "run", str(file), "--output-dir", str(out)]
-    done = subprocess.run([*command, "--keep-going"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "deserializing" in done.stderr
-    assert "2 cells wait for one that failed" in " ".join(done.stderr.split())
+    assert main(["study", "run", str(file), "--output-dir", str(out), "--workers", "1", "--keep-going"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "deserializing" in said
+    assert "2 cells wait for one that failed" in said
     assert Store.open(out).counts() == {"failed": 4, "pending": 2}
