@@ -73,8 +73,8 @@ def measure_scale(count: int, near: float, tag: str = "") -> None:
         made = json.loads(done.stdout)
     print(
         f"{count:>9,} records ({size / 1e6:,.0f} MB), near duplicates {near or 'off'}, tag {tag or 'off'}: "
-        f"{seconds:.0f} s, {count / seconds:,.0f} records/s, peak {made['peak']:.0f} MB; {made['records']:,} mixed, "
-        f"removed {made['removed']}",
+        f"{seconds:.0f} s ({made['processor']:.0f} of the processor), {count / seconds:,.0f} records/s, "
+        f"peak {made['peak']:.0f} MB; {made['records']:,} mixed, removed {made['removed']}",
         flush=True,
     )
 
@@ -84,7 +84,8 @@ def memory_run(files: list[Path], near: float, tag: str) -> None:
     made = run_mix(
         Recipe(sources=sources, config=MixConfig(near_duplicates=near, tag=tag)), files[0].with_name("mixed.jsonl")
     )
-    print(json.dumps({"peak": peak_resident(), "records": made.records, "removed": made.removed}))
+    counts = {"records": made.records, "removed": made.removed}
+    print(json.dumps({"peak": peak_resident(), "processor": time.process_time(), **counts}))
 
 
 def edited(text: str, edits: int, rng: random.Random) -> str:

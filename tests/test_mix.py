@@ -1,5 +1,6 @@
 """`zipthought mix`: shares, tags, order, duplicates, overlaps with evaluation files, recipes, cards, and the hub."""
 
+import io
 import json
 import random
 import sys
@@ -20,8 +21,10 @@ from zipthought.cli import main
 from zipthought.core.pieces import count_pieces
 from zipthought.evaluation.questions import Question, read_questions
 from zipthought.generation.generate import GenerateConfig, generate
+from zipthought.mixing import disk, run, spool
 from zipthought.mixing.choice import choose, generator, largest_remainder
 from zipthought.mixing.config import MixConfig, Recipe, SourceFile, load_recipe
+from zipthought.mixing.examples import Example
 from zipthought.mixing.near import RECALL, rows_of_band
 from zipthought.mixing.overlap import EvaluationQuestions
 from zipthought.mixing.run import mix as run_mix
@@ -424,6 +427,20 @@ def test_nothing_left_and_no_file(here, capsys):
     assert not list(here.glob("*out.jsonl*"))
 
 
+def test_temporary_files_end_with_an_interrupted_run(here, capsys, monkeypatch):
+    before, read = sorted(here.iterdir()), Spool.line
+
+    def line(made, entry):
+        if entry.number == 50:
+            raise KeyboardInterrupt
+        return read(made, entry)
+
+    monkeypatch.setattr(Spool, "line", line)
+    _, said = mix(capsys, "explicit.jsonl", "composed-2.jsonl", "--order", "length", code=130)
+    assert "interrupted" in said
+    assert sorted(here.iterdir()) == before
+
+
 def test_near_duplicates_without_datasketch(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasketch", None)
     _, said = mix(capsys, "explicit.jsonl", "--near-duplicates", "0.5", code=2)
@@ -480,17 +497,22 @@ def test_largest_remainder(total, weights):
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.integers(0, 2000), st.booleans(), st.booleans())
 def test_choices(tokens, target, by_tokens, repeat):
-    counts = np.array(tokens, dtype=np.uint32)
-    rows_ = np.arange(len(tokens)) + 7
-    chosen = choose(rows_, counts, target, by_tokens, repeat, generator(0, "x")) - 7
-    times = np.bincount(chosen, minlength=len(tokens)) if len(chosen) else np.zeros(len(tokens), dtype=int)
-    assert times.max() - times.min() <= 1
     whole = sum(tokens) if by_tokens else len(tokens)
-    got = int(counts[chosen].sum()) if by_tokens else len(chosen)
+    file = io.BytesIO()
+    tokens_of = (lambda row: tokens[row - 7]) if by_tokens else None
+    rows_ = np.arange(7, 7 + len(tokens), dtype=np.uint32)
+    choose(rows_, file, target, whole, repeat, generator(0, "x"), tokens_of)
+    chosen = np.frombuffer(file.getvalue(), dtype=np.uint32).astype(int) - 7
+    times = np.bincount(chosen, minlength=len(tokens))
+    assert times.max() - times.min() <= 1
+    got = sum(tokens[row] for row in chosen) if by_tokens else len(chosen)
     if not repeat:
         assert times.max() <= 1
         target = min(target, whole)
     assert abs(got - target) <= (max(tokens) / 2 if by_tokens else 0) or not whole
+    part = len(chosen) % len(tokens)
+    order = generator(0, "x").permutation(len(tokens))  # Mixtures depend on the seed by these numbers.
+    assert chosen[len(chosen) - part :].tolist() == order[:part].tolist()
 
 
 @given(
@@ -531,12 +553,39 @@ def test_bands_propose_pairs_at_the_threshold(threshold):
     assert 1 - (1 - threshold**r) ** (128 // r) >= RECALL
 
 
-@given(st.lists(st.sampled_from([1, 2, 1 << 64, (1 << 64) + 1, (1 << 127) + 1]), max_size=30))
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Files are read and sorted in small parts."""
+    monkeypatch.setattr(disk, "PART", 250)
+    monkeypatch.setattr(disk, "RUN", 250)
+    monkeypatch.setattr(spool, "_BLOCK", 100)
+
+
+@given(st.lists(st.sampled_from([1, 2, 1 << 64, (1 << 64) + 1, (1 << 127) + 1, 1 << 63]), max_size=30))
 def test_the_first_of_equal_digests(digests):
-    with Spool(Path(tempfile.gettempdir())) as spool:
+    with Spool(Path(tempfile.gettempdir())) as made:
         for number, digest in enumerate(digests):
-            spool.add(b"line\n", number, digest, 1, level=0, keep=0, held_out=False)
-        assert spool.duplicates().tolist() == [digests.index(digest) for digest in digests]
+            made.add(b"line\n", number, digest, 1, level=0, keep=0, held_out=False)
+        made.flush()
+        made.remove_equal()
+        found = [entry.of if entry.is_removed else row for row, entry in made.entries(0, len(made))]
+        assert found == [digests.index(digest) for digest in digests]
+
+
+def test_equal_keys_and_orders_of_many_parts(tmp_path, small_parts):
+    rng = np.random.default_rng(0)
+    keys = rng.choice(rng.integers(0, 1 << 64, 2000, dtype=np.uint64), 3000)
+    with (tmp_path / "keys").open("w+b") as file:
+        file.write(keys.tobytes())
+        groups = list(disk.equal_rows(file, 1))
+    by_key = {}
+    for row, key in enumerate(keys.tolist()):
+        by_key.setdefault(key, []).append(row)
+    assert groups == [by_key[key] for key in sorted(by_key) if len(by_key[key]) > 1]
+    rows_, levels = rng.permutation(3000).astype(np.uint32), rng.integers(0, 5, 3000) / 3
+    in_order = list(disk.sorted_rows(rows_, lambda row: levels[row], tmp_path))
+    assert in_order == sorted(rows_.tolist(), key=lambda row: levels[row])
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
 
 
 def test_recipes_hide_absolute_paths_and_keep_their_digest(tmp_path):
@@ -565,4 +614,30 @@ def test_memory_does_not_hold_the_records(tmp_path):
         tracemalloc.stop()
         sizes.append(file.stat().st_size)
     assert sizes[1] - sizes[0] > 2_500_000
-    assert peaks[1] - peaks[0] < 400_000  # About 70 bytes a record, and buffers.
+    assert peaks[1] - peaks[0] < 400_000  # Buffers and parts, which are of up to 65,536 rows.
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"order": "curriculum"}, {"order": "length", "by": "tokens", "count": 2000}], ids=str
+)
+def test_memory_holds_only_the_order(tmp_path, small_parts, monkeypatch, settings):
+    """Four bytes a record, and small buffers; what decides on the records is in files."""
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+
+    def examples(count):
+        for number in range(1, count + 1):
+            record = {"format": "composed:2", "k": number % 3, "split": "train", "structure": "", "messages": turns}
+            yield Example(number, {**record, "prompt": "x", "completion": "y"}, f"What is {number % 2700}?", "y", "")
+
+    peaks = []
+    for count in (50, 500, 3000):  # The first run fills caches.
+        monkeypatch.setattr(run, "read_examples", lambda *_, count=count: examples(count))
+        recipe = Recipe(sources=(SourceFile(file=Path("a")),), config=MixConfig(**settings))
+        with (tmp_path / "out.jsonl").open("wb") as output:
+            tracemalloc.start()
+            made = run_mix(recipe, output, tmp_path)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert made.removed.get("duplicate", 0) == max(0, count - 2700)
+    assert peaks[2] - peaks[1] < 8 * 2500
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from typing import IO
 
 import numpy as np
 
 from .config import Recipe
+from .disk import sorted_rows
 from .spool import Spool
 
 
@@ -52,34 +54,48 @@ def targets(recipe: Recipe, available: Sequence[int]) -> list[int]:
 
 
 def choose(
-    rows: np.ndarray, tokens: np.ndarray, target: int, by_tokens: bool, repeat: bool, rng: np.random.Generator
-) -> np.ndarray:
-    """The rows that a file gives: a random choice without repetition, or with `repeat` all as often as needed and a
-    choice of them. By tokens, the last row is taken if the sum is then nearer to the target."""
-    whole = int(tokens.sum()) if by_tokens else len(rows)
+    rows: np.ndarray,
+    into: IO[bytes],
+    target: int,
+    whole: int,
+    repeat: bool,
+    rng: np.random.Generator,
+    tokens_of: Callable[[int], int] | None = None,
+) -> None:
+    """Write the rows that a file gives: a random choice without repetition, or with `repeat` all as often as needed and
+    a choice of them. By tokens, the last row is taken if the sum is then nearer to the target.
+
+    `whole` is what `rows`, which are shuffled in place, have together: examples, or tokens with `tokens_of`.
+    """
     if not whole:
-        return rows[:0]
-    passes, rest = divmod(target, whole) if repeat else (target // whole > 0, max(0, min(target, whole)))
-    if not repeat and passes:
-        return rows
-    order = rng.permutation(len(rows))
-    if by_tokens:
-        sums = np.cumsum(tokens[order], dtype=np.int64)
-        count = int(np.searchsorted(sums, rest, side="right"))
-        below = int(sums[count - 1]) if count else 0
-        count += count < len(rows) and rest > below and int(sums[count]) - rest < rest - below
-    else:
-        count = rest
-    return np.concatenate([rows] * int(passes) + [rows[order[:count]]])
+        return
+    passes, rest = divmod(target, whole) if repeat else (min(target // whole, 1), min(target, whole))
+    for _ in range(passes):
+        into.write(rows.data)
+    if repeat or not passes:
+        rng.shuffle(rows)
+        into.write(rows[: _within(rows, rest, tokens_of) if tokens_of else rest].data)
 
 
-def ordered(rows: np.ndarray, spool: Spool, order: str, rng: np.random.Generator) -> np.ndarray:
-    """The rows shuffled, and then sorted if the order is `length` or `curriculum`: ties stay shuffled."""
-    rows = rng.permutation(rows)
+def _within(rows: np.ndarray, target: int, tokens_of: Callable[[int], int]) -> int:
+    """How many of the rows have together nearest to `target` tokens."""
+    total = 0
+    for count, row in enumerate(rows.data):
+        tokens = tokens_of(row)
+        if total + tokens > target:
+            return count + (total < target and total + tokens - target < target - total)
+        total += tokens
+    return len(rows)
+
+
+def ordered(rows: np.ndarray, spool: Spool, order: str, rng: np.random.Generator) -> Iterator[int]:
+    """The rows, which are shuffled in place, and then sorted if the order is `length` or `curriculum`: ties stay
+    shuffled."""
+    rng.shuffle(rows)
     if order == "shuffled":
-        return rows
-    keys = (spool.tokens if order == "length" else spool.levels)[rows]
-    return rows[np.argsort(keys, kind="stable")]
+        return iter(rows.data)
+    name = "tokens" if order == "length" else "level"
+    return sorted_rows(rows, lambda row: getattr(spool.entry(row), name), spool.directory)
 
 
 __all__ = ["choose", "generator", "largest_remainder", "ordered", "targets"]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .disk import equal_rows
 from .texts import Shingles, guard, jaccard, shingles, words_of
 
 HASHES = 128
@@ -96,8 +97,8 @@ class NearDuplicates:
             file.write(keys.tobytes())
         self._signatures, self._guards = [], []
 
-    def find(self, text_of: Callable[[int], str], gone: np.ndarray) -> Iterator[NearDuplicate]:
-        """The near duplicates among the examples that are not `gone`, which is changed: it has them, too, afterwards.
+    def find(self, text_of: Callable[[int], str], is_gone: Callable[[int], bool]) -> Iterator[NearDuplicate]:
+        """The near duplicates among the examples that are not gone, as each of them must be after it is found.
         `text_of` returns the text of an example."""
         self._flush()
 
@@ -106,12 +107,12 @@ class NearDuplicates:
             return shingles(words_of(text_of(row)))
 
         for file in self._files:
-            for group in _groups(file, gone):
+            for group in equal_rows(file, 1):
                 kept: list[int] = []
                 for row in group:
-                    found = self._similar(row, kept, items_of)
-                    if found:
-                        gone[row] = True
+                    if is_gone(row):
+                        continue
+                    if found := self._similar(row, kept, items_of):
                         yield found
                     elif len(kept) < MOST_COMPARED:
                         kept.append(row)
@@ -121,22 +122,6 @@ class NearDuplicates:
             if (similarity := jaccard(items_of(row), items_of(other))) >= self._threshold:
                 return NearDuplicate(row, other, similarity)
         return None
-
-
-def _groups(file: object, gone: np.ndarray) -> Iterator[list[int]]:
-    """The examples with equal keys of a band, two and more each, in their order."""
-    file.flush()  # type: ignore[attr-defined]
-    file.seek(0)  # type: ignore[attr-defined]
-    keys = np.fromfile(file, dtype=np.uint64)  # type: ignore[call-overload]
-    rows = np.flatnonzero(~gone)
-    keys = keys[rows]
-    order = np.argsort(keys, kind="stable")
-    keys, rows = keys[order], rows[order]
-    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else np.array([], dtype=int)
-    ends = np.append(starts[1:], len(keys))
-    several = ends - starts > 1
-    for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
-        yield rows[start:end].tolist()
 
 
 def text_of_line(line: bytes) -> str:

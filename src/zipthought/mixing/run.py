@@ -1,17 +1,17 @@
 """From files of records to one mixture.
 
-Three passes: read every file, tag its records and spool them to a temporary file beside the output; find the
-duplicates by what was kept of each record; copy the chosen lines in their order. So memory does not depend on the
-length of the records, and grows by about 100 bytes for each.
+Three passes: read every file, tag its records and spool them to temporary files beside the output; find the duplicates
+by their digests; copy the chosen lines in their order. Only the order is in memory, with 4 bytes for each record.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -184,76 +184,85 @@ class _Run:
                 row["record"] = json.loads(line)
             self._removed.write(f"{canonical_json(row)}\n".encode())
 
-    def remove_duplicates(self, on_progress: OnProgress) -> np.ndarray:
-        """Whether each example of the spool is removed as a duplicate of an earlier one."""
-        first = self._spool.duplicates()
-        gone = first != np.arange(len(first))
-        for row in np.flatnonzero(gone).tolist():
-            self._remove_row(row, DUPLICATE, self._place(int(first[row])))
-        del first
-        if self._near:
-            for done, found in enumerate(self._near.find(lambda row: text_of_line(self._spool.line(row)), gone), 1):
-                self._remove_row(found.row, NEAR, f"{found.similarity:.3f} {self._place(found.of)}")
-                on_progress("near duplicates", done, None)
-        return gone
+    def remove_duplicates(self, on_progress: OnProgress) -> None:
+        """Remove the duplicates of earlier examples."""
+        spool = self._spool
+        spool.remove_equal()
+        for row, entry in spool.entries(0, len(spool)):
+            if entry.is_removed:
+                self._remove_row(row, entry.of, DUPLICATE)
+        if not self._near:
+            return
+        found = self._near.find(
+            lambda row: text_of_line(spool.line(spool.entry(row))), lambda row: spool.entry(row).is_removed
+        )
+        for done, (row, of, similarity) in enumerate(found, 1):
+            spool.remove(row, of)
+            self._remove_row(row, of, NEAR, f"{similarity:.3f} ")
+            on_progress("near duplicates", done, None)
 
-    def _remove_row(self, row: int, reason: str, detail: str) -> None:
-        source = self._source_of(row)
-        line = self._spool.line(row) if self._removed else b""
-        number = self._spool.number(row)
-        self._remove(self.mixture.sources[source], reason, detail, self.recipe.sources[source], number, line)
+    def _remove_row(self, row: int, of: int, reason: str, detail: str = "") -> None:
+        source, entry = self._source_of(row), self._spool.entry(row)
+        earlier = place(self.recipe.sources[self._source_of(of)].file, self._spool.entry(of).number)
+        line = self._spool.line(entry) if self._removed else b""
+        counts, file = self.mixture.sources[source], self.recipe.sources[source]
+        self._remove(counts, reason, f"{detail}{earlier}", file, entry.number, line)
 
     def _source_of(self, row: int) -> int:
         return bisect_right(self._bounds, row) - 1
 
-    def _place(self, row: int) -> str:
-        return place(self.recipe.sources[self._source_of(row)].file, self._spool.number(row))
-
-    def choose(self, gone: np.ndarray) -> np.ndarray:
-        """The rows of the mixture in their order. Raises `ValueError` if there are none."""
-        config, sources, tokens = self.recipe.config, self.mixture.sources, self._spool.tokens
-        by_tokens = config.by == "tokens"
-        ranges = list(pairwise(self._bounds))
-        kept = [np.flatnonzero(~gone[low:high]) + low for low, high in ranges]
-        available = [int(tokens[rows].sum()) if by_tokens else len(rows) for rows in kept]
-        wanted = targets(self.recipe, available)
-        parts = []
-        for index, (source, counts, rows) in enumerate(zip(self.recipe.sources, sources, kept, strict=True)):
-            rng = generator(config.seed, "choose", index)
-            chosen = choose(rows, tokens[rows], wanted[index], by_tokens, self.recipe.repeats(source), rng)
-            counts.available, counts.wanted = len(rows), wanted[index]
-            counts.records, counts.tokens = len(chosen), int(tokens[chosen].sum())
-            counts.passes = len(chosen) / len(rows) if len(rows) else 0.0
-            counts.short = wanted[index] > available[index] and not (self.recipe.repeats(source) and len(rows))
-            parts.append(chosen)
-        if not sum(map(len, parts)):
+    def choose(self) -> np.ndarray:
+        """The rows of the mixture, one file's after the other's. Raises `ValueError` if there are none."""
+        config, ranges = self.recipe.config, list(pairwise(self._bounds))
+        sizes = [self._size(counts, *rows) for counts, rows in zip(self.mixture.sources, ranges, strict=True)]
+        wanted = targets(self.recipe, sizes)
+        tokens_of = (lambda row: self._spool.entry(row).tokens) if config.by == "tokens" else None
+        with tempfile.TemporaryFile(dir=self._spool.directory) as file:
+            for index, (source, counts) in enumerate(zip(self.recipe.sources, self.mixture.sources, strict=True)):
+                kept = (row for row, entry in self._spool.entries(*ranges[index]) if not entry.is_removed)
+                rows = np.fromiter(kept, dtype=np.uint32, count=counts.available)
+                repeat, rng = self.recipe.repeats(source), generator(config.seed, "choose", index)
+                choose(rows, file, wanted[index], sizes[index], repeat, rng, tokens_of)
+                counts.wanted = wanted[index]
+                counts.short = wanted[index] > sizes[index] and not (repeat and len(rows))
+            del rows
+            file.seek(0)
+            chosen = np.fromfile(file, dtype=np.uint32)
+        if not len(chosen):
             raise ValueError(f"no record is left to mix; removed were {self.mixture.removed or 'none'}")
-        return ordered(np.concatenate(parts), self._spool, config.order, generator(config.seed, "order"))
+        return chosen
+
+    def _size(self, counts: SourceCounts, low: int, high: int) -> int:
+        """The examples, or tokens, that are left of a file. The examples are counted in `counts`."""
+        tokens = 0
+        for _, entry in self._spool.entries(low, high):
+            if not entry.is_removed:
+                counts.available += 1
+                tokens += entry.tokens
+        return tokens if self.recipe.config.by == "tokens" else counts.available
 
     def write(self, rows: np.ndarray, output: IO[bytes], on_progress: OnProgress) -> None:
-        """Write the rows, and count what is written."""
-        content = hashlib.sha256()
-        for done, row in enumerate(_items(rows), 1):
-            line = self._spool.line(row)
+        """Write the rows in their order, and count what is written."""
+        mixture, config, content = self.mixture, self.recipe.config, hashlib.sha256()
+        mixture.records = len(rows)
+        in_order = ordered(rows, self._spool, config.order, generator(config.seed, "order"))
+        for done, row in enumerate(in_order, 1):
+            entry = self._spool.entry(row)
+            line = self._spool.line(entry)
             content.update(line)
             output.write(line)
+            counts = mixture.sources[self._source_of(row)]
+            counts.records += 1
+            counts.tokens += entry.tokens
+            mixture.held_out += entry.held_out
+            if entry.keep:
+                mixture.tags[f"{entry.keep:g}"] += 1
             if done % 1000 == 0:
                 on_progress("write", done, len(rows))
-        self.mixture.records, self.mixture.sha256 = len(rows), content.hexdigest()
-        self.mixture.tokens = sum(counts.tokens for counts in self.mixture.sources)
-        ratios, counts = np.unique(self._spool.keeps[rows], return_counts=True)
-        tags = {f"{ratio:g}": count for ratio, count in zip(ratios.tolist(), counts.tolist(), strict=True) if ratio}
-        self.mixture.tags.update(tags)
-        self.mixture.held_out = int(self._spool.held_out[rows].sum())
-
-
-_CHUNK = 1 << 16
-"""Rows that are Python objects at the same time."""
-
-
-def _items(rows: np.ndarray) -> Iterator[int]:
-    for low in range(0, len(rows), _CHUNK):
-        yield from rows[low : low + _CHUNK].tolist()
+        mixture.sha256 = content.hexdigest()
+        mixture.tokens = sum(counts.tokens for counts in mixture.sources)
+        for counts in mixture.sources:
+            counts.passes = counts.records / counts.available if counts.available else 0.0
 
 
 def level_of(record: Record) -> float:
@@ -274,8 +283,8 @@ def mix(
 ) -> Mixture:
     """Write the mixture of a recipe to `output`, and what was removed to `removed`.
 
-    `scratch` is a directory for temporary files, which take as much as all records, and with near duplicates up to
-    350 bytes more for each.
+    `scratch` is a directory for temporary files, which take as much as all records and 65 bytes more for each (up to
+    600 with near duplicates).
     Raises `OSError` for a file that cannot be read, and `ValueError` for a recipe that its files cannot fill, for a
     missing package, and naming a record that cannot be tagged.
     """
@@ -285,7 +294,8 @@ def mix(
         near = stack.enter_context(NearDuplicates(threshold, scratch)) if threshold else None
         run = _Run(recipe, spool, near, removed)
         run.read(run.read_evaluation(on_progress), on_progress)
-        run.write(run.choose(run.remove_duplicates(on_progress)), output, on_progress)
+        run.remove_duplicates(on_progress)
+        run.write(run.choose(), output, on_progress)
         return run.mixture
 
 

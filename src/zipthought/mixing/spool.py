@@ -1,90 +1,109 @@
-"""The examples of a mixture on the disk, and what decides on them in memory: 43 bytes an example."""
+"""The examples of a mixture on the disk: their lines, and what decides on them. None of it is held in memory."""
 
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
-from array import array
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
+from .disk import equal_rows
 
-_MASK = (1 << 64) - 1
+_BLOCK = 1024
+"""Entries that are read at once."""
+_NONE = (1 << 32) - 1
+
+
+class Entry(NamedTuple):
+    """What decides on an example."""
+
+    start: int
+    """Of its line in the file of lines."""
+    size: int
+    number: int
+    """The number of its line or row in its own file."""
+    tokens: int
+    """Of its completion."""
+    level: float
+    """Its place in a curriculum."""
+    keep: float
+    """The ratio of its tag, 0 without one."""
+    held_out: bool
+    """Whether it is of the split validation or test."""
+    of: int
+    """The earlier row that it duplicates; `_NONE` without one."""
+
+    @property
+    def is_removed(self) -> bool:
+        return self.of != _NONE
+
+
+_ENTRY, _OF = struct.Struct("<QIIIff?I"), struct.Struct("<I")
 
 
 class Spool:
-    """Lines in a temporary file, which has no name and so ends with its process."""
+    """Examples in temporary files, which have no names and so end with their process.
+
+    Examples are added, then `flush` is called, and then they are read and removed.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
-        self._offsets = array("Q", [0])
-        self._low, self._high = array("Q"), array("Q")
-        self._tokens, self._numbers = array("I"), array("I")
-        self._levels, self._keeps, self._held_out = array("f"), array("f"), array("B")
+        self.directory = directory
+        self._lines, self._entries, self._digests = (tempfile.TemporaryFile(dir=directory) for _ in range(3))  # noqa: SIM115
+        self._count = self._size = 0
 
     def __enter__(self) -> Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        for file in (self._lines, self._entries, self._digests):
+            file.close()
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return self._count
 
     def add(
         self, line: bytes, number: int, digest: int, tokens: int, *, level: float, keep: float, held_out: bool
     ) -> None:
-        """Add an example: its line, the number of the line in its file, the digest of its texts (128 bits), the tokens
-        of its completion, its place in a curriculum, and the ratio of its tag (0 without one)."""
-        self._file.write(line)
-        self._offsets.append(self._offsets[-1] + len(line))
-        self._low.append(digest & _MASK)
-        self._high.append(digest >> 64)
-        self._tokens.append(tokens)
-        self._numbers.append(number)
-        self._levels.append(level)
-        self._keeps.append(keep)
-        self._held_out.append(held_out)
+        """Add an example; `digest` is that of its texts (128 bits), the others as `Entry` has them."""
+        self._lines.write(line)
+        self._entries.write(_ENTRY.pack(self._size, len(line), number, tokens, level, keep, held_out, _NONE))
+        self._digests.write(digest.to_bytes(16, "little"))
+        self._count += 1
+        self._size += len(line)
 
     def flush(self) -> None:
-        """Call it before the first `line`."""
-        self._file.flush()
+        """Call it after the last `add`."""
+        for file in (self._lines, self._entries, self._digests):
+            file.flush()
 
-    def line(self, row: int) -> bytes:
-        """The line of an example."""
-        start = self._offsets[row]
-        return os.pread(self._file.fileno(), self._offsets[row + 1] - start, start)
+    def entry(self, row: int) -> Entry:
+        return Entry._make(_ENTRY.unpack(os.pread(self._entries.fileno(), _ENTRY.size, row * _ENTRY.size)))
 
-    def number(self, row: int) -> int:
-        """The number of an example's line or row in its file."""
-        return self._numbers[row]
+    def entries(self, low: int, high: int) -> Iterator[tuple[int, Entry]]:
+        """The rows from `low` to below `high`, with their entries."""
+        for start in range(low, high, _BLOCK):
+            count = min(_BLOCK, high - start)
+            data = os.pread(self._entries.fileno(), count * _ENTRY.size, start * _ENTRY.size)
+            yield from enumerate(map(Entry._make, _ENTRY.iter_unpack(data)), start)
 
-    @property
-    def tokens(self) -> np.ndarray:
-        return np.frombuffer(self._tokens, dtype=np.uint32)
+    def line(self, entry: Entry) -> bytes:
+        return os.pread(self._lines.fileno(), entry.size, entry.start)
 
-    @property
-    def levels(self) -> np.ndarray:
-        return np.frombuffer(self._levels, dtype=np.float32)
+    def remove(self, row: int, of: int) -> None:
+        """Mark an example as a duplicate of the earlier one `of`."""
+        os.pwrite(self._entries.fileno(), _OF.pack(of), (row + 1) * _ENTRY.size - _OF.size)
 
-    @property
-    def keeps(self) -> np.ndarray:
-        return np.frombuffer(self._keeps, dtype=np.float32)
-
-    @property
-    def held_out(self) -> np.ndarray:
-        """Whether each example is of the split validation or test."""
-        return np.frombuffer(self._held_out, dtype=np.uint8)
-
-    def duplicates(self) -> np.ndarray:
-        """For each example the first one with the same digest: itself if there is no earlier one."""
-        low, high = (np.frombuffer(part, dtype=np.uint64) for part in (self._low, self._high))
-        rows = np.lexsort((high, low))  # Stable: equal ones stay in their order.
-        new = np.ones(len(rows), dtype=bool)
-        new[1:] = (low[rows[1:]] != low[rows[:-1]]) | (high[rows[1:]] != high[rows[:-1]])
-        first = np.empty(len(rows), dtype=np.int64)
-        first[rows] = rows[np.maximum.accumulate(np.where(new, np.arange(len(rows)), 0))]
-        return first
+    def remove_equal(self) -> None:
+        """Mark all examples whose digest an earlier one has as duplicates of the first."""
+        for rows in equal_rows(self._digests, 2):  # By the half of a digest.
+            first: dict[bytes, int] = {}
+            for row in rows:
+                digest = os.pread(self._digests.fileno(), 16, row * 16)
+                if (of := first.setdefault(digest, row)) != row:
+                    self.remove(row, of)
 
 
-__all__ = ["Spool"]
+__all__ = ["Entry", "Spool"]
