@@ -2,16 +2,11 @@
 
 import os
 import shutil
-import sys
 
 # Two test processes on two cores: a thread each, for the tests and for the commands that they start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Many tests start a process, which else compiles the whole package each time.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
-
-sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")
