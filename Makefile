@@ -28,6 +28,7 @@ docs: $(VENV)/.installed  ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: $(VENV)/.installed  ## the default suite: no network, a few minutes
+	$(BIN)/python -m compileall -q src  # Where PYTHONDONTWRITEBYTECODE is set, each command of a test would compile it.
 	$(BIN)/pytest -m "not slow and not integration"
 
 test-all: $(VENV)/.installed

@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import gc
 import os
 import shutil
 
@@ -9,9 +10,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 
+def pytest_collection_finish():
+    """Collections need not look through all that the tests and the libraries have imported."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
-    """A directory with an untrained 0.2M model and its tokenizer."""
+    """A directory with an untrained model of one layer and its tokenizer."""
     from zipthought.models.loading import save
     from zipthought.models.tiny import build_tiny, tiny_config
     from zipthought.models.tokenizer import build_tokenizer
@@ -19,8 +25,18 @@ def tiny_base(tmp_path_factory):
     directory = tmp_path_factory.mktemp("base")
     tokenizer = build_tokenizer()
     special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
-    save(build_tiny(tiny_config("llama", "0.2M", len(tokenizer), *special), 0), tokenizer, directory)
+    config = tiny_config("llama", "0.2M", len(tokenizer), *special)
+    config.num_hidden_layers = 1  # Half of the time of each token that the tests decode.
+    save(build_tiny(config, 0), tokenizer, directory)
     return directory
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """`study run` runs its cells in this process."""
+    from small_study import run_in_process
+
+    monkeypatch.setattr("zipthought.study.runner.run", run_in_process)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def fit_once(outcomes, draws, floor=FLOOR):
     }
 
 
-def scaled(outcomes, trained=1.0, model="neutral", costs=None, step0=0.1, draws=200, threshold=0.5, fit=fit_formats):
+def scaled(outcomes, trained=1.0, model="neutral", costs=None, step0=0.1, draws=100, threshold=0.5, fit=fit_formats):
     """The measurements of a base."""
     return ScalingMeasurements(
         model=model,

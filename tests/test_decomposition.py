@@ -283,7 +283,7 @@ def test_a_cell_is_the_same_in_a_study_of_more():
     assert len({cell.digest for cell in more}) == 4 * (1 + len(BRANCHES) - 2) + 2 + 1
 
 
-def test_a_whole_study_on_an_untrained_model(tiny_base, tmp_path, capsys):
+def test_a_whole_study_on_an_untrained_model(tiny_base, tmp_path, capsys, in_process):
     spec = tmp_path / "study.toml"
     spec.write_text(
         f"""
@@ -308,7 +308,7 @@ priced_reward = "group-length:alpha=0.5"
 """
     )
     out = tmp_path / "study"
-    assert main(["study", "run", str(spec), "--output-dir", str(out), "--workers", "1", "--json"]) == 0
+    assert main(["study", "run", str(spec), "--output-dir", str(out), "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["cells"] == {"done": 9}
     assert [(f["id"], f["verdict"]) for f in summary["findings"]] == [(n, "inconclusive") for n in ("F3", "F7", "F5")]

@@ -401,7 +401,9 @@ def test_a_store_of_a_later_version_is_refused(tiny_base, tmp_path):
 def test_a_cell_gives_the_same_result_in_a_directory_of_its_own(tiny_base, tmp_path):
     """As on a cluster: settings, needed results and weights travel there by pickle, result and files back. Every second
     cell is on a node that sees the study, so that its files and weights go by path."""
-    spec = replace(spec_of(tiny_base), seeds=(0,))
+    every = replace(spec_of(tiny_base), seeds=(0,))
+    scaling = replace(every.experiments["scaling"], examples=(4,))
+    spec = replace(every, experiments=every.experiments | {"scaling": scaling})
     here = run_here(Store.create(tmp_path / "here", spec, {}))
     store = Store.create(tmp_path / "driver", spec, {})
     for sees_study in itertools.cycle((False, True)):

@@ -99,12 +99,12 @@ def test_the_same_design_keeps_its_file_and_another_needs_overwrite(file, tmp_pa
     assert read_registration(path).settings["scaling"]["learning_rates"] == [2e-3]
 
 
-def test_register_run_and_report(file, tmp_path, capsys):
+def test_register_run_and_report(file, tmp_path, capsys, in_process):
     """The whole way, on the command line."""
     path, out = tmp_path / "r.json", tmp_path / "out"
     digest = register(file, path)["sha256"]
     capsys.readouterr()
-    run = ["study", "run", str(file), "--output-dir", str(out), "--workers", "1", "--json"]
+    run = ["study", "run", str(file), "--output-dir", str(out), "--json"]
     assert main([*run, "--registration", str(path)]) == 0
     said = capsys.readouterr()
     shown = json.loads(said.out)["registration"]

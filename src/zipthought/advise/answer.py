@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from ..core.compress import compress
 from ..core.methods import parse_method
@@ -158,7 +158,7 @@ def _options(question: Question, reference: Reference, formats: list[FormatRuns]
 def _with_base(options: list[Option], base: BaseRun, best: float, limit: float) -> list[Option]:
     """The options with the base: before all formats that it does not lose to, where it fits the limit."""
     shape = base.solved + 0.5, base.n - base.solved + 0.5
-    low, high = (float(beta.ppf(tail, *shape)) for tail in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = (float(betaincinv(*shape, tail)) for tail in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     itself = Option(
         format=NO_SFT,
         granularity=None,

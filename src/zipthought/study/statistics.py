@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 
 def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -24,8 +23,8 @@ def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[floa
     if n == 0:
         raise ValueError("an interval needs at least one observation")
     tail = (1 - level) / 2
-    low = beta.ppf(tail, successes, n - successes + 1) if successes else 0.0
-    high = beta.ppf(1 - tail, successes + 1, n - successes) if successes < n else 1.0
+    low = betaincinv(successes, n - successes + 1, tail) if successes else 0.0
+    high = betaincinv(successes + 1, n - successes, 1 - tail) if successes < n else 1.0
     return float(low), float(high)
 
 
@@ -93,6 +92,8 @@ def fit_curve(
     The search starts at several points, or at `start` alone. The fits of a bootstrap start at the fit of the data,
     which is near. Raises `ValueError` for fewer than two distinct N.
     """
+    from scipy.optimize import minimize  # A third of a second, and most commands fit no curve.
+
     x, y, w = np.log(np.asarray(n, float)), np.asarray(accuracy, float), np.asarray(weight, float)
     if len(set(x.tolist())) < 2:
         raise ValueError("a curve needs at least two data sizes")

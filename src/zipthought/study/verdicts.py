@@ -23,8 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm as normal
-from scipy.stats import t as student
+from scipy import special
 
 from ..report.data import Finding
 
@@ -86,7 +85,7 @@ def quantile(seeds: int, level: float) -> float:
     """The half-width, in standard errors, of an interval that misses with probability `level`: the quantile of
     Student's t with seeds - 1 degrees of freedom. With one seed, that of the normal distribution, which ignores the
     noise between seeds."""
-    return float(student.ppf(1 - level / 2, seeds - 1) if seeds > 1 else normal.ppf(1 - level / 2))
+    return float(special.stdtrit(seeds - 1, 1 - level / 2) if seeds > 1 else special.ndtri(1 - level / 2))
 
 
 def decide(comparisons: Sequence[Comparison], seeds: int, null: float = 0.0) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from ..core.problem import Problem
 from .dressing import part_of
-from .sampling import SamplerConfig, sample_batch
+from .sampling import ProblemBatch, SamplerConfig, sample_batch
 
 _SCAN = 20
 """At most this many indices are read for each requested structure."""
@@ -24,7 +25,20 @@ def distinct_problems(
     after a block of max(64, `count`) indices without a new structure. The result is then shorter than `count`, and
     `Summary.n` shows its length. Recent results are cached, because a study requests the same test set many times.
     """
-    found: dict[str, tuple[int, Problem]] = {}
+    return tuple((index, batch.problem(row)) for index, batch, row in _first(sampler, split, count, offset, part))
+
+
+@lru_cache(maxsize=32)
+def count_distinct(sampler: SamplerConfig, split: str, count: int, part: tuple[int, int] = (0, 1)) -> int:
+    """How many `distinct_problems` finds, without making them."""
+    return sum(1 for _ in _first(sampler, split, count, 0, part))
+
+
+def _first(
+    sampler: SamplerConfig, split: str, count: int, offset: int, part: tuple[int, int]
+) -> Iterator[tuple[int, ProblemBatch, int]]:
+    """The index of each item of `distinct_problems`, its batch and its row there."""
+    found: set[str] = set()
     number, parts = part
     low, end = offset, offset + _SCAN * count * parts
     while len(found) < count and low < end:
@@ -32,8 +46,8 @@ def distinct_problems(
         batch = sample_batch(sampler, split, block)
         for row, structure in enumerate(batch.structure):
             if structure not in found and len(found) < count and part_of(structure, parts) == number:
-                found[structure] = (block[row], batch.problem(row))
+                found.add(structure)
+                yield block[row], batch, row
         if len(found) == before:
             break
         low = block.stop
-    return tuple(found.values())

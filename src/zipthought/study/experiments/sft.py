@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.methods import ScoredMethod, parse_method
 from ...evaluation.config import EvaluateConfig
-from ...tasks.distinct import distinct_problems
+from ...tasks.distinct import count_distinct
 from ...tasks.splits import TRAINING_SHARE
 from ...train.config import OptimizerConfig, SFTConfig
 from ..cells import TUNING_SEED, SFTCell, SFTCellResult, Step0Cell, Step0Result
@@ -122,7 +122,7 @@ class SFTExperiment(Experiment[Measured]):
             tuned = {(TUNING_SEED, part) for part in parts.values()} if len(self.learning_rates) > 1 else set()
             for seed, part in [*parts.items(), *sorted(tuned)]:
                 sampler = replace(spec.sampler(n), seed=seed)
-                found = len(distinct_problems(sampler, "train", needed, part=(part, self.parts)))
+                found = count_distinct(sampler, "train", needed, (part, self.parts))
                 if found < needed:
                     share = f" in part {part} of {self.parts}" if self.parts > 1 else ""
                     raise ValueError(
