@@ -1,4 +1,4 @@
-"""Reading takes time linear in the text, whatever is repeated: processor time at one length and at four times the length.
+"""Reading takes time linear in the text, whatever is repeated: processor time at one length and at four times of it.
 
 A quadratic reader takes sixteen times as long for four times the text. The quick version has one text for each kind of
 run; the slow one has every unit with every end, and longer texts.

@@ -264,13 +264,13 @@ def _group_lives(group):
     return True
 
 
-def test_a_cell_that_fails_is_reported_with_those_that_wait_for_it(spec, tmp_path, capsys):
+def test_a_cell_that_fails_is_reported_with_those_that_wait_for_it(spec, tmp_path, capsys, in_process):
     base = shutil.copytree(spec.model, tmp_path / "base")
     (base / "model.safetensors").write_bytes(b"cut")
     file, out = tmp_path / "small.toml", tmp_path / "out"
     table = {**SCALING, "examples": [4], "learning_rates": [1e-3, 2e-3]}
     file.write_text(_toml(replace(spec, model=str(base)), scaling=table))
-    assert main(["study", "run", str(file), "--output-dir", str(out), "--workers", "1", "--keep-going"]) == 1
+    assert main(["study", "run", str(file), "--output-dir", str(out), "--keep-going"]) == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "deserializing" in said
     assert "2 cells wait for one that failed" in said
