@@ -10,7 +10,6 @@ from zipthought.evaluation.metrics import summarize
 from zipthought.study.cells import SFTCellResult
 from zipthought.study.execute import execute
 from zipthought.study.execution import CellExecution
-from zipthought.study.failures import MAX_EQUAL_FAILURES, FailureWatch
 from zipthought.study.meta import write_meta
 from zipthought.study.ray_backend import Driver
 from zipthought.study.runner import _run_cell
@@ -65,13 +64,11 @@ def run_here(store):
     return store
 
 
-def run_in_process(store, *, max_equal_failures=MAX_EQUAL_FAILURES, on_failure=None, **_):
+def run_in_process(store, **_):
     """`runner.run` without worker processes, each of which needs seconds to import what models need."""
-    watch = FailureWatch(max_equal_failures, on_failure)
     store.begin()
     while cell := store.claim("here:1"):
         _run_cell(store, "here:1", cell, 1, store.workspace(cell))
-        watch.check(store.failures())
     return store.counts()
 
 

@@ -209,13 +209,13 @@ def test_a_study_stops_after_equal_failures_and_goes_on_when_the_cause_is_gone(s
 
 
 @pytest.mark.parametrize(("flags", "failed"), [([], 3), (["--keep-going"], CELLS)])
-def test_a_study_of_a_model_that_cannot_be_fetched(tmp_path, monkeypatch, capsys, in_process, flags, failed):
+def test_a_study_of_a_model_that_cannot_be_fetched(tmp_path, monkeypatch, capsys, flags, failed):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     file, out = tmp_path / "small.toml", tmp_path / "out"
     lines = [f"{name} = {json.dumps(value)}" for name, value in SETTINGS.items() if name != "scaling"]
     table = [f"{name} = {json.dumps(value)}" for name, value in SETTINGS["scaling"].items()]
     file.write_text("\n".join([*lines, 'model = "nobody/nothing"', "[scaling]", *table]))
-    assert main(["study", "run", str(file), "--output-dir", str(out), *flags]) == 1
+    assert main(["study", "run", str(file), "--output-dir", str(out), "--workers", "1", *flags]) == 1
     said, first = capsys.readouterr().err, Store.open(out).read().cells[0]
     stopped = failed < CELLS
     assert said.startswith(f"{first.name} failed: ValueError: cannot load the model 'nobody/nothing'")
