@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -15,11 +16,11 @@ import pytest
 from small_study import result_of, results, run_here
 
 from zipthought.cli import main
-from zipthought.commands.study import seconds_left
+from zipthought.commands.study import register, run, seconds_left
 from zipthought.study.failures import Reason
 from zipthought.study.report import notes
 from zipthought.study.snapshot import StoredCell
-from zipthought.study.spec import load_spec, make_spec
+from zipthought.study.spec import PRESETS, load_spec, make_spec
 from zipthought.study.store import MAX_ATTEMPTS, Store
 
 SCALING = {
@@ -44,6 +45,11 @@ def spec(tiny_base):
             "scaling": SCALING,
         }
     )
+
+
+@pytest.mark.parametrize("command", [run, register])
+def test_the_help_names_every_preset(command):
+    assert set(PRESETS) <= set(re.findall(r"[\w-]+", command.__doc__))
 
 
 def test_the_quick_preset_loads_and_bad_specs_are_named(tmp_path):
