@@ -282,7 +282,7 @@ def server(loaded, base):
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.models = [{"id": base, "object": "model", "created": 1, "owned_by": "us", "max_model_len": 200}]
     http.native, http.lock, http.asked, http.fault = Native(*loaded), threading.Lock(), [], ""
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
     yield http
     http.shutdown()
     http.server_close()

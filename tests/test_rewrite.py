@@ -176,7 +176,7 @@ def server():
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     http.lock, http.asked, http.script = threading.Lock(), [], None
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
     http.address = f"http://127.0.0.1:{http.server_address[1]}/v1"
     yield http
     http.shutdown()

@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return self.connection.close()
         if fault == "stalls":
-            time.sleep(2.0)
+            time.sleep(1.5)
         body = json.dumps(self.reply(asked, fault)).encode()
         if fault == "torn":
             self.send_response(200)
@@ -91,7 +91,7 @@ def server():
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     http.lock, http.asked, http.keys, http.fault, http.pause = threading.Lock(), [], set(), "", 0.0
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
     http.address = f"http://127.0.0.1:{http.server_address[1]}/v1"
     yield http
     http.shutdown()
@@ -213,7 +213,7 @@ def test_kills_change_nothing_and_no_answer_is_asked_again(server, questions, tm
     clean, out = tmp_path / "clean.jsonl", tmp_path / "out.jsonl"
     run(capsys, options(server, questions, clean))
     server.asked.clear()
-    server.pause = 0.15
+    server.pause = 0.05
     command = [sys.executable, "-m", "zipthought", *options(server, questions, out, "--concurrency", "3")]
     kills = 0
     for _ in range(40):
