@@ -29,6 +29,7 @@ from zipthought.models.tiny import build_tiny, tiny_config
 from zipthought.models.tokenizer import build_tokenizer
 from zipthought.records.chat import completion_ids, prompt_ids, prompt_messages, surface_of, token_budget
 from zipthought.records.schema import make_record
+from zipthought.tasks.distinct import count_distinct
 from zipthought.tasks.sampling import SamplerConfig
 from zipthought.tasks.splits import split_of
 
@@ -253,6 +254,8 @@ def test_test_sets_are_of_distinct_structures():
     structures = [problem.structure for _, problem in few]
     assert len(set(structures)) == len(structures)
     assert 20 < len(few) < 44, "n_ops 1 has 44 structures, most of them in the train split"
+    parts = [count_distinct(SamplerConfig(n_ops=1), "train", 200, (part, 3)) for part in range(3)]
+    assert sum(parts) == count_distinct(SamplerConfig(n_ops=1), "train", 200) == len(few)
     many = distinct_problems(SamplerConfig(n_ops=6), "test", 50)
     assert [index for index, _ in many] == list(range(50)), "no structure repeats"
     shifted = distinct_problems(SamplerConfig(n_ops=6), "test", 10, 40)
