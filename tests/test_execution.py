@@ -11,11 +11,12 @@ from zipthought.records.schema import make_record
 from zipthought.study.cells.decomposition_run import _rlvr_config, _sft_config
 from zipthought.study.spec import load_spec
 from zipthought.tasks.sampling import SamplerConfig, sample_batch
-from zipthought.train.config import LARGE, Execution, OptimizerConfig, RLVRConfig, SFTConfig, TRLConfig
+from zipthought.train.config import LARGE, Execution, OptimizerConfig, RLVRConfig, SFTConfig
 from zipthought.train.fitting import Fitting
 from zipthought.train.grpo import grpo
 from zipthought.train.prompts import SampledPrompts
 from zipthought.train.sft import fine_tune
+from zipthought.train.trl_config import OF_RLVR, OF_SFT, TRLConfig
 
 SFT = SFTConfig(steps=3, batch_size=8, checkpoint_every=1)
 RLVR = RLVRConfig(
@@ -155,9 +156,11 @@ def test_options_of_another_engine_are_refused(kind, option, value):
     with pytest.raises(ValueError, match=f"the engine native has no {option}; leave it out, or use the engine trl"):
         kind(trl=trl)
     assert len(asdict(TRLConfig())) == 7  # A new option needs a row above.
-    if kind is RLVRConfig and trl.padding_free:
-        with pytest.raises(ValueError, match="padding_free is an option of SFT"):
+    other = {SFTConfig: OF_RLVR, RLVRConfig: OF_SFT}[kind]
+    if option in other:
+        with pytest.raises(ValueError, match=f"{option} is an option of {'RLVR' if kind is SFTConfig else 'SFT'}"):
             kind(engine="trl", trl=trl)
+        assert kind(engine="trl", trl=trl.without(other)).trl == TRLConfig()
     else:
         assert kind(engine="trl", trl=trl).trl == trl
 
@@ -232,4 +235,4 @@ def test_the_cells_of_the_engine_trl_train_with_the_settings_of_the_study():
     spec = load_spec("decomposition", {"engine": "trl", "lora_rank": 8, "execution": settings})
     cell = next(cell for cell in spec.cells() if cell.part == "rlvr")
     assert _rlvr_config(cell, spec.execution).trl == TRLConfig(lora_rank=8, vllm="colocate")
-    assert _sft_config(cell, 3, spec.execution).trl == TRLConfig(lora_rank=8, **settings)
+    assert _sft_config(cell, 3, spec.execution).trl == TRLConfig(lora_rank=8, padding_free=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..models.families import MODEL_FAMILIES
 from ..tasks import parse_task
 from .optimizers import OPTIMIZERS
-from .trl_config import TRLConfig
+from .trl_config import OF_RLVR, OF_SFT, TRLConfig
 
 ENGINES = ("native", "trl")
 ADVANTAGES = ("grpo", "dr-grpo")
@@ -74,7 +74,7 @@ class OptimizerConfig:
 def _check_engine(engine: str, optimizer: OptimizerConfig, trl: TRLConfig) -> None:
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; use {', '.join(ENGINES)}")
-    if engine != "trl" and (given := [f.name for f in fields(TRLConfig) if getattr(trl, f.name) != f.default]):
+    if engine != "trl" and (given := trl.given()):
         raise ValueError(f"the engine {engine} has no {given[0]}; leave it out, or use the engine trl")
     if engine == "trl" and not OPTIMIZERS.find(optimizer.optimizer).single:
         usable = ", ".join(name for name, item in OPTIMIZERS.items() if item.single)
@@ -158,6 +158,8 @@ class SFTConfig:
     def __post_init__(self) -> None:
         _check_engine(self.engine, self.optimizer, self.trl)
         check_precision(self.precision)
+        if given := self.trl.given(OF_RLVR):
+            raise ValueError(f"SFT generates nothing; {given[0]} is an option of RLVR")
         if self.micro_batch < 0 or self.positions < 0:
             raise ValueError(
                 f"micro_batch and positions must be at least 0, got {self.micro_batch} and {self.positions}"
@@ -250,8 +252,8 @@ class RLVRConfig:
         for setting, choices in (("advantage", ADVANTAGES), ("loss", LOSSES)):
             if getattr(self, setting) not in choices:
                 raise ValueError(f"unknown {setting} {getattr(self, setting)!r}; use {', '.join(choices)}")
-        if self.trl.padding_free:
-            raise ValueError("RLVR pads its completions; padding_free is an option of SFT")
+        if given := self.trl.given(OF_SFT):
+            raise ValueError(f"RLVR pads its completions; {given[0]} is an option of SFT")
         if self.engine == "native" and self.execution.gradient_checkpointing == "on":
             raise ValueError(
                 "RLVR of the engine native reads a prompt once for all its completions and cannot recompute it: leave "

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 VLLM_MODES = ("", "colocate", "server")
 VLLM_CORRECTIONS = ("off", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
+OF_SFT = ("padding_free",)
+"""Settings that SFT alone has."""
+OF_RLVR = ("vllm", "vllm_memory", "vllm_correction", "vllm_max_ratio")
+"""Settings that RLVR alone has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +51,16 @@ class TRLConfig:
                 f"vllm_max_ratio must be at least 1, the ratio of equal probabilities, got {self.vllm_max_ratio}"
             )
 
+    def given(self, names: Collection[str] | None = None) -> list[str]:
+        """Which of these settings, or of all, are not at their defaults."""
+        changed = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        return [name for name in changed if names is None or name in names]
 
-__all__ = ["VLLM_CORRECTIONS", "TRLConfig"]
+    def without(self, names: Collection[str]) -> TRLConfig:
+        """The same with these settings at their defaults."""
+        default = TRLConfig()
+        values: dict[str, Any] = {name: getattr(default, name) for name in names}
+        return replace(self, **values)
+
+
+__all__ = ["OF_RLVR", "OF_SFT", "VLLM_CORRECTIONS", "TRLConfig"]

@@ -25,6 +25,7 @@ from ...train.loop import LoopResult, Resumable
 from ...train.prompts import SampledPrompts
 from ...train.rejection import correct_samples
 from ...train.sft import encode
+from ...train.trl_config import OF_RLVR, OF_SFT
 from ..execution import CellExecution
 from ..problems import training_problems
 from ..single_op_coverage import single_op_coverage
@@ -192,7 +193,7 @@ def _sft_config(cell: DecompositionCell, steps: int, execution: CellExecution) -
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
-        trl=execution.trl_of(cell),
+        trl=execution.trl_of(cell).without(OF_RLVR),
         optimizer=OptimizerConfig(
             learning_rate=s.sft_learning_rate,
             min_learning_rate_ratio=1.0 if branch else s.sft_min_learning_rate_ratio,
@@ -222,7 +223,7 @@ def _rlvr_config(cell: DecompositionCell, execution: CellExecution) -> RLVRConfi
         engine=cell.engine,
         execution=execution,
         precision=cell.precision,
-        trl=replace(execution.trl_of(cell), padding_free=False),
+        trl=execution.trl_of(cell).without(OF_SFT),
         optimizer=OptimizerConfig(
             learning_rate=s.rl_learning_rate,
             min_learning_rate_ratio=default.optimizer.min_learning_rate_ratio,

@@ -32,6 +32,7 @@ from ...train.config import OptimizerConfig, SFTConfig
 from ...train.loop import Resumable, TimedCheckpoint
 from ...train.output import CHECKPOINT
 from ...train.sft import SFTResult, fine_tune
+from ...train.trl_config import OF_RLVR
 from ..problems import training_problems
 from ..workspace import Workspace
 from .base import Cell, OnStep
@@ -92,7 +93,7 @@ def _config(cell: SFTCell, workspace: Workspace, rate: float) -> SFTConfig:
         engine=cell.engine,
         execution=workspace.execution,
         precision=cell.precision,
-        trl=workspace.execution.trl_of(cell),
+        trl=workspace.execution.trl_of(cell).without(OF_RLVR),
         optimizer=OptimizerConfig(
             learning_rate=rate,
             optimizer=cell.optimizer,
