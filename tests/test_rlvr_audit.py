@@ -44,7 +44,7 @@ def test_what_a_short_run_is_paid_for_stands_up_to_the_second_reader(reward):
     grpo(model, tokenizer, SampledPrompts(config, tokenizer), config, on_step=rows.append)
     assert any(row["reward"] > 0 for row in rows)
     completions = evaluate(
-        model, tokenizer, EvaluateConfig(n_ops=(2, 3, 4), count=12, samples=4, temperature=1.0)
+        model, tokenizer, EvaluateConfig(n_ops=(2, 3, 4), count=25, samples=4, temperature=1.0)
     ).completions
     paid = 0
     for completion in completions:
@@ -52,4 +52,4 @@ def test_what_a_short_run_is_paid_for_stands_up_to_the_second_reader(reward):
         verdict = verify(completion.completion, problem, completion.surface)
         assert disagreements(completion.completion, verdict, problem, completion.surface) == []
         paid += verdict.faithful
-    assert paid > 10
+    assert paid > 20

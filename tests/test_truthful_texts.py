@@ -127,7 +127,7 @@ def named(text: str, value: str) -> int:
 
 
 FILES = {"gsm8k/test.jsonl": 200, "solutions/math_model_outputs.jsonl": 50, "solutions/think_r1_32b.jsonl": 12}
-SLOW = {"gsm8k/test.jsonl": 400, "solutions/math_model_outputs.jsonl": 100, "solutions/think_r1_32b.jsonl": 24}
+SLOW = {"gsm8k/test.jsonl": 1319, "solutions/math_model_outputs.jsonl": 200, "solutions/think_r1_32b.jsonl": 60}
 
 
 @pytest.mark.parametrize(
