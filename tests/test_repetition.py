@@ -30,6 +30,10 @@ def test_arms_have_equal_updates_and_differ_in_what_later_passes_show(tiny_base)
 
 
 def test_arms_can_be_left_out(tiny_base):
+    """A study without redressed prompts does not ask for F6, so its intervals are not corrected for it."""
+    asked = {arm: spec_of(tiny_base, arms=["repeat", arm]).experiments["repetition"] for arm in ("redress", "fresh")}
+    assert asked["redress"].finding_ids == ("F2b", "F6")
+    assert asked["fresh"].finding_ids == ("F2b",)
     cells = spec_of(tiny_base, arms=["repeat", "redress"], before=False).cells()
     assert [(c.examples, c.structures) for c in cells] == [(8, 0), (8, 0), (16, 8)]
     limited = spec_of(tiny_base, arms=["repeat", "redress"], structures=4, before=False).cells()

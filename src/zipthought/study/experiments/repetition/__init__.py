@@ -67,6 +67,10 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
         """The updates of this many passes."""
         return -(-self.examples // self.batch_size) * epochs
 
+    @property
+    def finding_ids(self) -> tuple[str, ...]:
+        return self.FINDINGS if "redress" in self.arms else ("F2b",)
+
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, cells of few epochs first."""
         self.check_structures(spec, self.examples * (max(self.epochs) if "fresh" in self.arms else 1))
@@ -99,7 +103,8 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
         from .f6 import f6
         from .findings import f2b
 
-        return [f2b(measured or {}, count, spec.bootstrap), f6(measured or {}, count, spec.bootstrap)]
+        made = {"F2b": f2b, "F6": f6}
+        return [made[each](measured or {}, count, spec.bootstrap) for each in self.finding_ids]
 
     def section(self, study: Snapshot, measured: dict[str, FormatMeasurements] | None) -> Section:
         from .report import section_of
