@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_study import run_here
 
+from zipthought.report.page import build_report
 from zipthought.study.cells import SFTCell
 from zipthought.study.cells.sft_run import sft_problems
 from zipthought.study.experiments.repetition.f6 import f6
 from zipthought.study.experiments.repetition.findings import FormatMeasurements
+from zipthought.study.report import measure, report_data
 from zipthought.study.spec import make_spec
+from zipthought.study.store import Store
 
 TABLE = {"n_ops": [3], "batch_size": 4, "examples": 8, "epochs": [1, 2], "formats": ["composed:2"]}
 
@@ -30,14 +34,25 @@ def test_arms_have_equal_updates_and_differ_in_what_later_passes_show(tiny_base)
 
 
 def test_arms_can_be_left_out(tiny_base):
-    """A study without redressed prompts does not ask for F6, so its intervals are not corrected for it."""
-    asked = {arm: spec_of(tiny_base, arms=["repeat", arm]).experiments["repetition"] for arm in ("redress", "fresh")}
-    assert asked["redress"].finding_ids == ("F2b", "F6")
-    assert asked["fresh"].finding_ids == ("F2b",)
     cells = spec_of(tiny_base, arms=["repeat", "redress"], before=False).cells()
     assert [(c.examples, c.structures) for c in cells] == [(8, 0), (8, 0), (16, 8)]
     limited = spec_of(tiny_base, arms=["repeat", "redress"], structures=4, before=False).cells()
     assert [(c.examples, c.structures) for c in limited] == [(8, 4), (8, 4), (16, 4)]
+
+
+@pytest.mark.parametrize(
+    ("arms", "epochs", "asked"),
+    [
+        (["repeat", "redress"], [1, 2], ("F2b", "F6")),
+        (["repeat", "fresh"], [1, 2], ("F2b",)),
+        (["repeat", "redress"], [2], ("F6",)),
+    ],
+)
+def test_intervals_are_not_corrected_for_findings_that_the_settings_do_not_ask_for(tiny_base, arms, epochs, asked):
+    spec = spec_of(tiny_base, arms=arms, epochs=epochs)
+    assert spec.experiments["repetition"].finding_ids == asked
+    found = spec.experiments["repetition"].findings(None, len(asked), spec)
+    assert tuple(finding.id for finding in found) == asked
 
 
 @pytest.mark.parametrize(
@@ -117,3 +132,14 @@ def test_f6_calls_no_effect_where_there_is_none(noise):
         data = {"composed:2": planted(seed, 0.4, 0.4, 0.8, noise=noise)}
         called += f6(data, draws=120).verdict != "inconclusive"
     assert called <= 8
+
+
+def test_a_study_of_f6_alone_goes_to_its_report(tiny_base, tmp_path):
+    small = {"epochs": [2], "arms": ["repeat", "redress"], "test_count": 3, "train_count": 2, "edited_count": 2}
+    snapshot = run_here(Store.create(tmp_path, spec_of(tiny_base, **small), {})).read()
+    data = report_data(snapshot, measure(snapshot))
+    (finding,) = data.findings
+    assert finding.id == "F6"
+    assert "correction for the 1 findings" in finding.rule
+    assert [(row["epochs"], row["repeat"], row["redress"]) for row in finding.rows] == [(2, 0, 0)]
+    assert 'id="fig-repetition"' in build_report(data)

@@ -54,8 +54,8 @@ def run(
     Exit code 0: all cells are done; 1: cells failed.
 
     Args:
-        spec: A preset (quick, laptop, evening, granularity, implicit, orders, decomposition, baselines, real,
-            smollm2, paper-small, paper), or a TOML file.
+        spec: A preset (quick, laptop, evening, granularity, implicit, orders, redress, decomposition, baselines,
+            real, smollm2, paper-small, paper), or a TOML file.
         output_dir: The study's directory, for its store, completions and report.html.
         registration: A file that `zipthought study register` wrote. A new study of a preset takes the one that ships
             with the preset, if there is one. The report lists every difference.
@@ -139,8 +139,8 @@ def register(
     Commit the file before the run, and give it to `zipthought study run --registration`.
 
     Args:
-        spec: A preset (quick, laptop, evening, granularity, implicit, orders, decomposition, baselines, real,
-            smollm2, paper-small, paper), or a TOML file.
+        spec: A preset (quick, laptop, evening, granularity, implicit, orders, redress, decomposition, baselines,
+            real, smollm2, paper-small, paper), or a TOML file.
         output_file: The file, JSON with its own sha256.
         overwrite: Replace a file with other content.
     """

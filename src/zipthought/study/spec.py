@@ -20,9 +20,8 @@ from .models import is_of_hub, kept_digest, model_digest
 from .settings import read_settings
 
 PRESETS = (
-    *("quick", "laptop", "evening", "granularity", "implicit", "orders", "decomposition", "real", "smollm2"),
-    "baselines",
-    *("paper-small", "paper"),
+    *("quick", "laptop", "evening", "granularity", "implicit", "orders", "redress", "decomposition", "baselines"),
+    *("real", "smollm2", "paper-small", "paper"),
 )
 EXECUTION = "execution"
 """The table of a study's file that says how its cells run."""

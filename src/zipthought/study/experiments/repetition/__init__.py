@@ -69,7 +69,8 @@ class Repetition(SFTExperiment["dict[str, FormatMeasurements]"]):
 
     @property
     def finding_ids(self) -> tuple[str, ...]:
-        return self.FINDINGS if "redress" in self.arms else ("F2b",)
+        asked = {"F2b": len(self.epochs) > 1, "F6": "redress" in self.arms}
+        return tuple(each for each in self.FINDINGS if asked[each])
 
     def cells(self, spec: StudySpec) -> list[Cell]:
         """Seed by seed, cells of few epochs first."""
