@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study real laptop docs test test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training bench-real gpu clean
+.PHONY: study real laptop docs test test-long test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training bench-real gpu clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -29,7 +29,10 @@ docs: $(VENV)/.installed  ## the documentation site, in site/
 
 test: $(VENV)/.installed  ## the default suite: no network, a few minutes
 	$(BIN)/python -m compileall -q src  # Where PYTHONDONTWRITEBYTECODE is set, each command of a test would compile it.
-	$(BIN)/pytest -m "not slow and not integration"
+	$(BIN)/pytest --ignore tests/integration -m "not long and not slow and not integration"
+
+test-long: $(VENV)/.installed  ## whole studies, killed commands, calibration: minutes; `.ci/run` runs them, too
+	$(BIN)/pytest --ignore tests/integration -m long
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest

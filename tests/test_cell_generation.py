@@ -52,6 +52,7 @@ def test_greedy_measurements_are_those_of_the_native_decoder(tiny_base, tmp_path
     assert plain[0] == plain[1]
 
 
+@pytest.mark.long
 def test_rollouts_and_samples_come_from_the_backend(tiny_base, tmp_path, calls):
     workspace = Workspace(tmp_path, execution=CellExecution(generation="transformers"))
     numbers = {}

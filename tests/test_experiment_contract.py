@@ -112,6 +112,7 @@ for form in ("markdown", "csv", "svg", "json"):
 """
 
 
+@pytest.mark.long
 def test_a_strangers_experiment_goes_from_its_table_to_its_report(tiny_base, tmp_path):
     """One module and one registration. Its name is in ZIPTHOUGHT_PLUGINS, which worker processes inherit."""
     lines = ['name = "mine"', f"model = {json.dumps(str(tiny_base))}", "[batches]", "batch_sizes = [1, 2]"]
@@ -264,6 +265,7 @@ def test_results_of_the_decomposition_survive_json(n, share, measure, coverage):
     assert point.by_n_ops[3] == replace(length, single_op_coverage=None)
 
 
+@pytest.mark.long
 def test_a_study_of_trees_runs_with_its_task_in_every_cell(tiny_base, tmp_path):
     """The task reaches training, measurement, RLVR and the report, and changes the digests."""
     small = {"n_ops": [3], "batch_size": 4, "test_count": 3, "train_count": 2, "formats": ["explicit", "composed:2"]}
@@ -398,6 +400,7 @@ def test_a_store_of_a_later_version_is_refused(tiny_base, tmp_path):
             use()
 
 
+@pytest.mark.long
 def test_a_cell_gives_the_same_result_in_a_directory_of_its_own(tiny_base, tmp_path):
     """As on a cluster: settings, needed results and weights travel there by pickle, result and files back. Every second
     cell is on a node that sees the study, so that its files and weights go by path."""

@@ -208,6 +208,7 @@ def test_a_study_stops_after_equal_failures_and_goes_on_when_the_cause_is_gone(s
     assert store.counts() == {"pending": CELLS}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("flags", "failed"), [([], 3), (["--keep-going"], CELLS)])
 def test_a_study_of_a_model_that_cannot_be_fetched(tmp_path, monkeypatch, capsys, flags, failed):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

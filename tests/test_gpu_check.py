@@ -76,6 +76,7 @@ def test_the_deadline_ends_a_stage(deadline, status, tmp_path):
     assert row["seconds"] < 5
 
 
+@pytest.mark.long
 def test_a_stage_adds_its_row_and_leaves_no_temporary_files(tmp_path, monkeypatch, capsys):
     output = tmp_path / "gpu.jsonl"
     output.write_text('{"stage": "earlier"}\n')

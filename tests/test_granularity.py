@@ -56,6 +56,7 @@ def tiny(model, **changes):
     return plain | {"model": str(model), "bootstrap": 50, "scaling": plain["scaling"] | small} | changes
 
 
+@pytest.mark.long
 def test_a_tiny_version_runs_to_a_report_with_the_table(tiny_base, tmp_path):
     out = tmp_path / "out"
     store = run_here(Store.create(out, make_spec(tiny(tiny_base, seeds=[0])), {}))

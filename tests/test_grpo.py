@@ -456,6 +456,7 @@ def test_rlvr_excludes_the_structures_of_the_sft_data(tiny_base, tmp_path, capsy
     assert main(["train", "rlvr", "--output-dir", str(tmp_path / "x"), "--reward", "nonsense"]) == 2
 
 
+@pytest.mark.long
 def test_the_command_killed_by_sigkill_and_resumed_writes_the_same_weights(tiny_base, tmp_path):
     """SIGKILL at a random moment."""
     command = ["train", "rlvr", "--model", str(tiny_base), "--n-ops", "1"]

@@ -189,6 +189,7 @@ def coverage(studies, noise, effect=0.1, draws=100):
     return held / studies
 
 
+@pytest.mark.long
 def test_error_rates_in_the_design_of_the_studies():
     """40 studies each. `benchmarks/calibration.py` measured false calls in 1% of 100 such nulls, and none at the floor.
     At 2%, 5 of 40 or more have p = 0.001. At a coverage of 95%, 33 of 40 or fewer have p = 0.003 (binomial)."""

@@ -32,6 +32,7 @@ zt.verify(1, problem)
 """
 
 
+@pytest.mark.long
 def test_mypy_sees_our_types_from_outside(tmp_path):
     file = tmp_path / "use.py"
     file.write_text(USE)

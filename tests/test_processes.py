@@ -73,6 +73,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", COMMANDS)
 @pytest.mark.parametrize(("environment", "before"), HOSTILE, ids=["C", "ascii"])
 def test_environments_change_no_result(here, capsys, arguments, environment, before):

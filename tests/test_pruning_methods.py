@@ -291,6 +291,7 @@ def test_f8_judges_pruning_by_a_model_against_random_steps_and_names_the_best():
     assert "No random steps beside" in f8(planted({"explicit": 0.9, "steps:0.5": 0.5}), (100,)).summary
 
 
+@pytest.mark.long
 def test_the_study_baselines_runs_to_its_report(tiny_base, tmp_path):
     from zipthought.study.execute import execute
     from zipthought.study.report import measure, report_data

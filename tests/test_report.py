@@ -430,6 +430,7 @@ def test_formats_differ_in_colour_and_neighbours_in_shape():
     assert len({look.shape for look in looks[:6]}) == 6
 
 
+@pytest.mark.long
 def test_in_a_browser(whole, tmp_path: Path):
     """No console message, no request; themes reach the charts, the explorer obeys keys, hostile text stays text."""
     from selenium import webdriver

@@ -28,6 +28,7 @@ def disagreements(text: str, verdict: Verdict, problem, surface: str) -> list[st
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reward", ["faithful", "outcome+length:0.002"])
 def test_what_a_short_run_is_paid_for_stands_up_to_the_second_reader(reward):
     model, tokenizer = load("bundled-mixed", training=True)

@@ -209,6 +209,7 @@ def test_a_budget_ends_asking_and_the_same_command_goes_on(server, questions, tm
     assert len(server.asked) == 60
 
 
+@pytest.mark.long
 def test_kills_change_nothing_and_no_answer_is_asked_again(server, questions, tmp_path, capsys):
     clean, out = tmp_path / "clean.jsonl", tmp_path / "out.jsonl"
     run(capsys, options(server, questions, clean))

@@ -192,6 +192,7 @@ def _toml(spec, **tables):
     return "\n".join(lines)
 
 
+@pytest.mark.long
 def test_a_study_killed_in_the_middle_ends_as_the_undisturbed_one(spec, tmp_path):
     """The runner and its workers are killed with -9; the next run finishes, nothing is lost and nothing is twice."""
     file, cut = tmp_path / "small.toml", tmp_path / "cut"
