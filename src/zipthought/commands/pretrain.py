@@ -15,6 +15,7 @@ def pretrain(
     config: PretrainConfig = PretrainConfig(),  # noqa: B008
     resume: bool = False,
     threads: int = 1,
+    device: str = "cpu",
     json: bool = False,
 ) -> int:
     """Train a tiny base model and write its card.
@@ -25,6 +26,7 @@ def pretrain(
         config: The recipe.
         resume: Continue an unfinished run from its checkpoint, if there is one.
         threads: CPU threads; the bytes of the result depend on them.
+        device: `cpu`, `cuda`, or `auto` (a GPU if there is one). The bytes of the result depend on it, too.
         json: Print the card as one object on standard output.
     """
     from ..study.bases import finished_base, make_base
@@ -41,6 +43,7 @@ def pretrain(
             config,
             output_dir,
             threads=threads,
+            device=device,
             resume=resume,
             on_step=lambda row: bar.update(task, completed=row["step"], note=f"loss {row['loss']:.4f}"),
         )

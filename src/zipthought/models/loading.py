@@ -38,10 +38,7 @@ def load(
     exist. A hub id may have a revision (`names`). The loader respects HF_HUB_OFFLINE.
     """
     source, pinned = split_revision(resolve(name))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise ValueError(f"device {device!r} does not exist here; use auto, cpu or, on a machine with a GPU, cuda")
+    device = existing_device(device)
     dtype = torch.float32 if device == "cpu" or training else torch.bfloat16
     with _one_line(ValueError, f"cannot load the model {name!r}"):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **pinned)
@@ -66,6 +63,18 @@ def load(
         tokenizer.pad_token = tokenizer.eos_token
     model.to(device)
     return model.eval(), tokenizer
+
+
+def existing_device(device: str) -> str:
+    """The device, with `auto` resolved: `cuda` where torch finds a GPU, else `cpu`.
+
+    Raises `ValueError` for a device that does not exist.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise ValueError(f"device {device!r} does not exist here; use auto, cpu or, on a machine with a GPU, cuda")
+    return device
 
 
 def load_tokenizer(name: str) -> tuple[PreTrainedTokenizerBase, list[int]]:

@@ -49,6 +49,7 @@ def make_base(
     directory: Path,
     *,
     threads: int,
+    device: str = "cpu",
     resume: bool = False,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
@@ -56,14 +57,16 @@ def make_base(
     appear in `directory` together.
 
     The card records everything that the weights depend on. The same recipe, seed, threads, torch and kind of processor
-    give the same bytes.
+    or GPU give the same bytes.
     """
     torch.set_num_threads(threads)
     output = RunDirectory.of(directory)
     output.require_usable(resume)
     structures = trained_structures(config.init) if config.init else set()
     with output.working():
-        model, tokenizer, result = pretrain(config, directory=output.work, resume=resume, on_step=on_step)
+        model, tokenizer, result = pretrain(
+            config, device=device, directory=output.work, resume=resume, on_step=on_step
+        )
         card = _measured(config, threads, model, tokenizer, result)
         save(model, tokenizer, output.model)
         write_structures(output.model, structures)
@@ -119,6 +122,7 @@ def _measured(
         "minutes": round(result.seconds / 60, 1),
         "final_loss": result.final_loss,
         "threads": threads,
+        "device": model.device.type,
         "environment": environment(),
         "accuracy": {
             n: {key: row[key] for key in ("n", "accuracy", "faithful", "response_tokens", "truncated")}

@@ -24,7 +24,7 @@ from ..core.arithmetic import BinOp, Expr, evaluate
 from ..core.orders import settle
 from ..core.problem import Problem
 from ..core.trace import Trace, solve
-from ..models.loading import load
+from ..models.loading import existing_device, load
 from ..models.tiny import build_tiny, grow, tiny_config
 from ..models.tokenizer import MAX_NUMBER, build_tokenizer
 from ..records.chat import completion_ids, prompt_ids, prompt_messages
@@ -196,12 +196,13 @@ class PrimitiveStream(PretrainStream):
 def pretrain(
     config: PretrainConfig,
     *,
+    device: str = "cpu",
     directory: Path | None = None,
     resume: bool = False,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoopResult]:
-    """Train a tiny model by the recipe, from fresh weights or from `init`. The other arguments are those of
-    `train_loop`."""
+    """Train a tiny model by the recipe in float32, from fresh weights or from `init`, on a device as in `load`. The
+    other arguments are those of `train_loop`."""
     tokenizer = build_tokenizer()
     stream = PrimitiveStream if config.primitives else PretrainStream
     if config.init:
@@ -211,9 +212,10 @@ def pretrain(
     else:
         special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
         model = build_tiny(tiny_config(config.family, config.size, len(tokenizer), *special), config.seed)
+    torch.nn.Module.to(model, existing_device(device))
     result = train_loop(
         model,
-        next_token(model, stream(config, tokenizer)),
+        next_token(model, stream(config, tokenizer), precision="float32"),
         config.steps,
         config.optimizer,
         directory=directory,
