@@ -122,7 +122,6 @@ def _measured(
         "minutes": round(result.seconds / 60, 1),
         "final_loss": result.final_loss,
         "threads": threads,
-        "device": model.device.type,
         "environment": environment(),
         "accuracy": {
             n: {key: row[key] for key in ("n", "accuracy", "faithful", "response_tokens", "truncated")}

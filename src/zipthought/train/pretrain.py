@@ -201,8 +201,8 @@ def pretrain(
     resume: bool = False,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, LoopResult]:
-    """Train a tiny model by the recipe in float32, from fresh weights or from `init`, on a device as in `load`. The
-    other arguments are those of `train_loop`."""
+    """Train a tiny model by the recipe in float32, from fresh weights or from `init`, on a device as in `load`. It
+    comes back on the CPU. The other arguments are those of `train_loop`."""
     tokenizer = build_tokenizer()
     stream = PrimitiveStream if config.primitives else PretrainStream
     if config.init:
@@ -228,4 +228,5 @@ def pretrain(
         },
         on_step=on_step,
     )
+    torch.nn.Module.to(model, "cpu")
     return model, tokenizer, result
