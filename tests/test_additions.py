@@ -102,6 +102,7 @@ def test_additions_reach_rlvr(plugins, capsys, tmp_path, tiny_base):
     assert (trained["steps"], trained["skipped"]) == (2, 0)
 
 
+@pytest.mark.long
 def test_additions_reach_a_study_and_its_report(plugins, capsys, tmp_path, tiny_base):
     """A task, a surface and a method of strangers in one study; worker processes know them, too."""
     plugins(*ADDITIONS)

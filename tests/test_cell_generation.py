@@ -36,6 +36,7 @@ def calls(monkeypatch):
     return made
 
 
+@pytest.mark.long
 def test_greedy_measurements_are_those_of_the_native_decoder(tiny_base, tmp_path, calls):
     results, digests = {}, {}
     for generation in ("native", "transformers"):

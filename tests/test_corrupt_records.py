@@ -110,6 +110,7 @@ def no_sync(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda handle: None)
 
 
+@pytest.mark.long
 def test_verify_and_compress_read_a_file_of_corrupt_records_to_its_end(bases, tmp_path, capsys):
     lines = [line for line in corrupt_lines(bases) if b"\n" not in line]
     assert len(lines) > 4000

@@ -283,6 +283,7 @@ def test_a_cell_is_the_same_in_a_study_of_more():
     assert len({cell.digest for cell in more}) == 4 * (1 + len(BRANCHES) - 2) + 2 + 1
 
 
+@pytest.mark.long
 def test_a_whole_study_on_an_untrained_model(tiny_base, tmp_path, capsys, in_process):
     spec = tmp_path / "study.toml"
     spec.write_text(

@@ -333,6 +333,7 @@ def as_version_01(directory: Path) -> None:
             db.execute("UPDATE cells SET config = ?, result = ? WHERE digest = ?", (*row, digest))
 
 
+@pytest.mark.long
 def test_a_store_of_version_01_opens_reports_and_grows(tiny_base, tmp_path):
     now = replace(spec_of(tiny_base), seeds=(0,))
     scaling = replace(now.experiments["scaling"], before=False, tune_each=False)

@@ -192,6 +192,7 @@ def test_status_shows_each_kind_of_error_with_its_cells(store, capsys):
     assert failed[0].digest in shown
 
 
+@pytest.mark.long
 def test_a_study_stops_after_equal_failures_and_goes_on_when_the_cause_is_gone(store, tiny_base):
     weights = tiny_base / "model.safetensors"
     whole, reported = weights.read_bytes(), []

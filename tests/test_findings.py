@@ -69,6 +69,7 @@ def test_nothing_measured_is_inconclusive():
     assert f2b({}).verdict == "inconclusive"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("noise", [0.15, 0.4])
 def test_where_there_is_no_effect_few_verdicts_find_one(noise):
     """60 planted nulls each. `benchmarks/calibration.py` measured false calls in at most 4% of 200 nulls of a design.
@@ -86,6 +87,7 @@ def test_where_there_is_no_effect_few_verdicts_find_one(noise):
     assert max(called.values()) <= 7, called
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("finding", "coverage", "accuracy"),
     [

@@ -144,7 +144,7 @@ def test_the_sample_with_human_verdicts():
 @pytest.mark.parametrize(
     ("name", "records", "equations"),
     [
-        ("math_model_outputs.jsonl", 60, 50),
+        pytest.param("math_model_outputs.jsonl", 60, 50, marks=pytest.mark.long),
         pytest.param("math_model_outputs.jsonl", None, 200, marks=pytest.mark.slow),
         ("llm_adapters_math.json", None, 350),
         ("countdown_sft.jsonl", None, 380),

@@ -96,6 +96,7 @@ def test_answers_as_formulas(stated, right, same):
     assert same_answer(stated, right) is same
 
 
+@pytest.mark.long
 @needs_sympy
 def test_hostile_answers_end_and_leave_the_process_usable():
     assert same_answer("2^{3^{4^{5^{6}}}}", "7") is None

@@ -28,10 +28,11 @@ def saved_bytes(model, length, checkpointing):
 @pytest.mark.parametrize(
     ("kind", "sizes"),
     [
-        ((Qwen2Config, Qwen2ForCausalLM), (2048, 11_008, 16, 2)),  # A layer of Qwen2.5-3B.
-        ((LlamaConfig, LlamaForCausalLM), (576, 1536, 9, 3)),  # A layer of SmolLM2-135M.
+        pytest.param(
+            (Qwen2Config, Qwen2ForCausalLM), (2048, 11_008, 16, 2), marks=pytest.mark.long, id="a layer of Qwen2.5-3B"
+        ),
+        pytest.param((LlamaConfig, LlamaForCausalLM), (576, 1536, 9, 3), id="a layer of SmolLM2-135M"),
     ],
-    ids=["Qwen2.5-3B", "SmolLM2-135M"],
 )
 def test_a_layer_keeps_what_the_figures_say(kind, sizes):
     hidden, intermediate, heads, kv_heads = sizes

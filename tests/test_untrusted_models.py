@@ -15,12 +15,6 @@ import zipthought
 from zipthought.models.loading import load
 
 ROOT = Path(zipthought.__file__).parent
-CALLS = [
-    (path.relative_to(ROOT), call)
-    for path in sorted(ROOT.rglob("*.py"))
-    for call in ast.walk(ast.parse(path.read_text()))
-    if isinstance(call, ast.Call)
-]
 
 
 def name_of(call):
@@ -37,15 +31,21 @@ def keyword(call, name):
 
 
 def test_models_are_loaded_without_code_and_checkpoints_without_objects():
-    loaded = [(path, call) for path, call in CALLS if name_of(call).endswith(".from_pretrained")]
+    calls = [
+        (path.relative_to(ROOT), call)
+        for path in sorted(ROOT.rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+    ]
+    loaded = [(path, call) for path, call in calls if name_of(call).endswith(".from_pretrained")]
     assert len(loaded) >= 2
     for path, call in loaded:
         assert keyword(call, "trust_remote_code") == "False", path
-    torch_loads = [(path, call) for path, call in CALLS if name_of(call) == "torch.load"]
+    torch_loads = [(path, call) for path, call in calls if name_of(call) == "torch.load"]
     assert torch_loads
     for path, call in torch_loads:
         assert keyword(call, "weights_only") == "True", path
-    for path, call in CALLS:
+    for path, call in calls:
         assert keyword(call, "allow_pickle") in (None, "False"), path
         assert name_of(call) not in ("eval", "exec", "pickle.load", "pickle.loads", "marshal.loads"), path
 
