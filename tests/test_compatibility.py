@@ -146,6 +146,7 @@ def test_loading_declares_the_end_of_a_turn_and_says_once_where_the_system_messa
     assert type(model.generation_config).from_pretrained(tmp_path / "again").eos_token_id == declared
 
 
+@pytest.mark.long
 def test_the_program_says_it_in_one_line(tmp_path):
     tokenizer = tokenizer_of("gemma2")
     save(tiny(tokenizer), tokenizer, tmp_path)

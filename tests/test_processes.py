@@ -252,7 +252,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="fi
         (signal.SIGINT, True, 130, "interrupted"),  # As a terminal does: to the workers, too.
     ],
 )
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_stopped_command_leaves_nothing(tmp_path, number, group, code, says, workers):
     with compressing(tmp_path, workers) as (process, _):
         started = children(process.pid)

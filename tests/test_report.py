@@ -310,6 +310,7 @@ def test_a_report_of_nothing_still_opens():
     assert page.scripts[1] == ""  # no figure, no Vega
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_few_seeds(seeds):
     assert "fig-examples" in Page(build_report(study(seeds, 0))).data["figures"]

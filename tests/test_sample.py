@@ -163,7 +163,7 @@ def test_pairs_are_of_one_question(server, questions, tmp_path, capsys):
                 assert not rejected.endswith(f"#### {total}")
 
 
-@pytest.mark.parametrize("fault", ["busy", "error", "closes", "torn", "stalls"])
+@pytest.mark.parametrize("fault", ["busy", "error", "closes", "torn", pytest.param("stalls", marks=pytest.mark.long)])
 def test_a_fault_of_a_moment_is_survived(server, questions, tmp_path, capsys, fault, monkeypatch):
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01, raising=False)
     monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.02, raising=False)

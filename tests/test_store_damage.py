@@ -409,6 +409,7 @@ OLD = {  # damage to a store of version 0.2, which has no checksums -> how `stud
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", OLD)
 def test_damage_to_a_store_without_checksums(damage, study, whole, expected, capsys):
     as_version_02(study)
@@ -478,6 +479,7 @@ sys.exit(main(["study", "run", {spec!r}, "--output-dir", {out!r}]))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [10_000, 100_000])
 def test_a_full_disk_is_one_line_and_the_study_goes_on(limit, whole, study, capsys):
     """Files that may not grow, before the store exists and after some cells."""
