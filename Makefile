@@ -85,7 +85,8 @@ wheel:  ## build the wheel and try it alone, with its core dependencies only, in
 	cd $(WHEEL) && env/bin/zipthought compress solutions.jsonl --output compressed.jsonl
 	cd $(WHEEL) && ! env/bin/python -c 'import torch' 2>/dev/null
 
-PRETRAIN := $(BIN)/zipthought pretrain --output-dir runs
+DEVICE ?= cpu
+PRETRAIN := $(BIN)/zipthought pretrain --device $(DEVICE) --output-dir runs
 base: $(VENV)/.installed  ## the recipe of the bundled base: three runs, about 36 minutes on one core
 	$(PRETRAIN)/base-1
 	$(PRETRAIN)/base-2 --init runs/base-1 --seed 1 --steps 1500 --learning-rate 1.5e-3 --facts 0.05 --lookups 0.4 \
@@ -112,7 +113,7 @@ LONG := --positions 448 --n-ops 1 0.05 2 0.05 3 0.1 4 0.1 5 0.1 6 0.1 7 0.1 8 0.
 LAST := --page 12 --learning-rate 2e-3 --min-learning-rate-ratio 0.01
 FORMS := $(LAST) \
   --primitives facts 0.1 forms 0.56 starts 0.06 names 0.1 sentences 0.08 lookups 0.05 syntax 0.05
-base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: eight runs, about 3.5 hours; SEED=10 for another one
+base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: eight runs, about 3.5 hours; SEED=10 for another one, DEVICE=cuda on a GPU
 	$(PRETRAIN)/neutral-$(SEED)-1 --size 1M --batch-size 64 --seed $(SEED) --steps 2400 --learning-rate 7e-3 \
 	  --min-learning-rate-ratio 0.5 --n-ops 1 0.2 2 0.2 3 0.15 4 0.15 5 0.15 6 0.15 \
 	  --primitives facts 0.1 forms 0.1 lookups 0.2 names 0.4 sentences 0.2

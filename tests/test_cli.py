@@ -285,6 +285,13 @@ def test_pretrain_writes_a_card_and_a_model_that_loads(capsys, tmp_path, monkeyp
     assert AutoTokenizer.from_pretrained(tmp_path / "b").eos_token == "<eos>"
 
 
+def test_pretrain_on_a_device_that_does_not_exist_is_one_line(capsys, tmp_path):
+    code, _, err = run(capsys, "pretrain", "--output-dir", tmp_path / "b", "--device", "tpu", "--size", "0.2M")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "device 'tpu' does not exist here" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_held_out_records_are_not_trained_on(capsys, tmp_path, tiny_base):
     records = []
     for split in ("train", "test"):
