@@ -63,7 +63,7 @@ class Step0Cell(Cell):
         from ...evaluation.evaluate import evaluate
         from ...models.loading import load
 
-        model, tokenizer = load(self.source)
+        model, tokenizer = load(self.source, training=True)  # The weights that training starts from, in float32.
         config = EvaluateConfig(
             split=self.split,
             n_ops=self.n_ops,
