@@ -56,8 +56,8 @@ def make_base(
     """Pretrain by the recipe, measure on held-out structures (test split), and write model, tokenizer and card, which
     appear in `directory` together.
 
-    The card records everything that the weights depend on. The same recipe, seed, threads, torch and kind of processor
-    or GPU give the same bytes.
+    The card records everything that the weights depend on but the device: its environment names the GPU of the machine,
+    used or not. The same recipe, seed, threads, torch, device and kind of processor or GPU give the same bytes.
     """
     torch.set_num_threads(threads)
     output = RunDirectory.of(directory)
