@@ -302,10 +302,13 @@ def test_a_neutral_base_has_its_card_and_resumes_in_the_same_bytes(tmp_path, cap
     assert set(card["primitives"]) == {"facts", "names"}
     assert card["walks"] == {"forward": {"2": 0.0}, "backward": {"2": 0.0}}
     assert set(card["habit"]) == {"1", "2"}
+    assert card["device"] == "cpu"
     page = (tmp_path / "a" / "README.md").read_text()
     for piece in ("# zipthought base, neutral", "| facts | 0.000 |", "| forward | 0.000 |", "no trace as its habit"):
         assert piece in page
     assert render_card(json.loads((tmp_path / "a" / "card.json").read_text())) == page
+    on_gpu = render_card(card | {"device": "cuda", "environment": card["environment"] | {"gpu": "A GPU"}})
+    assert f"on\nA GPU, torch {card['environment']['torch']}" in on_gpu
 
     # A run that stops after three steps and goes on gives the same weights.
     monkeypatch.setattr(pretrain, "train_loop", lambda *a, **k: train_loop(*a, **k | {"checkpoint_every": 2}))

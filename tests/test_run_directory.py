@@ -361,6 +361,12 @@ def test_a_finished_pretraining_is_resumed_as_finished(tmp_path, capsys, monkeyp
     assert run(capsys, *command, "--resume")[:2] == (0, out)
     code, _, err = run(capsys, *command, "--resume", "--seed", 5)
     assert (code, "recipe.seed was 0 and is 5" in err) == (2, True)
+    card = json.loads(out)
+    for device, says in (("cuda", 'device was "cuda" and is "cpu"'), (None, "")):  # Older cards have no device.
+        values = {name: value for name, value in (card | {"device": device}).items() if value is not None}
+        (tmp_path / "b" / "card.json").write_text(json.dumps(values))
+        code, _, err = run(capsys, *command, "--resume")
+        assert (code, says in err) == (2 if says else 0, True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b"]
 
 

@@ -33,7 +33,7 @@ def pretrain(
 
     output = RunDirectory.of(output_dir)
     if output.is_finished(resume):
-        card = finished_base(config, output.target, threads)
+        card = finished_base(config, output.target, threads, device)
         output.clear()
         _report(card, output_dir, json)
         return 0

@@ -18,7 +18,7 @@ from ..evaluation.evaluate import EvaluateConfig, evaluate
 from ..evaluation.primitives import HELD_OUT_SEED, exact, primitive_accuracy
 from ..evaluation.step0 import Kind, habit
 from ..files.atomic import write_text
-from ..models.loading import save
+from ..models.loading import existing_device, save
 from ..tasks.sampling import SamplerConfig
 from ..train.config import PretrainConfig
 from ..train.loop import LoopResult
@@ -56,10 +56,11 @@ def make_base(
     """Pretrain by the recipe, measure on held-out structures (test split), and write model, tokenizer and card, which
     appear in `directory` together.
 
-    The card records everything that the weights depend on but the device: its environment names the GPU of the machine,
-    used or not. The same recipe, seed, threads, torch, device and kind of processor or GPU give the same bytes.
+    The card records everything that the weights depend on. The same recipe, seed, threads, torch, device and kind of
+    processor or GPU give the same bytes.
     """
     torch.set_num_threads(threads)
+    device = existing_device(device)
     output = RunDirectory.of(directory)
     output.require_usable(resume)
     structures = trained_structures(config.init) if config.init else set()
@@ -67,7 +68,7 @@ def make_base(
         model, tokenizer, result = pretrain(
             config, device=device, directory=output.work, resume=resume, on_step=on_step
         )
-        card = _measured(config, threads, model, tokenizer, result)
+        card = _measured(config, model, tokenizer, result) | {"threads": threads, "device": device}
         save(model, tokenizer, output.model)
         write_structures(output.model, structures)
         card["sha256"] = hashlib.sha256((output.model / "model.safetensors").read_bytes()).hexdigest()
@@ -77,10 +78,12 @@ def make_base(
     return card
 
 
-def finished_base(config: PretrainConfig, directory: Path, threads: int) -> dict[str, Any]:
-    """The card of a finished base. Raises `ValueError` if it is of another recipe, or damaged."""
+def finished_base(config: PretrainConfig, directory: Path, threads: int, device: str = "cpu") -> dict[str, Any]:
+    """The card of a finished base. Raises `ValueError` if it is of another recipe, number of threads or device, or
+    damaged. Cards without a device are of a version that did not record it."""
     card = read_record(directory / CARD)
-    require_same(directory, card, {"recipe": _recipe(config), "threads": threads})
+    asked = {"recipe": _recipe(config), "threads": threads, "device": existing_device(device)}
+    require_same(directory, {"device": asked["device"], **card}, asked)
     return card
 
 
@@ -97,13 +100,9 @@ def _earlier_card(config: PretrainConfig) -> dict[str, Any] | None:
 
 
 def _measured(
-    config: PretrainConfig,
-    threads: int,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    result: LoopResult,
+    config: PretrainConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, result: LoopResult
 ) -> dict[str, Any]:
-    """The card of a model, without the digest of its weights."""
+    """The card of a model, without the threads and the device of its training and the digest of its weights."""
     held_out = EvaluateConfig(
         split="test",
         n_ops=MEASURED_N_OPS,
@@ -121,7 +120,6 @@ def _measured(
         "tokens": result.tokens,
         "minutes": round(result.seconds / 60, 1),
         "final_loss": result.final_loss,
-        "threads": threads,
         "environment": environment(),
         "accuracy": {
             n: {key: row[key] for key in ("n", "accuracy", "faithful", "response_tokens", "truncated")}

@@ -50,8 +50,7 @@ A tiny base model for studying compressed chains of thought on a laptop: {card["
 tokenizer, the `terse` surface of zipthought. It has seen single facts, look-ups and chains of
 {", ".join(str(n) for n, _ in recipe["n_ops"])} operations ({_mix(recipe["granularity"])} a step), and nothing else.
 
-Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}), threads: {card["threads"]},
-{card["environment"]["processor"]}, torch {card["environment"]["torch"]}. Each run goes on from the one before it
+{_origin(card)}. Each run goes on from the one before it
 (`--init`); `card.json` holds their whole recipes. Shares of facts, look-ups, walks and starts (the first step
 alone); the rest are chains of the train split.{added}
 
@@ -81,8 +80,7 @@ tokenizer, the `terse` surface of zipthought. It was pretrained on primitives: f
 names and sentences in both directions, and solutions in all formats and orders of problems with one and two
 operations. It knows where to look and how to calculate, and it has no trace as its habit.
 
-Trained with `zipthought pretrain` (version {card["environment"]["zipthought"]}), threads: {card["threads"]},
-{card["environment"]["processor"]}, torch {card["environment"]["torch"]}. Each run goes on from the one before it
+{_origin(card)}. Each run goes on from the one before it
 (`--init`); `card.json` holds their whole recipes. The columns of primitives are their shares.
 
 {_runs(card)}
@@ -108,6 +106,14 @@ Nats per token of gold completions, by number of operations:
 
 sha256 of `model.safetensors`: `{card["sha256"]}`.
 """
+
+
+def _origin(card: dict[str, Any]) -> str:
+    """What the weights depend on besides the recipe, as a sentence without its end."""
+    made = card["environment"]
+    on_cpu = card.get("device", "cpu") == "cpu"  # Older cards have no device.
+    hardware = f"threads: {card['threads']},\n{made['processor']}" if on_cpu else f"on\n{made['gpu']}"
+    return f"Trained with `zipthought pretrain` (version {made['zipthought']}), {hardware}, torch {made['torch']}"
 
 
 def _table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:

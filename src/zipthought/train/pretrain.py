@@ -225,6 +225,7 @@ def pretrain(
             **json.loads(json.dumps(asdict(config))),
             "weights": fingerprint(model),
             "threads": torch.get_num_threads(),
+            "device": str(model.device),
         },
         on_step=on_step,
     )
