@@ -1,7 +1,8 @@
 """Primitives: every text is right; the stream; how a neutral base is measured, and its card."""
 
 import json
-from itertools import pairwise
+from itertools import chain, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from zipthought.cli import main
 from zipthought.evaluation.primitives import exact, primitive_accuracy
 from zipthought.evaluation.step0 import OTHER, Kind, habit
 from zipthought.models.loading import load
+from zipthought.models.names import resolve
 from zipthought.models.tokenizer import MAX_NUMBER, build_tokenizer
 from zipthought.records.chat import completion_ids, prompt_ids, prompt_messages
 from zipthought.study import bases
-from zipthought.study.cards import render_card
+from zipthought.study.cards import render_card, stages
 from zipthought.surfaces import terse, verify
 from zipthought.tasks.sampling import SamplerConfig
 from zipthought.tasks.splits import split_of
@@ -182,20 +184,52 @@ def test_syntax_is_a_faithful_solution_in_every_format():
     assert len(lines) > 4
 
 
+def followed(prompt):
+    """The problem that a text follows to its target, if it has one chain, as the problems of a study. Texts with
+    several chains name the start, or only state the sentences."""
+    problem, question = asked(prompt)
+    results = [name for name, definition in problem.definitions.items() if not isinstance(definition, int)]
+    if len({chain_to(problem, name)[0] for name in results}) > 1 or question[-1] in "+-":
+        return None
+    target = next(word for word in question if word in problem.definitions)
+    return terse.parse_problem(f"{prompt.rpartition('? ')[0]}? {target}", MODULUS)
+
+
 @pytest.mark.parametrize("name", ["starts", "names", "sentences", "syntax"])
 def test_no_text_has_the_solution_of_a_held_out_structure(name):
     """Texts with one chain, which a study could draw, are of the train split."""
-    for prompt, _ in texts(name):
-        problem, question = asked(prompt)
-        starts = [n for n, d in problem.definitions.items() if not isinstance(d, int)]
-        roots = {chain_to(problem, n)[0] for n in starts}
-        if len(roots) > 1:
-            assert name in ("names", "sentences")
-            continue
-        target = next(word for word in question if word in problem.definitions)
-        if question[-1] in "+-":
-            continue  # One of several chains, of which the others are constants.
-        assert split_of(terse.parse_problem(f"{prompt.rpartition('? ')[0]}? {target}", MODULUS).structure) == "train"
+    problems = [followed(prompt) for prompt, _ in texts(name)]
+    assert None not in problems or name in ("names", "sentences")
+    structures = [problem.structure for problem in problems if problem]
+    assert len(structures) > DRAWS / 4
+    assert {split_of(structure) for structure in structures} == {"train"}
+
+
+def tuples(value):
+    """JSON's lists as tuples."""
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", ["neutral"])
+def test_the_whole_pretraining_of_a_neutral_base_had_no_held_out_structure(base):
+    """Every text of its runs, drawn again by the recipes in its card."""
+    card = json.loads((Path(resolve(base)) / "card.json").read_text())
+    tokenizer = build_tokenizer()
+    words = {number: word for word, number in tokenizer.get_vocab().items()}
+    checked = 0
+    for run in stages(card):
+        recipe = {name: tuples(value) for name, value in run["recipe"].items() if name not in ("init", "optimizer")}
+        stream = PrimitiveStream(PretrainConfig(**recipe), tokenizer)
+        for window in range(-(-run["recipe"]["steps"] // stream.WINDOW)):
+            for example in chain.from_iterable(stream._window(window)):
+                prompt = " ".join(words[number] for number in example.ids[: example.prompt_length])
+                question = prompt.rpartition("? ")[2].split()
+                if "?" in prompt and (question[0] != "=" or {"+", "-"} & set(question)):  # No fact, form or look-up.
+                    problem = followed(prompt[prompt.index(" . ") + 3 :])
+                    assert not problem or split_of(problem.structure) == "train"
+                    checked += problem is not None
+    assert checked > 100_000
 
 
 def test_half_of_the_lookups_have_numbers_from_all_tokens():
