@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY_DIR ?= runs/quick
 
-.PHONY: study real laptop docs test test-long test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral bench bench-training bench-real gpu clean
+.PHONY: study real laptop docs test test-long test-all fuzz integration lint audit format wheel base base-deep base-mixed base-neutral base-neutral-2 bench bench-training bench-real gpu clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zipthought needs Python 3.11 or newer")'
@@ -86,7 +86,8 @@ wheel:  ## build the wheel and try it alone, with its core dependencies only, in
 	cd $(WHEEL) && ! env/bin/python -c 'import torch' 2>/dev/null
 
 DEVICE ?= cpu
-PRETRAIN := $(BIN)/zipthought pretrain --device $(DEVICE) --output-dir runs
+THREADS ?= 1
+PRETRAIN = $(BIN)/zipthought pretrain --device $(DEVICE) --threads $(THREADS) --output-dir runs
 base: $(VENV)/.installed  ## the recipe of the bundled base: three runs, about 36 minutes on one core
 	$(PRETRAIN)/base-1
 	$(PRETRAIN)/base-2 --init runs/base-1 --seed 1 --steps 1500 --learning-rate 1.5e-3 --facts 0.05 --lookups 0.4 \
@@ -113,20 +114,23 @@ LONG := --positions 448 --n-ops 1 0.05 2 0.05 3 0.1 4 0.1 5 0.1 6 0.1 7 0.1 8 0.
 LAST := --page 12 --learning-rate 2e-3 --min-learning-rate-ratio 0.01
 FORMS := $(LAST) \
   --primitives facts 0.1 forms 0.56 starts 0.06 names 0.1 sentences 0.08 lookups 0.05 syntax 0.05
-base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: eight runs, about 3.5 hours; SEED=10 for another one, DEVICE=cuda on a GPU
-	$(PRETRAIN)/neutral-$(SEED)-1 --size 1M --batch-size 64 --seed $(SEED) --steps 2400 --learning-rate 7e-3 \
-	  --min-learning-rate-ratio 0.5 --n-ops 1 0.2 2 0.2 3 0.15 4 0.15 5 0.15 6 0.15 \
-	  --primitives facts 0.1 forms 0.1 lookups 0.2 names 0.4 sentences 0.2
-	$(PRETRAIN)/neutral-$(SEED)-2 --init runs/neutral-$(SEED)-1 $(NEUTRAL) --page 6 --seed $$(($(SEED) + 1)) --steps 1600 \
-	  --learning-rate 6e-3 --min-learning-rate-ratio 0.3 \
-	  --n-ops 1 0.125 2 0.125 3 0.125 4 0.125 5 0.125 6 0.125 7 0.125 8 0.125 \
-	  --primitives facts 0.2 forms 0.15 lookups 0.15 starts 0.2 names 0.15 sentences 0.15
-	$(PRETRAIN)/neutral-$(SEED)-3 --init runs/neutral-$(SEED)-2 $(NEUTRAL) $(LONG) --page 6 --seed $$(($(SEED) + 2)) \
-	  --steps 3000 --learning-rate 5e-3 --min-learning-rate-ratio 0.02 \
-	  --primitives facts 0.2 forms 0.22 starts 0.26 names 0.13 sentences 0.06 lookups 0.05 syntax 0.08
-	$(PRETRAIN)/neutral-$(SEED)-4 --init runs/neutral-$(SEED)-3 $(NEUTRAL) $(LONG) --page 6 --seed $$(($(SEED) + 3)) \
-	  --steps 2000 --learning-rate 4e-3 --min-learning-rate-ratio 0.01 --simple-forms 0.5 \
-	  --primitives facts 0.2 forms 0.4 starts 0.06 names 0.12 sentences 0.1 lookups 0.06 syntax 0.06
+define NEUTRAL_START
+$(PRETRAIN)/neutral-$(SEED)-1 --size 1M --batch-size 64 --seed $(SEED) --steps 2400 --learning-rate 7e-3 \
+  --min-learning-rate-ratio 0.5 --n-ops 1 0.2 2 0.2 3 0.15 4 0.15 5 0.15 6 0.15 \
+  --primitives facts 0.1 forms 0.1 lookups 0.2 names 0.4 sentences 0.2
+$(PRETRAIN)/neutral-$(SEED)-2 --init runs/neutral-$(SEED)-1 $(NEUTRAL) --page 6 --seed $$(($(SEED) + 1)) --steps 1600 \
+  --learning-rate 6e-3 --min-learning-rate-ratio 0.3 \
+  --n-ops 1 0.125 2 0.125 3 0.125 4 0.125 5 0.125 6 0.125 7 0.125 8 0.125 \
+  --primitives facts 0.2 forms 0.15 lookups 0.15 starts 0.2 names 0.15 sentences 0.15
+$(PRETRAIN)/neutral-$(SEED)-3 --init runs/neutral-$(SEED)-2 $(NEUTRAL) $(LONG) --page 6 --seed $$(($(SEED) + 2)) \
+  --steps 3000 --learning-rate 5e-3 --min-learning-rate-ratio 0.02 \
+  --primitives facts 0.2 forms 0.22 starts 0.26 names 0.13 sentences 0.06 lookups 0.05 syntax 0.08
+$(PRETRAIN)/neutral-$(SEED)-4 --init runs/neutral-$(SEED)-3 $(NEUTRAL) $(LONG) --page 6 --seed $$(($(SEED) + 3)) \
+  --steps 2000 --learning-rate 4e-3 --min-learning-rate-ratio 0.01 --simple-forms 0.5 \
+  --primitives facts 0.2 forms 0.4 starts 0.06 names 0.12 sentences 0.1 lookups 0.06 syntax 0.06
+endef
+base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: eight runs, about 3.5 hours; DEVICE=cuda on a GPU
+	$(NEUTRAL_START)
 	$(PRETRAIN)/neutral-$(SEED)-5 --init runs/neutral-$(SEED)-4 $(NEUTRAL) $(LONG) $(FORMS) --seed $$(($(SEED) + 4)) \
 	  --steps 2000 --simple-forms 0.5
 	$(PRETRAIN)/neutral-$(SEED)-6 --init runs/neutral-$(SEED)-5 $(NEUTRAL) $(LONG) $(FORMS) --seed $$(($(SEED) + 5)) \
@@ -137,6 +141,18 @@ base-neutral: $(VENV)/.installed  ## the recipe of the neutral base: eight runs,
 	$(PRETRAIN)/neutral-$(SEED)-8 --init runs/neutral-$(SEED)-7 $(NEUTRAL) $(LONG) $(LAST) --seed $$(($(SEED) + 7)) \
 	  --steps 1200 --simple-forms 0.15 \
 	  --primitives facts 0.08 forms 0.6 lookups 0.08 sentences 0.08 names 0.07 starts 0.04 syntax 0.05
+
+base-neutral-2: SEED := 10
+base-neutral-2: THREADS := 2
+base-neutral-2: $(VENV)/.installed  ## the recipe of the second neutral base: six runs, about two hours on two cores
+	$(NEUTRAL_START)
+	$(PRETRAIN)/neutral-$(SEED)-5 --init runs/neutral-$(SEED)-4 $(NEUTRAL) --page 6 --positions 448 --seed 18 --steps 1200 \
+	  --learning-rate 4e-3 --min-learning-rate-ratio 0.2 --simple-forms 0.5 \
+	  --n-ops 1 0.15 2 0.15 3 0.1 4 0.1 5 0.1 6 0.1 7 0.05 8 0.05 9 0.05 10 0.05 11 0.05 12 0.05 \
+	  --primitives facts 0.05 forms 0.2 starts 0.05 names 0.1 sentences 0.45 lookups 0.05 syntax 0.1
+	$(PRETRAIN)/neutral-$(SEED)-6 --init runs/neutral-$(SEED)-5 $(NEUTRAL) $(LONG) $(LAST) --seed 14 --steps 4800 \
+	  --simple-forms 0.25 \
+	  --primitives facts 0.09 forms 0.54 lookups 0.08 sentences 0.1 names 0.09 starts 0.05 syntax 0.05
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/generate.py

@@ -63,7 +63,7 @@ def test_the_wheel_holds_every_file_of_the_sources(tmp_path):
     for asset in ("py.typed", "tasks/nouns.txt", "study/presets/quick.toml", "report/templates/page.html"):
         assert f"zipthought/{asset}" in held
     assert {path.split("/")[3] for path in held if path.startswith("zipthought/models/bases/")} == {
-        "bundled", "bundled-deep", "bundled-mixed", "neutral",
+        "bundled", "bundled-deep", "bundled-mixed", "neutral", "neutral-2",
     }  # fmt: skip
 
 

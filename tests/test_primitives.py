@@ -211,7 +211,7 @@ def tuples(value):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("base", ["neutral"])
+@pytest.mark.parametrize("base", ["neutral", "neutral-2"])
 def test_the_whole_pretraining_of_a_neutral_base_had_no_held_out_structure(base):
     """Every text of its runs, drawn again by the recipes in its card."""
     card = json.loads((Path(resolve(base)) / "card.json").read_text())

@@ -41,8 +41,8 @@ def evaluate(
 
     Args:
         config: Which problems are evaluated, and how completions are generated.
-        model: bundled, bundled-deep, bundled-mixed, neutral, a directory with a model, or a hub id, also with a
-            revision (org/name@v1).
+        model: bundled, bundled-deep, bundled-mixed, neutral, neutral-2, a directory with a model, or a hub id, also
+            with a revision (org/name@v1).
         data: Records to evaluate instead of problems of the sampler: a file that `zipthought verify` reads. A record
             needs a question and its right answer. --modulus is for problems whose record has none; without
             --max-new-tokens the limit is 1.25 x the longest solution + 16, or 1024 where no record has a solution.

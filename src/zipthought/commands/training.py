@@ -30,8 +30,8 @@ class RunOptions:
     """Receives the model, its tokenizer, metrics.jsonl and run.json when the run is finished. Until then the run works
     in the directory `<output_dir>.partial` beside it."""
     model: str = "bundled"
-    """bundled, bundled-deep, bundled-mixed, neutral, a directory with a model, or a hub id, also with a revision
-    (org/name@v1). `train rlvr` excludes the structures in the SFT data of a model that `train sft` wrote."""
+    """bundled, bundled-deep, bundled-mixed, neutral, neutral-2, a directory with a model, or a hub id, also with a
+    revision (org/name@v1). `train rlvr` excludes the structures in the SFT data of a model that `train sft` wrote."""
     resume: bool = False
     """Continue an unfinished run from its checkpoint, if there is one."""
     device: str = "auto"

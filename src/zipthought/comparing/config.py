@@ -34,8 +34,8 @@ class TrainOptions:
     """The model that each file trains, and the questions that measure it."""
 
     model: str = ""
-    """Train this model on each file: bundled, bundled-deep, bundled-mixed, neutral, a directory with a model, or a hub
-    id, also with a revision (org/name@v1). Empty: no training."""
+    """Train this model on each file: bundled, bundled-deep, bundled-mixed, neutral, neutral-2, a directory with a
+    model, or a hub id, also with a revision (org/name@v1). Empty: no training."""
     test: Path | None = None
     """Records of the questions that the trained models answer: a file that `zipthought evaluate --data` reads. No
     record of these questions is trained on."""

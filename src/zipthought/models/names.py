@@ -10,7 +10,7 @@ from typing import Any
 
 from . import smollm
 
-BUNDLED = ("bundled", "bundled-deep", "bundled-mixed", "neutral")
+BUNDLED = ("bundled", "bundled-deep", "bundled-mixed", "neutral", "neutral-2")
 """Names of the bases that ship with the package, under ``models/bases/``."""
 PARTIAL = ".partial"
 """How the name of a directory ends in which a training run is not finished."""

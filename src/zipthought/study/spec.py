@@ -39,8 +39,8 @@ class StudySpec:
     name: str
     """The name of the study, for the report."""
     model: str = "bundled"
-    """The base: `neutral`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id, also with a revision
-    (`org/name@v1`)."""
+    """The base: `neutral`, `neutral-2`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id, also with
+    a revision (`org/name@v1`)."""
     parameters: int = 0
     """The parameters of a model that is not on this disk; ``--dry-run`` needs them."""
     engine: str = "native"

@@ -73,7 +73,7 @@ class Cell(ABC):
     digests of version 0.1 stay."""
 
     model: str
-    """The base: `neutral`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
+    """The base: `neutral`, `neutral-2`, `bundled`, `bundled-mixed`, `bundled-deep`, a directory or a hub id."""
     model_digest: str
     """The digest of the base's files, or the commit of a hub model (`study.models.model_digest`)."""
     engine: str
